@@ -1,0 +1,1 @@
+//! Wire types of the REST API, version 1, and its error codes

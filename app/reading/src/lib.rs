@@ -1,0 +1,1 @@
+//! Reading: books, the shelf, memos, the flow of a day

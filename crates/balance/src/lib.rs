@@ -1,0 +1,1 @@
+//! Picking a backend: for now the circuit breaker (sans-IO)

@@ -1,0 +1,1 @@
+//! Faults for tests: real MariaDB servers that a test starts, stops, freezes and kills

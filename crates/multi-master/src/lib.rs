@@ -1,0 +1,1 @@
+//! N databases written as one: writes on all, read failover, catch-up
