@@ -1,0 +1,116 @@
+//! What a set of masters is made of.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use stdx::Clock;
+
+use crate::error::MasterName;
+
+/// What a write needs to be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// Every master has it or none: the others commit first and the primary's
+    /// commit decides. With a master away writes are refused.
+    All,
+    /// The masters that live have it; those that are away are owed it.
+    Available,
+}
+
+/// One master.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MasterConfig {
+    /// Its name, in messages and in the witness.
+    pub name: MasterName,
+    /// `sqlite:PATH`, or `mysql://user:password@host:port/database`.
+    pub url: String,
+}
+
+impl std::fmt::Debug for MasterConfig {
+    /// Never prints the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.name, redacted(&self.url))
+    }
+}
+
+/// The URL with its password replaced.
+#[must_use]
+pub fn redacted(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((credentials, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    match credentials.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+/// A set of masters and how they are used.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The masters; the first is the primary. All of one kind.
+    pub masters: Vec<MasterConfig>,
+    /// What a write needs.
+    pub policy: Policy,
+    /// The witness: a file that says which masters may serve, held locked while
+    /// the store is open.
+    pub witness: PathBuf,
+    /// Time limits.
+    pub limits: Limits,
+    /// Where versions and ids get their time from.
+    pub clock: Clock,
+}
+
+/// Time limits and sizes. The defaults are for two servers in one building.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connecting to a master. Default 2 s.
+    pub connect: Duration,
+    /// One statement. Default 5 s; a lock is waited for at most as long.
+    pub statement: Duration,
+    /// One commit. Default 5 s.
+    pub commit: Duration,
+    /// Connections to each MariaDB master for writes. Default 32.
+    pub write_connections: usize,
+    /// Connections to each master for reads. Default 4 for SQLite files, 16
+    /// for MariaDB.
+    pub read_connections: usize,
+    /// Writes that may wait; more are refused with
+    /// [`crate::DbError::Overloaded`]. Default 10,000.
+    pub waiting_writes: usize,
+    /// How often masters that are away are tried. Default 1 s, growing to 30 s.
+    pub probe: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            statement: Duration::from_secs(5),
+            commit: Duration::from_secs(5),
+            write_connections: 32,
+            read_connections: 8,
+            waiting_writes: 10_000,
+            probe: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Config {
+    /// Masters under a policy, with the default limits and the real clock.
+    #[must_use]
+    pub fn new(masters: Vec<MasterConfig>, policy: Policy, witness: PathBuf) -> Self {
+        Self { masters, policy, witness, limits: Limits::default(), clock: Clock::real() }
+    }
+
+    /// The embedded default: two SQLite files, `a.db` and `b.db`, and the
+    /// witness, in one directory.
+    #[must_use]
+    pub fn embedded(directory: &std::path::Path, policy: Policy) -> Self {
+        let master = |name: &str| MasterConfig {
+            name: MasterName(name.to_owned()),
+            url: format!("sqlite:{}", directory.join(format!("{name}.db")).display()),
+        };
+        Self::new(vec![master("a"), master("b")], policy, directory.join("witness.json"))
+    }
+}
