@@ -1,1 +1,47 @@
-//! Faults for tests: real MariaDB servers that a test starts, stops, freezes and kills
+//! Faults for tests: real servers that a test starts itself, and stops,
+//! freezes, kills and starts again.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`suite`] | which part of the tests runs (quick or full), and [`Scratch`] directories |
+//! | [`process`] | [`Process`]: a child with bounded waits that never outlives its test |
+//! | [`program`] | [`Program`]: one of our own servers, started and listening |
+//! | [`mariadb`] | [`MariaDb`]: a MariaDB server with a data directory of its own |
+//!
+//! **What it does not do:** it never touches a database server that it did not
+//! start, installs nothing, and listens on loopback alone. It does not judge:
+//! what must hold after a fault is the test's to say.
+//!
+//! The calls block; none waits without a bound. In an async test that is fine
+//! for the short ones (`kill`, `freeze`, `thaw`), and the others belong in
+//! `spawn_blocking` where something has to go on meanwhile.
+//!
+//! ```no_run
+//! # fn test() -> Result<(), lab::LabError> {
+//! // In the quick run this prints what is left out; in the full run a missing
+//! // server is a failure.
+//! let Some(software) = lab::require_mariadb("rows survive kill -9") else { return Ok(()) };
+//! let scratch = lab::Scratch::new("rows-survive")?;
+//! let mut server = lab::MariaDb::start(&software, scratch.path())?;
+//! server.create_database("endpaper")?;
+//! println!("connect to {}", server.url("endpaper"));
+//! server.kill()?;
+//! server.restart()?;
+//! # Ok(()) }
+//! ```
+
+pub mod suite;
+
+pub mod process;
+
+pub mod program;
+
+pub mod mariadb;
+
+mod error;
+
+pub use error::LabError;
+pub use mariadb::{MariaDb, Software, mariadb_missing, require_mariadb};
+pub use process::{Finished, Process, run};
+pub use program::Program;
+pub use suite::{Scratch, Suite, target_dir};

@@ -1,0 +1,4 @@
+//! The lab itself, with real processes and a real MariaDB.
+
+mod mariadb;
+mod process;
