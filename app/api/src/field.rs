@@ -76,6 +76,11 @@ pub enum FieldProblem {
     NotUtf8,
     /// The tag is not in the catalogue.
     UnknownTag,
+    /// The book's category does not have this field.
+    NotInCategory {
+        /// The categories that have it, separated by `, `.
+        allowed: String,
+    },
 }
 
 /// A type of JSON.
@@ -141,6 +146,9 @@ impl FieldProblem {
             Self::ControlCharacter => "줄바꿈과 탭 외의 제어 문자는 쓸 수 없습니다.".to_owned(),
             Self::NotUtf8 => "글자를 UTF-8로 보내 주세요.".to_owned(),
             Self::UnknownTag => "목록에 없는 태그입니다. 태그 목록에서 골라 주세요.".to_owned(),
+            Self::NotInCategory { allowed } => {
+                format!("책이 다음 상태일 때만 쓸 수 있습니다: {allowed}")
+            }
         }
     }
 
@@ -180,6 +188,9 @@ impl FieldProblem {
             }
             Self::NotUtf8 => "Send text as UTF-8.".to_owned(),
             Self::UnknownTag => "There is no such tag. Choose one of the tag catalogue.".to_owned(),
+            Self::NotInCategory { allowed } => {
+                format!("This is only for books in the category: {allowed}")
+            }
         }
     }
 

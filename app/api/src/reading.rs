@@ -471,7 +471,8 @@ pub struct WriteMemo {
     pub id: Option<Text>,
     /// The book on the shelf.
     pub user_book_id: Text,
-    /// From 1; at most the book's pages, where they are known.
+    /// 1 to 100,000. It is not held against the book's number of pages, which
+    /// may be another edition's.
     pub page_number: i64,
     /// 1 to 5,000 characters.
     pub content: Text,
