@@ -1,1 +1,65 @@
-fn main() {}
+//! `cargo xtask`: the commands for developing this project.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `serve` | builds the platform and runs it |
+//! | `test` | installs what the full suite needs where it may, then runs every check and test |
+//! | `ci` | the same, under the name that says so |
+//! | `tidy` | keeps the rules of `docs/STYLE.md` that a program can keep |
+//! | `bench` | measures, beside rivals, in release |
+//!
+//! It does nothing that its printed commands would not do by hand.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod serve;
+
+mod test;
+
+mod setup;
+
+mod bench;
+
+mod tidy;
+
+mod shell;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Commands for developing this project")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the platform and run it on http://127.0.0.1:8080
+    Serve(serve::Arguments),
+    /// Install what is needed where possible, then run every check and test
+    Test(test::Arguments),
+    /// What the continuous integration runs: the same as `test`
+    Ci,
+    /// Check the rules of docs/STYLE.md that a program can
+    Tidy,
+    /// Measure: a table for people, then one line of JSON
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Task::Serve(arguments) => serve::run(&arguments),
+        Task::Test(arguments) => test::run_task(&arguments),
+        Task::Ci => test::run_task(&test::Arguments::default()),
+        Task::Tidy => tidy::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

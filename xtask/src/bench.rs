@@ -1,0 +1,40 @@
+//! `cargo xtask bench`: the workspace under `bench/`, in release.
+
+use crate::serve::{Profile, build};
+use crate::shell::{self, Result, cargo, target_dir};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Which one
+    name: Name,
+    /// Under a minute, for a first look
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Name {
+    /// Durable writes through two masters, beside plain rusqlite; and the
+    /// whole path of `POST /memos`
+    Masters,
+}
+
+impl Name {
+    fn binary(self) -> &'static str {
+        match self {
+            Self::Masters => "masters",
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    let server = build(Profile::Release)?;
+    let mut command =
+        cargo(["run", "--release", "--quiet", "--manifest-path", "bench/Cargo.toml", "--bin"]);
+    command.arg(arguments.name.binary()).arg("--").arg("--server").arg(server);
+    if arguments.quick {
+        command.arg("--quick");
+    }
+    command.env("CARGO_TARGET_DIR", target_dir());
+    shell::run(command)
+}

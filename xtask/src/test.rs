@@ -1,0 +1,67 @@
+//! `cargo xtask test`: every check and every test, with the full suite on.
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+use lab::suite;
+
+use crate::serve::{Profile, build};
+use crate::shell::{Result, cargo, run, target_dir};
+use crate::{setup, tidy};
+
+#[derive(Default, clap::Args)]
+pub(crate) struct Arguments {
+    /// Leave out formatting, lints and tidy
+    #[arg(long)]
+    tests_only: bool,
+}
+
+/// The quick checks come first, and the tests last, so that a run ends with
+/// cargo's own result lines.
+pub(crate) fn run_task(arguments: &Arguments) -> Result {
+    setup::install()?;
+    if !arguments.tests_only {
+        checks()?;
+    }
+    let server = build(Profile::Dev)?;
+    let mut smoke = in_bench("test", ["--quiet"]);
+    smoke.env("ENDPAPER_BINARY", server);
+    run(smoke)?;
+    run(full(cargo(["test", "--workspace"])))
+}
+
+fn checks() -> Result {
+    let mut left_out = Vec::new();
+    if setup::has_component("fmt", "rustfmt") {
+        run(cargo(["fmt", "--all", "--check"]))?;
+        run(in_bench("fmt", ["--all", "--check"]))?;
+    } else {
+        left_out.push("formatting: needs rustfmt");
+    }
+    tidy::run()?;
+    if setup::has_component("clippy", "clippy") {
+        let lints = ["--all-targets", "--quiet", "--", "--deny", "warnings"];
+        let mut clippy = cargo(["clippy", "--workspace"]);
+        clippy.args(lints);
+        run(clippy)?;
+        run(in_bench("clippy", lints))?;
+    } else {
+        left_out.push("lints: needs clippy");
+    }
+    for check in left_out {
+        eprintln!("left out: {check}; `rustup component add rustfmt clippy` installs it");
+    }
+    Ok(())
+}
+
+/// A cargo command in the bench workspace, in the shared target directory.
+fn in_bench<A: AsRef<OsStr>>(subcommand: &str, arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = cargo([subcommand, "--manifest-path", "bench/Cargo.toml"]);
+    command.args(arguments).env("CARGO_TARGET_DIR", target_dir());
+    full(command)
+}
+
+fn full(mut command: Command) -> Command {
+    command.env(suite::VARIABLE, "full");
+    command
+}
