@@ -1,1 +1,13 @@
-//! Reading: books, the shelf, memos, the flow of a day
+//! Reading: books, the shelf, memos, the flow of a day.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`isbn`] | [`BookKey`](isbn::BookKey): an ISBN, or the id of a book that has none |
+//! | [`text`] | one form for text, and searches by part, spelling and initial consonants |
+//! | [`collation`] | [`ShelfCollator`](collation::ShelfCollator): the order of Korean and Latin titles |
+
+pub mod isbn;
+
+pub mod text;
+
+pub mod collation;
