@@ -11,3 +11,7 @@ pub mod isbn;
 pub mod text;
 
 pub mod collation;
+
+pub mod model;
+
+pub mod rules;

@@ -1,0 +1,16 @@
+//! What is right, and what follows: pure functions, without clock or store.
+//!
+//! | module | what it decides |
+//! |---|---|
+//! | [`progress`] | the category that follows from progress, and what each step on the shelf does |
+//! | [`facts`] | whether what is said of a book can be |
+//! | [`days`] | which instants belong to a day of a time zone |
+//! | [`flow`] | how the memos of a day are grouped |
+
+pub mod progress;
+
+pub mod facts;
+
+pub mod days;
+
+pub mod flow;
