@@ -66,6 +66,8 @@ pub enum FieldProblem {
     NotAUrl,
     /// No token of this server.
     NotAToken,
+    /// No idempotency key: those are 1 to 128 visible ASCII characters.
+    NotAnIdempotencyKey,
     /// A log-in id has other characters.
     NotALoginId,
     /// The password and its repetition differ.
@@ -141,6 +143,9 @@ impl FieldProblem {
             }
             Self::NotAUrl => "http:// 또는 https://로 시작하는 주소를 써 주세요.".to_owned(),
             Self::NotAToken => "토큰이 올바르지 않습니다. 받은 그대로 보내 주세요.".to_owned(),
+            Self::NotAnIdempotencyKey => {
+                "공백 없이 영문자, 숫자와 기호 1~128자로 써 주세요.".to_owned()
+            }
             Self::NotALoginId => "영문 소문자, 숫자와 _ . - 만 쓸 수 있습니다.".to_owned(),
             Self::PasswordsDiffer => "두 비밀번호가 서로 다릅니다. 같게 써 주세요.".to_owned(),
             Self::ControlCharacter => "줄바꿈과 탭 외의 제어 문자는 쓸 수 없습니다.".to_owned(),
@@ -179,6 +184,9 @@ impl FieldProblem {
             Self::NotAnIsbn => "This is no ISBN. Check its 10 or 13 digits.".to_owned(),
             Self::NotAUrl => "Write an address that begins with http:// or https://.".to_owned(),
             Self::NotAToken => "This is no valid token. Send it exactly as you got it.".to_owned(),
+            Self::NotAnIdempotencyKey => {
+                "Use 1 to 128 letters, digits and signs of ASCII, without spaces.".to_owned()
+            }
             Self::NotALoginId => {
                 "Only the letters a to z, digits and _ . - can be used.".to_owned()
             }

@@ -1,0 +1,95 @@
+//! The one file that assigns HTTP statuses (RFC 9110, section 15).
+
+use std::time::Duration;
+
+use endpaper_api::ErrorCode;
+use http::StatusCode;
+
+/// The status of an error.
+#[must_use]
+pub const fn of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::ValidationFailed
+        | ErrorCode::MalformedJson
+        | ErrorCode::UnknownField
+        | ErrorCode::ResetTokenInvalid
+        | ErrorCode::ImportUnreadable => StatusCode::BAD_REQUEST,
+
+        ErrorCode::Unauthorized
+        | ErrorCode::TokenExpired
+        | ErrorCode::BadCredentials
+        | ErrorCode::RefreshTokenInvalid
+        | ErrorCode::RefreshTokenReused => StatusCode::UNAUTHORIZED,
+
+        ErrorCode::Forbidden | ErrorCode::AccountSuspended => StatusCode::FORBIDDEN,
+
+        ErrorCode::NotFound
+        | ErrorCode::UserNotFound
+        | ErrorCode::DeviceNotFound
+        | ErrorCode::BookNotFound
+        | ErrorCode::UserBookNotFound
+        | ErrorCode::MemoNotFound => StatusCode::NOT_FOUND,
+
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+
+        ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+
+        ErrorCode::IdempotencyKeyInUse
+        | ErrorCode::LoginIdTaken
+        | ErrorCode::EmailTaken
+        | ErrorCode::BookAlreadyOnShelf
+        | ErrorCode::CategoryConflict
+        | ErrorCode::IdTaken
+        | ErrorCode::ImportInProgress => StatusCode::CONFLICT,
+
+        ErrorCode::VersionConflict => StatusCode::PRECONDITION_FAILED,
+
+        ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+
+        ErrorCode::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+
+        ErrorCode::StoreUnavailable
+        | ErrorCode::OutcomeUnknown
+        | ErrorCode::ServerBusy
+        | ErrorCode::SourceUnavailable
+        | ErrorCode::SourceQuotaExceeded => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// `Retry-After` where nobody knows better; every 429 and 503 carries one.
+#[must_use]
+pub const fn retry_after(code: ErrorCode) -> Option<Duration> {
+    match code {
+        ErrorCode::IdempotencyKeyInUse | ErrorCode::OutcomeUnknown => Some(Duration::from_secs(1)),
+        ErrorCode::StoreUnavailable | ErrorCode::ServerBusy => Some(Duration::from_secs(5)),
+        ErrorCode::ImportInProgress => Some(Duration::from_secs(10)),
+        ErrorCode::RateLimited | ErrorCode::SourceUnavailable => Some(Duration::from_secs(30)),
+        ErrorCode::SourceQuotaExceeded => Some(Duration::from_hours(1)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_repeated_later_says_when() {
+        for code in ErrorCode::ALL {
+            let busy = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS]
+                .contains(&of(*code));
+            assert!(!busy || retry_after(*code).is_some(), "{code} needs Retry-After");
+            assert!(
+                !busy || code.is_retryable(),
+                "{code}: {} is for what may be repeated",
+                of(*code)
+            );
+        }
+    }
+}
