@@ -15,3 +15,10 @@ pub mod collation;
 pub mod model;
 
 pub mod rules;
+
+pub mod store;
+
+pub mod service;
+
+pub use service::{ReadingError, ReadingService};
+pub use store::schema::MIGRATIONS;

@@ -4,12 +4,15 @@
 //! |---|---|
 //! | [`progress`] | the category that follows from progress, and what each step on the shelf does |
 //! | [`facts`] | whether what is said of a book can be |
+//! | [`keys`] | what a book is known by where a reader says so |
 //! | [`days`] | which instants belong to a day of a time zone |
 //! | [`flow`] | how the memos of a day are grouped |
 
 pub mod progress;
 
 pub mod facts;
+
+pub mod keys;
 
 pub mod days;
 

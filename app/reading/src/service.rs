@@ -1,0 +1,89 @@
+//! The operations of reading: what can be asked for and done.
+//!
+//! A [`ReadingService`] is cheap to clone; clones are one service. Every
+//! operation on a reader's things takes the reader's id, and an id of somebody
+//! else's thing is "not found".
+
+pub mod error;
+
+pub mod shelf;
+
+pub mod memos;
+
+mod running;
+
+use std::fmt;
+use std::sync::Arc;
+
+use multi_master::{MultiMaster, Tx};
+use stdx::{Clock, IdSource, UnixMicros};
+
+pub use error::ReadingError;
+
+use crate::collation::ShelfCollator;
+use crate::model::ReaderId;
+use running::Running;
+
+/// How often a write is run again when it met another and a unique index
+/// decided. The second run sees the other's rows, so that more than one is
+/// needed only when they are deleted and made again in between.
+const MEETINGS_MAX: u32 = 3;
+
+/// The operations of reading.
+#[derive(Clone)]
+pub struct ReadingService(Arc<Inner>);
+
+struct Inner {
+    store: MultiMaster,
+    clock: Clock,
+    ids: IdSource,
+    korean: ShelfCollator,
+    english: ShelfCollator,
+    /// Requests with an idempotency key that run in this process.
+    requests: Running<(ReaderId, String)>,
+    /// Readers whose import runs in this process.
+    imports: Running<ReaderId>,
+}
+
+impl fmt::Debug for ReadingService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadingService").finish_non_exhaustive()
+    }
+}
+
+impl ReadingService {
+    /// A service over a store that was opened with [`crate::MIGRATIONS`].
+    #[must_use]
+    pub fn new(store: MultiMaster, clock: Clock, ids: IdSource) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            ids,
+            korean: ShelfCollator::for_language("ko"),
+            english: ShelfCollator::for_language("en"),
+            requests: Running::default(),
+            imports: Running::default(),
+        }))
+    }
+
+    fn now(&self) -> UnixMicros {
+        self.0.clock.now()
+    }
+
+    /// Writes, and runs again what met another write of the same thing.
+    async fn write<T, F>(&self, closure: F) -> Result<T, ReadingError>
+    where
+        F: AsyncFn(&mut Tx) -> Result<T, ReadingError> + Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut meetings = 0;
+        loop {
+            let result: Result<T, ReadingError> =
+                self.0.store.write(closure.clone()).await.into_result().map_err(Into::into);
+            match result {
+                Err(error) if error.is_meeting() && meetings < MEETINGS_MAX => meetings += 1,
+                result => return result,
+            }
+        }
+    }
+}
