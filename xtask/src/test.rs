@@ -25,7 +25,7 @@ pub(crate) fn run_task(arguments: &Arguments) -> Result {
     }
     let server = build(Profile::Dev)?;
     let mut smoke = in_bench("test", ["--quiet"]);
-    smoke.env("ENDPAPER_BINARY", server);
+    smoke.env("BENCH_SERVER", server);
     run(smoke)?;
     run(full(cargo(["test", "--workspace"])))
 }

@@ -15,6 +15,7 @@
 //! | [`text`] | [`Text`] and [`Secret`]: incoming text in Unicode's form NFC |
 //! | [`time`] | [`Instant`] (RFC 3339) and [`Day`] (`YYYY-MM-DD`) |
 //! | [`patch`] | [`Patch`]: absent, null or a value |
+//! | [`health`] | how the server and its masters stand |
 //! | [`accounts`] | requests and answers of sign-up, log-in, tokens, devices, recovery |
 //! | [`reading`] | requests and answers of books, shelf, memos, the flow of a day, tags |
 //!
@@ -45,6 +46,8 @@ pub mod text;
 pub mod time;
 
 pub mod patch;
+
+pub mod health;
 
 pub mod accounts;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::LabError;
 
 /// The environment variable that says which suite runs.
-pub const VARIABLE: &str = "ENDPAPER_SUITE";
+pub const VARIABLE: &str = "LAB_SUITE";
 
 /// How much of the tests runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// The suite that this process runs: full where `ENDPAPER_SUITE` is `full`.
+    /// The suite that this process runs: full where `LAB_SUITE` is `full`.
     #[must_use]
     pub fn current() -> Self {
         if std::env::var_os(VARIABLE).is_some_and(|value| value == "full") {

@@ -1,0 +1,47 @@
+//! How the server and its store stand.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer of `/health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Health {
+    /// All in all.
+    pub status: HealthStatus,
+    /// Each master, the primary first.
+    pub masters: Vec<MasterHealth>,
+}
+
+/// See [`Health::status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HealthStatus {
+    /// Every master is live.
+    Up,
+    /// Reads are served, and a master is away or behind.
+    Degraded,
+}
+
+/// How one master stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MasterHealth {
+    /// Its name, as the configuration gives it.
+    pub name: String,
+    /// How it stands.
+    pub state: MasterHealthState,
+}
+
+/// See [`MasterHealth::state`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "UPPERCASE")]
+pub enum MasterHealthState {
+    /// It takes every write and serves reads.
+    Live,
+    /// It can't be used.
+    Down,
+    /// It answers, misses writes, and serves nothing until it has them.
+    Behind,
+}
