@@ -1,33 +1,97 @@
 //! The handles that closures of reads and writes get.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
-use crate::error::DbError;
+use stdx::{HybridClock, HybridTime};
+
+use crate::error::{DbError, TxId};
+use crate::fault::Fault;
+use crate::link::Link;
+use crate::render::{Rows, Statement};
+use crate::schema::{Schema, TableInfo};
 use crate::value::{Row, Value};
+use crate::write_set::{self, Change, Image, RowOp};
 
 /// Reads from one master, all from one moment.
-#[derive(Debug)]
-pub struct Db {}
+pub struct Db {
+    pub(crate) link: Link,
+    schema: Arc<Schema>,
+    locking: bool,
+    /// Why the first statement that failed did. After it nothing more is done.
+    pub(crate) fault: Option<Fault>,
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
 
 impl Db {
+    pub(crate) fn reading(link: Link, schema: Arc<Schema>) -> Self {
+        Self { link, schema, locking: false, fault: None }
+    }
+
     /// Runs a `select` that both engines understand; `?` stands for a parameter.
     ///
     /// Inside a write it reads from the primary, sees the write's own changes,
-    /// and holds what it read until the write ends.
+    /// and holds the rows that it read until the write ends. (On MariaDB the
+    /// absence of a row is not held: unique indexes decide there.)
+    ///
+    /// # Errors
+    /// [`DbError::Statement`] when the engine refuses the SQL;
+    /// [`DbError::Misuse`] when it is no `select`.
     pub async fn query(&mut self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, DbError> {
-        let _ = (sql, params);
-        Err(DbError::Closed)
+        self.sound()?;
+        if !sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select")) {
+            return Err(self.fail(Fault::Refused(DbError::Misuse(
+                "a read must be a `select`: changes go through insert, update and delete",
+            ))));
+        }
+        let rows = if self.locking {
+            self.link.query_locked(sql, &params).await
+        } else {
+            self.link.query(sql, &params).await
+        };
+        rows.map_err(|fault| self.fail(fault))
     }
 
     /// The first row of a `select`, where there is one.
-    pub async fn query_first(&mut self, sql: &str, params: Vec<Value>) -> Result<Option<Row>, DbError> {
+    pub async fn query_first(
+        &mut self,
+        sql: &str,
+        params: Vec<Value>,
+    ) -> Result<Option<Row>, DbError> {
         Ok(self.query(sql, params).await?.into_iter().next())
     }
 
-    /// The row of `table` with this primary key, all columns and `_v`.
+    /// The row of `table` with this primary key: all columns, `_v` and `_d`.
     pub async fn get(&mut self, table: &str, key: Vec<Value>) -> Result<Option<Row>, DbError> {
-        let _ = (table, key);
-        Err(DbError::Closed)
+        let schema = Arc::clone(&self.schema);
+        let info = self.known(schema.table(table))?;
+        self.known(info.check_key(&key))?;
+        self.query_first(&info.sql.select, key).await
+    }
+
+    fn sound(&self) -> Result<(), DbError> {
+        if self.fault.is_some() {
+            return Err(DbError::Misuse(
+                "a statement failed before: what it belongs to is lost, return its error",
+            ));
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, fault: Fault) -> DbError {
+        self.fault.get_or_insert(fault).clone().into()
+    }
+
+    /// An error of the program's making also ends the transaction.
+    fn known<T>(&mut self, result: Result<T, DbError>) -> Result<T, DbError> {
+        result.map_err(|error| self.fail(Fault::Refused(error)))
     }
 }
 
@@ -38,6 +102,12 @@ impl Db {
 #[derive(Debug)]
 pub struct Tx {
     db: Db,
+    clock: HybridClock,
+    /// What was done so far, in order.
+    ops: Vec<RowOp>,
+    /// Rows that this transaction read by key or wrote: it holds them, so they
+    /// need not be read again.
+    held: HashMap<(&'static str, Vec<Value>), Option<Image>>,
 }
 
 impl Deref for Tx {
@@ -53,35 +123,194 @@ impl DerefMut for Tx {
     }
 }
 
+/// What a transaction did, ready for the other masters.
+#[derive(Debug)]
+pub(crate) struct WriteSet {
+    pub(crate) txid: TxId,
+    /// The row operations and, last, the marker.
+    pub(crate) statements: Vec<Statement>,
+}
+
 impl Tx {
+    pub(crate) fn new(link: Link, schema: Arc<Schema>, clock: HybridClock) -> Self {
+        let db = Db { link, schema, locking: true, fault: None };
+        Self { db, clock, ops: Vec::new(), held: HashMap::new() }
+    }
+
+    /// Gives the connection back.
+    pub(crate) fn into_link(self) -> Link {
+        self.db.link
+    }
+
     /// Inserts a row. Columns that are not named are null.
     ///
     /// # Errors
     /// [`DbError::Duplicate`], now or when the write ends: engines that save
-    /// round trips send it later.
-    pub async fn insert(&mut self, table: &'static str, fields: Vec<(&'static str, Value)>) -> Result<(), DbError> {
-        let _ = (table, fields);
-        Err(DbError::Closed)
+    /// round trips send it later. [`DbError::Shape`] for a value that doesn't
+    /// fit its column.
+    pub async fn insert(
+        &mut self,
+        table: &'static str,
+        fields: Vec<(&'static str, Value)>,
+    ) -> Result<(), DbError> {
+        self.db.sound()?;
+        let schema = Arc::clone(&self.db.schema);
+        let info = self.db.known(schema.table(table))?;
+        let row = self.db.known(info.row(fields))?;
+        let key = info.key_of(&row);
+        let after = Image { row, version: self.clock.tick() };
+        self.apply(info, RowOp { table, key, change: Change::Insert { after } }).await
     }
 
     /// Sets the named fields of the row with this primary key, and returns the
-    /// row as it now is.
+    /// row as it now is. A row whose fields have these values already is left
+    /// as it is, with its version.
     ///
     /// # Errors
-    /// [`DbError::Missing`] when there is none.
+    /// [`DbError::Missing`] when there is none; [`DbError::Shape`] for a value
+    /// that doesn't fit its column or for a change of the key.
     pub async fn update(
         &mut self,
         table: &'static str,
         key: Vec<Value>,
         fields: Vec<(&'static str, Value)>,
     ) -> Result<Row, DbError> {
-        let _ = (table, key, fields);
-        Err(DbError::Closed)
+        self.db.sound()?;
+        let schema = Arc::clone(&self.db.schema);
+        let info = self.db.known(schema.table(table))?;
+        let Some(before) = self.image(info, &key).await? else {
+            return Err(self.db.fail(Fault::Missing { table, key: format!("{key:?}") }));
+        };
+        let mut row = before.row.clone();
+        self.db.known(info.set(&mut row, fields))?;
+        if info.key_of(&row) != key {
+            return Err(self.db.fail(Fault::Refused(DbError::Shape(format!(
+                "the primary key of `{table}` can't be changed: delete the row and insert another"
+            )))));
+        }
+        if row == before.row {
+            return Ok(info.as_row(before));
+        }
+        let after = Image { row, version: self.clock.tick_after(before.version) };
+        let answer = info.as_row(after.clone());
+        self.apply(info, RowOp { table, key, change: Change::Update { before, after } }).await?;
+        Ok(answer)
     }
 
     /// Deletes the row with this primary key; `false` when there is none.
     pub async fn delete(&mut self, table: &'static str, key: Vec<Value>) -> Result<bool, DbError> {
-        let _ = (table, key);
-        Err(DbError::Closed)
+        self.db.sound()?;
+        let schema = Arc::clone(&self.db.schema);
+        let info = self.db.known(schema.table(table))?;
+        let Some(before) = self.image(info, &key).await? else { return Ok(false) };
+        let version = self.clock.tick_after(before.version);
+        self.apply(info, RowOp { table, key, change: Change::Delete { before, version } }).await?;
+        Ok(true)
+    }
+
+    /// The row as this transaction sees and holds it.
+    async fn image(&mut self, info: &TableInfo, key: &[Value]) -> Result<Option<Image>, DbError> {
+        self.db.known(info.check_key(key))?;
+        if let Some(image) = self.held.get(&(info.name, key.to_vec())) {
+            return Ok(image.clone());
+        }
+        let row = self.db.query_first(&info.sql.select, key.to_vec()).await?;
+        let image = match row {
+            Some(row) => Some(self.db.known(Image::of(info, row))?),
+            None => None,
+        };
+        Ok(image)
+    }
+
+    async fn apply(&mut self, info: &TableInfo, op: RowOp) -> Result<(), DbError> {
+        let mut statements = Vec::with_capacity(2);
+        op.statements(info, &mut statements);
+        for statement in &statements {
+            if let Err(fault) = self.db.link.push(statement).await {
+                return Err(self.db.fail(fault));
+            }
+        }
+        let after = match &op.change {
+            Change::Insert { after } | Change::Update { after, .. } => Some(after.clone()),
+            Change::Delete { .. } => None,
+        };
+        self.held.insert((op.table, op.key.clone()), after);
+        self.ops.push(op);
+        Ok(())
+    }
+
+    /// Writes the marker as the transaction's last statement, and returns what
+    /// the other masters have to run. `None` when nothing was changed.
+    pub(crate) async fn seal(
+        &mut self,
+        epoch: u64,
+        random: u64,
+    ) -> Result<Option<WriteSet>, Fault> {
+        if self.ops.is_empty() {
+            return Ok(None);
+        }
+        let version = self.clock.tick();
+        let txid = write_set::txid(version, random);
+        let schema = &self.db.schema;
+        let info = |table: &str| schema.table(table).expect("each operation was checked");
+        let marker = marker(txid, epoch, write_set::encode(&self.ops, info));
+        if let Link::MySql(link) = &mut self.db.link {
+            let first = self.ops.first().map(RowOp::version).expect("there are operations");
+            link.expect_no_later_than(first);
+        }
+        self.db.link.push(&marker).await?;
+        self.db.link.flush().await?;
+        let mut statements = Vec::with_capacity(self.ops.len() + 1);
+        for op in &self.ops {
+            op.statements(info(op.table), &mut statements);
+        }
+        statements.push(marker);
+        Ok(Some(WriteSet { txid, statements }))
+    }
+}
+
+/// The proof of commit on a master, and the journal for one that is away.
+pub(crate) fn marker(txid: TxId, epoch: u64, ops: Vec<u8>) -> Statement {
+    Statement {
+        sql: "insert into mm_log (txid, epoch, aborted, ops) values (?, ?, 0, ?)".into(),
+        params: vec![
+            crate::value::id(txid),
+            Value::Int(i64::try_from(epoch).expect("epochs are counted up from 1")),
+            Value::Bytes(ops),
+        ],
+        rows: Rows::One,
+        table: "mm_log",
+    }
+}
+
+impl RowOp {
+    fn version(&self) -> HybridTime {
+        match &self.change {
+            Change::Insert { after } | Change::Update { after, .. } => after.version,
+            Change::Delete { version, .. } => *version,
+        }
+    }
+}
+
+impl Image {
+    /// From an answer to the table's `select`: all columns, `_v`, `_d`.
+    pub(crate) fn of(info: &TableInfo, row: Row) -> Result<Self, DbError> {
+        let version = row.get("_v")?;
+        let mut values = row.into_values();
+        values.truncate(info.columns.len());
+        Ok(Self { row: values, version })
+    }
+}
+
+impl TableInfo {
+    fn as_row(&self, image: Image) -> Row {
+        let mut names: Vec<String> =
+            self.columns.iter().map(|column| column.name.to_owned()).collect();
+        names.extend(["_v".to_owned(), "_d".to_owned()]);
+        let digest = write_set::digest(self, &image.row);
+        let mut values = image.row;
+        values.push(image.version.into());
+        values.push(Value::Int(digest));
+        Row::new(names.into(), values)
     }
 }

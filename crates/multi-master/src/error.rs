@@ -6,7 +6,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// A master's name, as the configuration gives it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(transparent)]
 pub struct MasterName(pub String);
 

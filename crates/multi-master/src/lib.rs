@@ -7,12 +7,29 @@ pub mod error;
 pub mod schema;
 pub mod value;
 
-mod db;
 mod store;
 
-pub use config::{Config, MasterConfig, Policy};
+mod counters;
+mod db;
+mod fault;
+mod job;
+mod link;
+mod membership;
+mod mysql;
+mod render;
+mod settle;
+mod shared;
+mod sqlite;
+mod supervisor;
+mod tables;
+mod witness;
+mod write_set;
+
+pub use config::{Config, Limits, MasterConfig, Policy};
+pub use counters::Counts;
 pub use db::{Db, Tx};
 pub use error::{DbError, MasterName, OpenError, Outcome, TxId, WriteError};
+pub use membership::{MasterState, MasterStatus};
 pub use schema::{Column, Index, Kind, Migration, Schema, Step, Table};
-pub use store::{MasterState, MasterStatus, MultiMaster};
+pub use store::MultiMaster;
 pub use value::{Row, Value, id};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::error::DbError;
+use crate::render::TableSql;
 use crate::value::Value;
 
 /// What a column holds, and so which type each engine gives it.
@@ -131,4 +133,347 @@ pub(crate) struct TableInfo {
     pub(crate) key: Vec<usize>,
     pub(crate) columns: Vec<Column>,
     pub(crate) indexes: Vec<Index>,
+    /// Its statements, rendered once.
+    pub(crate) sql: TableSql,
+}
+
+impl Schema {
+    /// The tables that a list of migrations ends in.
+    ///
+    /// # Errors
+    /// A sentence that names what is wrong with the list: it is a mistake in
+    /// the program.
+    pub fn of(migrations: &[Migration]) -> Result<Self, String> {
+        let mut schema = Self::default();
+        let mut names = std::collections::BTreeSet::new();
+        for migration in migrations {
+            if !names.insert(migration.name) {
+                return Err(format!("two migrations are called `{}`", migration.name));
+            }
+            for step in migration.steps {
+                schema
+                    .take(step)
+                    .map_err(|why| format!("migration `{}`: {why}", migration.name))?;
+            }
+        }
+        Ok(schema)
+    }
+
+    fn take(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::CreateTable(table) => {
+                let info = TableInfo::of(table)?;
+                if self.tables.insert(table.name, info).is_some() {
+                    return Err(format!("table `{}` is made twice", table.name));
+                }
+            }
+            Step::AddColumn { table, column } => {
+                let info = self.table_mut(table)?;
+                check_column(column)?;
+                if !column.nullable {
+                    return Err(format!(
+                        "`{}` must be nullable: old rows have no value",
+                        column.name
+                    ));
+                }
+                if info.columns.iter().any(|known| known.name == column.name) {
+                    return Err(format!("`{table}` has a column `{}` already", column.name));
+                }
+                info.columns.push(*column);
+                info.render();
+            }
+            Step::CreateIndex { table, index } => {
+                let info = self.table_mut(table)?;
+                info.check_index(index)?;
+                info.indexes.push(*index);
+            }
+        }
+        Ok(())
+    }
+
+    fn table_mut(&mut self, name: &str) -> Result<&mut TableInfo, String> {
+        self.tables.get_mut(name).ok_or_else(|| format!("there is no table `{name}`"))
+    }
+
+    /// The names of the tables, sorted.
+    pub fn tables(&self) -> impl Iterator<Item = &'static str> {
+        self.tables.keys().copied()
+    }
+
+    pub(crate) fn table(&self, name: &str) -> Result<&TableInfo, DbError> {
+        self.tables.get(name).ok_or_else(|| DbError::Shape(format!("there is no table `{name}`")))
+    }
+
+    pub(crate) fn infos(&self) -> impl Iterator<Item = &TableInfo> {
+        self.tables.values()
+    }
+}
+
+impl TableInfo {
+    pub(crate) fn of(table: &Table) -> Result<Self, String> {
+        check_name(table.name)?;
+        if table.name.starts_with("mm_") {
+            return Err(format!("`{}`: names that begin with mm_ are ours", table.name));
+        }
+        for (at, column) in table.columns.iter().enumerate() {
+            check_column(column)?;
+            if table.columns[..at].iter().any(|before| before.name == column.name) {
+                return Err(format!("`{}` has two columns `{}`", table.name, column.name));
+            }
+        }
+        let mut info = Self {
+            name: table.name,
+            key: Vec::new(),
+            columns: table.columns.to_vec(),
+            indexes: Vec::new(),
+            sql: TableSql::default(),
+        };
+        for key in table.key {
+            let at = info.column_at(key).ok_or_else(|| no_column(table.name, key))?;
+            if info.columns[at].nullable {
+                return Err(format!("key column `{key}` of `{}` must not be nullable", table.name));
+            }
+            info.key.push(at);
+        }
+        if info.key.is_empty() {
+            return Err(format!("`{}` has no primary key", table.name));
+        }
+        info.check_key_bytes("the primary key", table.key)?;
+        for index in table.indexes {
+            info.check_index(index)?;
+            info.indexes.push(*index);
+        }
+        info.render();
+        Ok(info)
+    }
+
+    fn check_index(&self, index: &Index) -> Result<(), String> {
+        check_name(index.name)?;
+        if self.indexes.iter().any(|known| known.name == index.name) {
+            return Err(format!("index `{}` is made twice", index.name));
+        }
+        for column in index.columns {
+            if self.column_at(column).is_none() {
+                return Err(no_column(self.name, column));
+            }
+        }
+        self.check_key_bytes(&format!("index `{}`", index.name), index.columns)
+    }
+
+    /// InnoDB's limit on the bytes of one key, four for each character.
+    fn check_key_bytes(&self, what: &str, columns: &[&str]) -> Result<(), String> {
+        let bytes: u64 = columns
+            .iter()
+            .filter_map(|name| self.column_at(name))
+            .map(|at| match self.columns[at].kind {
+                Kind::Id => 16,
+                Kind::Int | Kind::Time => 8,
+                Kind::Bool => 1,
+                Kind::Text { chars_max } => u64::from(chars_max) * 4,
+                Kind::Bytes { bytes_max } => u64::from(bytes_max),
+            })
+            .sum();
+        if bytes > u64::from(Kind::INDEXED_CHARS_MAX) * 4 {
+            return Err(format!(
+                "{what} of `{}` may need {bytes} bytes; a key holds {}",
+                self.name,
+                Kind::INDEXED_CHARS_MAX * 4
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn column_at(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The unique index over exactly these columns.
+    pub(crate) fn unique_over(&self, columns: &[&str]) -> Option<&'static str> {
+        self.indexes
+            .iter()
+            .find(|index| index.unique && index.columns == columns)
+            .map(|index| index.name)
+    }
+
+    /// A whole row from named fields; those that are not named are null.
+    pub(crate) fn row(&self, fields: Vec<(&'static str, Value)>) -> Result<Vec<Value>, DbError> {
+        let mut row = vec![Value::Null; self.columns.len()];
+        self.set(&mut row, fields)?;
+        for (column, value) in self.columns.iter().zip(&row) {
+            if *value == Value::Null && !column.nullable {
+                return Err(self.misfit(column, "needs a value"));
+            }
+        }
+        Ok(row)
+    }
+
+    /// Sets named fields of a row, each checked against its column.
+    pub(crate) fn set(
+        &self,
+        row: &mut [Value],
+        fields: Vec<(&'static str, Value)>,
+    ) -> Result<(), DbError> {
+        for (name, value) in fields {
+            let at =
+                self.column_at(name).ok_or_else(|| DbError::Shape(no_column(self.name, name)))?;
+            self.check(&self.columns[at], &value)?;
+            row[at] = value;
+        }
+        Ok(())
+    }
+
+    /// The parameters of a primary key, checked.
+    pub(crate) fn check_key(&self, key: &[Value]) -> Result<(), DbError> {
+        if key.len() != self.key.len() {
+            return Err(DbError::Shape(format!(
+                "the primary key of `{}` has {} columns, and {} values were given",
+                self.name,
+                self.key.len(),
+                key.len()
+            )));
+        }
+        self.key.iter().zip(key).try_for_each(|(&at, value)| self.check(&self.columns[at], value))
+    }
+
+    pub(crate) fn key_of(&self, row: &[Value]) -> Vec<Value> {
+        self.key.iter().map(|&at| row[at].clone()).collect()
+    }
+
+    fn check(&self, column: &Column, value: &Value) -> Result<(), DbError> {
+        let wrong = match (column.kind, value) {
+            (_, Value::Null) if column.nullable => return Ok(()),
+            (_, Value::Null) => "must not be null".to_owned(),
+            (Kind::Id, Value::Bytes(bytes)) if bytes.len() == 16 => return Ok(()),
+            (Kind::Id, _) => "holds ids of 16 bytes".to_owned(),
+            (Kind::Int | Kind::Time, Value::Int(_)) | (Kind::Bool, Value::Int(0 | 1)) => {
+                return Ok(());
+            }
+            (Kind::Int | Kind::Time, _) => "holds numbers".to_owned(),
+            (Kind::Bool, _) => "holds 0 or 1".to_owned(),
+            (Kind::Text { chars_max }, Value::Text(text)) => {
+                let chars_max = chars_max as usize;
+                if text.len() <= chars_max || text.chars().count() <= chars_max {
+                    return Ok(());
+                }
+                format!("holds at most {chars_max} characters")
+            }
+            (Kind::Text { .. }, _) => "holds texts".to_owned(),
+            (Kind::Bytes { bytes_max }, Value::Bytes(bytes)) => {
+                if bytes.len() <= bytes_max as usize {
+                    return Ok(());
+                }
+                format!("holds at most {bytes_max} bytes")
+            }
+            (Kind::Bytes { .. }, _) => "holds bytes".to_owned(),
+        };
+        Err(self.misfit(column, &wrong))
+    }
+
+    fn misfit(&self, column: &Column, what: &str) -> DbError {
+        DbError::Shape(format!("`{}` of `{}` {what}", column.name, self.name))
+    }
+}
+
+fn no_column(table: &str, column: &str) -> String {
+    format!("`{table}` has no column `{column}`")
+}
+
+fn check_column(column: &Column) -> Result<(), String> {
+    check_name(column.name)?;
+    if column.name.starts_with('_') {
+        return Err(format!("`{}`: names that begin with _ are ours", column.name));
+    }
+    match column.kind {
+        Kind::Text { chars_max: 0 } | Kind::Bytes { bytes_max: 0 } => {
+            Err(format!("`{}` can hold nothing", column.name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names are written into SQL as they are, so they may hold nothing that
+/// either engine would read otherwise.
+fn check_name(name: &str) -> Result<(), String> {
+    let fits = (1..=60).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && !name.as_bytes()[0].is_ascii_digit();
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("`{name}` is no name: use a to z, 0 to 9 and _, at most 60"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: Column = Column::new("id", Kind::Id);
+
+    fn refused(steps: &'static [Step]) -> String {
+        Schema::of(&[Migration { name: "one", steps }]).unwrap_err()
+    }
+
+    const fn table(columns: &'static [Column], indexes: &'static [Index]) -> Step {
+        Step::CreateTable(Table { name: "t", key: &["id"], columns, indexes })
+    }
+
+    #[test]
+    fn mistakes_in_migrations_are_named() {
+        use Step::{AddColumn, CreateIndex};
+        const NOTE: Column = Column::new("note", Kind::Text { chars_max: 5_000 });
+        const BAD_NAME: Column = Column::new("No", Kind::Int);
+        const INDEX: Index = Index { name: "t_note", columns: &["note"], unique: false };
+        assert!(refused(const { &[table(&[NOTE], &[])] }).contains("no column `id`"));
+        assert!(refused(const { &[table(&[ID, BAD_NAME], &[])] }).contains("`No` is no name"));
+        assert!(refused(const { &[table(&[ID, ID], &[])] }).contains("two columns `id`"));
+        assert!(
+            refused(const { &[table(&[ID, NOTE], &[INDEX])] }).contains("may need 20000 bytes")
+        );
+        assert!(
+            refused(const { &[AddColumn { table: "t", column: ID }] }).contains("no table `t`")
+        );
+        assert!(
+            refused(const { &[table(&[ID], &[]), AddColumn { table: "t", column: NOTE }] })
+                .contains("must be nullable")
+        );
+        assert!(
+            refused(const { &[table(&[ID], &[]), CreateIndex { table: "t", index: INDEX }] })
+                .contains("no column `note`")
+        );
+        let twice = [Migration { name: "one", steps: &[] }, Migration { name: "one", steps: &[] }];
+        assert!(Schema::of(&twice).unwrap_err().contains("two migrations"));
+    }
+
+    #[test]
+    fn values_are_checked_against_their_columns() {
+        const COLUMNS: &[Column] = &[
+            ID,
+            Column::new("note", Kind::Text { chars_max: 3 }),
+            Column::nullable("done", Kind::Bool),
+        ];
+        let schema =
+            Schema::of(&[Migration { name: "one", steps: const { &[table(COLUMNS, &[])] } }])
+                .unwrap();
+        let info = schema.table("t").unwrap();
+        let id = Value::Bytes(vec![7; 16]);
+        let row = |note: Value, done: Value| {
+            info.row(vec![("id", id.clone()), ("note", note), ("done", done)])
+        };
+        assert!(row("책갈피".into(), Value::Null).is_ok(), "characters, not bytes");
+        for (note, done) in [
+            (Value::from("abcd"), Value::Null),
+            (Value::Null, Value::Null),
+            (Value::Int(1), Value::Null),
+            (Value::from("a"), Value::Int(2)),
+        ] {
+            assert!(matches!(row(note, done), Err(DbError::Shape(_))));
+        }
+        assert!(info.row(vec![("id", id.clone())]).is_err(), "note needs a value");
+        assert!(info.row(vec![("nothing", id.clone())]).is_err());
+        assert!(info.check_key(&[id.clone(), id]).is_err());
+        assert!(info.check_key(&[Value::Bytes(vec![1])]).is_err());
+    }
 }

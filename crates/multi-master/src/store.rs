@@ -1,112 +1,368 @@
-//! The store itself.
+//! The store: a set of masters, open.
 
-use crate::config::Config;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use stdx::{HybridClock, Random};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::{Config, MasterConfig};
+use crate::counters::{Counters, Counts};
 use crate::db::{Db, Tx};
 use crate::error::{DbError, MasterName, OpenError, Outcome, TxId};
-use crate::schema::Migration;
+use crate::job;
+use crate::membership::{MasterState, MasterStatus, View};
+use crate::mysql::{MySqlHandle, MySqlStore};
+use crate::schema::{Migration, Schema};
+use crate::shared::{Command, Shared, Target};
+use crate::sqlite::{Readers, Writer, WriterHandle};
+use crate::supervisor::Supervisor;
+use crate::witness::Witness;
 
 /// A set of masters, open. Cheap to clone; clones are one store.
+///
+/// Dropping the last clone ends the store's threads after the work that they
+/// have accepted; [`MultiMaster::close`] waits for that.
 #[derive(Clone, Debug)]
-pub struct MultiMaster {}
+pub struct MultiMaster(Arc<Inner>);
 
-/// How a master stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum MasterState {
-    /// It takes every write and serves reads.
-    Live,
-    /// It can't be used.
-    Down,
-    /// It answers, misses writes, and serves nothing until it has them.
-    Behind,
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    engine: Engine,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// One master, for people and monitors.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct MasterStatus {
-    /// Its name.
-    pub name: MasterName,
-    /// How it stands.
-    pub state: MasterState,
-    /// Why, where it is not live.
-    pub reason: Option<String>,
+#[derive(Debug)]
+enum Engine {
+    Sqlite { writer: WriterHandle, readers: Readers },
+    MySql(MySqlHandle),
 }
 
 impl MultiMaster {
     /// Opens the masters, settles what a crash left, and applies migrations.
+    ///
+    /// The first time every master has to answer; later one that holds every
+    /// acknowledged write is enough.
+    ///
+    /// # Errors
+    /// Each says which master, why, and what to do: see [`OpenError`].
     pub async fn open(config: Config, migrations: &[Migration]) -> Result<Self, OpenError> {
-        let _ = (config, migrations);
-        Err(OpenError::Config("not yet".to_owned()))
+        let schema = Schema::of(migrations).map_err(OpenError::Config)?;
+        let targets = targets(&config.masters)?;
+        let witness = Witness::hold(&config.witness)?;
+        let names: Vec<MasterName> =
+            config.masters.iter().map(|master| master.name.clone()).collect();
+        let (supervisor, commands) = mpsc::unbounded_channel();
+        let none = View { epoch: 0, generation: 0, masters: Vec::new() };
+        let shared = Arc::new(Shared {
+            targets,
+            policy: config.policy,
+            limits: config.limits,
+            schema: Arc::new(schema),
+            clock: HybridClock::new(config.clock, HybridClock::DRIFT_MAX_DEFAULT),
+            random: Random::secret(),
+            view: watch::Sender::new(Arc::new(none)),
+            supervisor,
+            counters: Counters::default(),
+        });
+        let (opened, answer) = oneshot::channel();
+        let thread = start_thread(
+            Arc::clone(&shared),
+            migrations.to_vec(),
+            witness,
+            names,
+            commands,
+            opened,
+        )?;
+        let handle = answer
+            .await
+            .map_err(|_| OpenError::Config("the store's thread ended while opening".into()))??;
+        let mut threads = vec![thread];
+        let engine = match handle {
+            Some(handle) => Engine::MySql(handle),
+            None => {
+                let (writer, thread) =
+                    Writer::start(Arc::clone(&shared)).map_err(|e| no_thread(&e))?;
+                threads.push(thread);
+                let (readers, more) = Readers::start(&shared).map_err(|e| no_thread(&e))?;
+                threads.extend(more);
+                Engine::Sqlite { writer, readers }
+            }
+        };
+        Ok(Self(Arc::new(Inner { shared, engine, threads: Mutex::new(threads) })))
     }
 
     /// Runs `closure` against one live master, in one snapshot. When that
     /// master fails it is run again, from its start, against another.
+    ///
+    /// # Errors
+    /// The closure's own; or [`DbError::NoMaster`], [`DbError::Overloaded`] and
+    /// [`DbError::Closed`] made into its type.
     pub async fn read<T, E, F>(&self, closure: F) -> Result<T, E>
     where
         F: AsyncFn(&mut Db) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        let _ = closure;
-        Err(DbError::Closed.into())
+        let (job, answer) = job::read(closure);
+        match &self.0.engine {
+            Engine::Sqlite { readers, .. } => readers.submit(job),
+            Engine::MySql(handle) => handle.read(job),
+        }
+        answer.await.unwrap_or_else(|_| Err(DbError::Closed.into()))
     }
 
     /// Runs `closure` and commits its row operations on the masters.
     ///
     /// The closure may be run several times (after a deadlock, or when a master
     /// fell before anything was committed); each run starts from nothing. It
-    /// awaits nothing but its own statements.
+    /// awaits nothing but its own statements. The write goes on to its end when
+    /// the caller stops waiting for it.
     pub async fn write<T, E, F>(&self, closure: F) -> Outcome<T, E>
     where
         F: AsyncFn(&mut Tx) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        let _ = closure;
-        Outcome::NotSaved(DbError::Closed.into())
+        let (job, answer) = job::write(closure);
+        match &self.0.engine {
+            Engine::Sqlite { writer, .. } => writer.submit(job),
+            Engine::MySql(handle) => handle.write(job),
+        }
+        answer.await.unwrap_or_else(|_| Outcome::NotSaved(DbError::Closed.into()))
     }
 
-    /// Whether a transaction was saved; `None` when no master that knows can be
-    /// asked now.
+    /// Whether a transaction was saved; `None` while no master that knows can
+    /// be asked. Markers are kept for ten minutes at least, and while a master
+    /// is away.
     pub async fn lookup(&self, txid: TxId) -> Option<bool> {
-        let _ = txid;
-        None
+        let (reply, answer) = oneshot::channel();
+        self.0.shared.supervisor.send(Command::Lookup { txid, reply }).ok()?;
+        answer.await.ok().flatten()
     }
 
-    /// How each master stands.
+    /// How each master stands, in the order of the configuration.
     pub fn status(&self) -> Vec<MasterStatus> {
-        Vec::new()
+        self.0.shared.view().masters.clone()
     }
 
-    /// Ends the store: no new work is taken, what is accepted is finished.
-    pub async fn close(&self) {}
+    /// The epoch in force.
+    pub fn epoch(&self) -> u64 {
+        self.0.shared.view().epoch
+    }
+
+    /// How often things happened since the store was opened.
+    pub fn counts(&self) -> Counts {
+        self.0.shared.counters.counts()
+    }
+
+    /// Waits until the masters stand as `stand` wants.
+    pub async fn wait_until(&self, stand: impl Fn(&[MasterStatus]) -> bool) {
+        let mut views = self.0.shared.view.subscribe();
+        // The sender lives as long as `self`.
+        drop(views.wait_for(|view| stand(&view.masters)).await);
+    }
+
+    /// Waits until every master is live.
+    pub async fn wait_until_whole(&self) {
+        self.wait_until(|masters| masters.iter().all(|master| master.state == MasterState::Live))
+            .await;
+    }
+
+    /// Ends the store: new work is refused with [`DbError::Closed`], accepted
+    /// work is finished, then files and connections are closed.
+    pub async fn close(&self) {
+        match &self.0.engine {
+            Engine::Sqlite { writer, readers } => {
+                writer.stop();
+                readers.stop();
+            }
+            Engine::MySql(handle) => handle.drain(self.0.shared.limits.waiting_writes).await,
+        }
+        let mut threads =
+            std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if threads.is_empty() {
+            return;
+        }
+        // The writer may still need the supervisor: it ends last.
+        let supervisor = threads.remove(0);
+        join_all(threads).await;
+        let (done, ended) = oneshot::channel();
+        drop(self.0.shared.supervisor.send(Command::Close { done }));
+        drop(ended.await);
+        join_all(vec![supervisor]).await;
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Engine::Sqlite { writer, readers } = &self.engine {
+            writer.stop();
+            readers.stop();
+        }
+        let (done, _) = oneshot::channel();
+        drop(self.shared.supervisor.send(Command::Close { done }));
+    }
+}
+
+async fn join_all(threads: Vec<JoinHandle<()>>) {
+    // The threads end by themselves; only waiting for them blocks.
+    let joined = tokio::task::spawn_blocking(move || {
+        for thread in threads {
+            drop(thread.join());
+        }
+    });
+    drop(joined.await);
+}
+
+fn no_thread(error: &std::io::Error) -> OpenError {
+    OpenError::Config(format!("no thread could be started: {error}"))
+}
+
+type Opened = Result<Option<MySqlHandle>, OpenError>;
+
+/// The thread of the supervisor and, with MariaDB masters, of all statements.
+fn start_thread(
+    shared: Arc<Shared>,
+    migrations: Vec<Migration>,
+    witness: Witness,
+    names: Vec<MasterName>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    opened: oneshot::Sender<Opened>,
+) -> Result<JoinHandle<()>, OpenError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| no_thread(&error))?;
+    std::thread::Builder::new()
+        .name("mm-store".to_owned())
+        .spawn(move || {
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime, async move {
+                let supervisor =
+                    Supervisor::open(Arc::clone(&shared), migrations, witness, &names).await;
+                match supervisor {
+                    Err(error) => drop(opened.send(Err(error))),
+                    Ok(supervisor) => {
+                        let handle = matches!(shared.targets[0], Target::MySql(_))
+                            .then(|| MySqlStore::start(&shared));
+                        drop(opened.send(Ok(handle)));
+                        supervisor.run(commands).await;
+                    }
+                }
+            });
+        })
+        .map_err(|error| no_thread(&error))
+}
+
+/// Where the masters are; all of one kind, none twice.
+fn targets(masters: &[MasterConfig]) -> Result<Vec<Target>, OpenError> {
+    if masters.is_empty() {
+        return Err(OpenError::Config("a store needs at least one master".to_owned()));
+    }
+    let mut names = BTreeSet::new();
+    let mut urls = BTreeSet::new();
+    let mut targets = Vec::new();
+    for master in masters {
+        if !names.insert(&master.name) {
+            return Err(OpenError::Config(format!("two masters are called `{}`", master.name)));
+        }
+        if !urls.insert(&master.url) {
+            return Err(OpenError::Config(format!(
+                "master `{}` has the same URL as another: two copies in one place are one copy",
+                master.name
+            )));
+        }
+        let wrong = |reason: String| OpenError::Refused { master: master.name.clone(), reason };
+        let target = if let Some(path) = master.url.strip_prefix("sqlite:") {
+            if path.is_empty() {
+                return Err(wrong("`sqlite:` is followed by the path of a file".to_owned()));
+            }
+            Target::Sqlite(PathBuf::from(path))
+        } else if master.url.starts_with("mysql://") || master.url.starts_with("mariadb://") {
+            let url = master.url.replacen("mariadb://", "mysql://", 1);
+            let opts = mysql_async::Opts::from_url(&url)
+                .map_err(|error| wrong(format!("its URL can't be read: {error}")))?;
+            if opts.db_name().is_none_or(str::is_empty) {
+                return Err(wrong(
+                    "its URL names no database: mysql://user:password@host:port/database"
+                        .to_owned(),
+                ));
+            }
+            Target::MySql(Box::new(opts))
+        } else {
+            return Err(wrong(
+                "a master's URL is `sqlite:PATH` or `mysql://user:password@host:port/database`"
+                    .to_owned(),
+            ));
+        };
+        targets.push(target);
+    }
+    let files = targets.iter().filter(|target| matches!(target, Target::Sqlite(_))).count();
+    if files != 0 && files != targets.len() {
+        return Err(OpenError::Config(
+            "the masters of one set are of one kind: all SQLite files, or all MariaDB servers"
+                .to_owned(),
+        ));
+    }
+    Ok(targets)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[tokio::test]
-    async fn futures_are_send() {
-        fn is_send<T: Send>(_: &T) {}
-        async fn in_a_handler(store: MultiMaster, name: String) -> Result<usize, DbError> {
-            store.read(async move |db: &mut Db| {
-                let rows = db.query("select 1", crate::params![&name]).await?;
-                helper(db).await?;
-                Ok::<_, DbError>(rows.len())
-            }).await
+
+    fn is_send<T: Send>(_: &T) {}
+
+    /// Handlers of web servers are spawned on any thread: what they await must
+    /// be `Send`, although the closures' own futures are not.
+    #[test]
+    fn reads_and_writes_can_be_awaited_in_a_handler() {
+        async fn helper(db: &mut Db) -> Result<(), DbError> {
+            db.query_first("select 1", Vec::new()).await.map(drop)
         }
-        async fn helper(db: &mut Db) -> Result<(), DbError> { db.query_first("", vec![]).await?; Ok(()) }
-        async fn w(store: MultiMaster, name: String) -> Outcome<(), DbError> {
-            store.write(async move |tx: &mut Tx| {
-                let rows = tx.query("select 1", crate::params![&name]).await?;
-                helper(tx).await?;
-                tx.insert("x", crate::fields!{"a" => &name}).await?;
-                Ok::<_, DbError>(())
-            }).await
+        async fn read(store: MultiMaster, name: String) -> Result<usize, DbError> {
+            store
+                .read(async move |db: &mut Db| {
+                    let rows = db.query("select ?", crate::params![&name]).await?;
+                    helper(db).await?;
+                    Ok::<_, DbError>(rows.len())
+                })
+                .await
         }
-        let f = in_a_handler(MultiMaster{}, "x".into());
-        is_send(&f);
-        let f = w(MultiMaster{}, "x".into());
-        is_send(&f);
+        async fn write(store: MultiMaster, name: String) -> Outcome<(), DbError> {
+            store
+                .write(async move |tx: &mut Tx| {
+                    helper(tx).await?;
+                    tx.insert("names", crate::fields! {"name" => &name}).await
+                })
+                .await
+        }
+        fn both(store: MultiMaster) {
+            is_send(&read(store.clone(), String::new()));
+            is_send(&write(store, String::new()));
+        }
+        let _ = both;
+    }
+
+    #[test]
+    fn mistakes_in_urls_are_named() {
+        let master = |name: &str, url: &str| MasterConfig {
+            name: MasterName(name.to_owned()),
+            url: url.to_owned(),
+        };
+        let error = |masters: &[MasterConfig]| targets(masters).unwrap_err().to_string();
+        assert!(error(&[]).contains("at least one"));
+        assert!(error(&[master("a", "postgres://x")]).contains("sqlite:PATH"));
+        assert!(error(&[master("a", "mysql://root@127.0.0.1")]).contains("names no database"));
+        assert!(error(&[master("a", "mysql://root@127.0.0.1:port/x")]).contains("can't be read"));
+        assert!(error(&[master("a", "sqlite:x"), master("a", "sqlite:y")]).contains("two masters"));
+        assert!(error(&[master("a", "sqlite:x"), master("b", "sqlite:x")]).contains("same URL"));
+        assert!(
+            error(&[master("a", "sqlite:x"), master("b", "mysql://r@h/d")]).contains("of one kind")
+        );
     }
 }

@@ -11,7 +11,9 @@ use crate::error::DbError;
 
 /// A value of a column. There is no floating point: two engines round it
 /// differently, and money must not round at all.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub enum Value {
     /// No value.
     #[default]

@@ -1,0 +1,41 @@
+//! Why a statement failed, as the code that commits needs to know it.
+
+use crate::error::DbError;
+
+/// What happened to a statement on one master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The master can't be used: the connection fell, the disk is full, the
+    /// file is broken, no answer came in time.
+    Lost(String),
+    /// A lock was waited for too long, or a deadlock was broken.
+    Busy,
+    /// Another view of the masters is in force.
+    Moved,
+    /// This process' clock is behind a version that the master has: the
+    /// transaction has to be made anew with later versions.
+    ClockBehind(stdx::HybridTime),
+    /// A unique index refuses the row.
+    Duplicate { table: String, index: String },
+    /// A statement met another number of rows than it must.
+    Mismatch { table: &'static str, rows: u64 },
+    /// The row to change is not there.
+    Missing { table: &'static str, key: String },
+    /// The statement or a value is wrong.
+    Refused(DbError),
+}
+
+impl From<Fault> for DbError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Lost(why) => Self::NoMaster(why),
+            Fault::Busy | Fault::Moved | Fault::ClockBehind(_) => Self::Busy,
+            Fault::Duplicate { table, index } => Self::Duplicate { table, index },
+            Fault::Mismatch { table, rows } => {
+                Self::Diverged(format!("a change of one row of `{table}` met {rows} rows"))
+            }
+            Fault::Missing { table, key } => Self::Missing { table: table.to_owned(), key },
+            Fault::Refused(error) => error,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A connection to one master, of either kind.
+
+use crate::fault::Fault;
+use crate::mysql::MySqlLink;
+use crate::render::{Dialect, Statement};
+use crate::sqlite::SqliteLink;
+use crate::value::{Row, Value};
+
+/// A connection. The futures of a SQLite link are ready at once: its work is
+/// done in the call.
+#[derive(Debug)]
+pub(crate) enum Link {
+    Sqlite(SqliteLink),
+    MySql(Box<MySqlLink>),
+}
+
+impl Link {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::MySql(link) => link.dialect(),
+        }
+    }
+
+    /// Runs a `select`. On MariaDB everything that was put off is sent first.
+    pub(crate) async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Fault> {
+        match self {
+            Self::Sqlite(link) => link.query(sql, params),
+            Self::MySql(link) => link.query(sql, params).await,
+        }
+    }
+
+    /// Runs a `select` and holds the rows until the transaction ends.
+    pub(crate) async fn query_locked(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+    ) -> Result<Vec<Row>, Fault> {
+        match self {
+            // A SQLite transaction that writes holds all of the file.
+            Self::Sqlite(link) => link.query(sql, params),
+            Self::MySql(link) => link.query(&format!("{sql} for update"), params).await,
+        }
+    }
+
+    /// Runs a statement, or puts it off until an answer is needed.
+    pub(crate) async fn push(&mut self, statement: &Statement) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(link) => link.execute(statement),
+            Self::MySql(link) => link.push(statement).await,
+        }
+    }
+
+    /// Sends what was put off and checks every answer.
+    pub(crate) async fn flush(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::MySql(link) => link.flush().await,
+        }
+    }
+
+    /// Runs SQL that has no parameters and no rows to count.
+    pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(link) => link.batch(sql),
+            Self::MySql(link) => link.batch(sql).await,
+        }
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) async fn begin(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(link) => link.batch("begin immediate"),
+            Self::MySql(link) => link.batch("start transaction").await,
+        }
+    }
+
+    /// Begins a transaction that keeps all writers of the set waiting: it holds
+    /// the epoch row, which each of them shares.
+    pub(crate) async fn begin_barrier(&mut self) -> Result<(), Fault> {
+        self.begin().await?;
+        self.query_locked("select epoch from mm_epoch where id = 1", &[]).await.map(drop)
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<(), Fault> {
+        self.flush().await?;
+        self.batch("commit").await
+    }
+
+    pub(crate) async fn rollback(&mut self) -> Result<(), Fault> {
+        if let Self::MySql(link) = self {
+            link.forget();
+        }
+        self.batch("rollback").await
+    }
+}

@@ -1,0 +1,311 @@
+//! Which masters serve: a state machine without I/O.
+//!
+//! ```text
+//!            answers                     settled, has everything
+//!   DOWN ───────────────▶ BEHIND ───────────────────────────────▶ LIVE
+//!    ▲                      │                                       │
+//!    └──────── fails ───────┴──────────────── fails ────────────────┘
+//! ```
+//!
+//! Two sets are kept. *Serving* masters take every write and answer reads now.
+//! *Entitled* masters are those of which the witness says that they hold every
+//! acknowledged write. Under [`Policy::Available`] the two are the same while
+//! anybody serves: whoever stops serving loses the title before the next write
+//! is acknowledged. Under [`Policy::All`] nothing is written while a master is
+//! away, so nobody ever loses it.
+
+use crate::config::Policy;
+use crate::error::MasterName;
+
+/// How a master stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum MasterState {
+    /// It takes every write and serves reads.
+    Live,
+    /// It answers, misses writes, and serves nothing until it has them.
+    Behind,
+    /// It can't be used.
+    Down,
+}
+
+/// One master, for people and monitors.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct MasterStatus {
+    /// Its name.
+    pub name: MasterName,
+    /// How it stands.
+    pub state: MasterState,
+    /// Why, where it is not live.
+    pub reason: Option<String>,
+}
+
+/// The masters as they stand at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    /// As in the witness and in the epoch rows.
+    pub(crate) epoch: u64,
+    /// Counted up at each change: a report about an older view is no news.
+    pub(crate) generation: u64,
+    pub(crate) masters: Vec<MasterStatus>,
+}
+
+impl View {
+    pub(crate) fn serves(&self, master: usize) -> bool {
+        self.masters[master].state == MasterState::Live
+    }
+
+    /// The masters that serve, the primary first.
+    pub(crate) fn serving(&self) -> Vec<usize> {
+        (0..self.masters.len()).filter(|&at| self.serves(at)).collect()
+    }
+
+    pub(crate) fn away(&self) -> Vec<MasterName> {
+        let away = self.masters.iter().filter(|master| master.state != MasterState::Live);
+        away.map(|master| master.name.clone()).collect()
+    }
+
+    pub(crate) fn all_serve(&self) -> bool {
+        self.masters.iter().all(|master| master.state == MasterState::Live)
+    }
+
+    /// Why nobody serves, for the caller.
+    pub(crate) fn why_none(&self) -> String {
+        let each = self.masters.iter().map(|master| {
+            format!("{}: {}", master.name, master.reason.as_deref().unwrap_or("not tried yet"))
+        });
+        each.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// What has to be made durable before a new view is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nothing.
+    None,
+    /// The witness has to hear of it, then the masters that serve.
+    Claim,
+}
+
+/// The state machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Membership {
+    policy: Policy,
+    view: View,
+    entitled: Vec<bool>,
+    /// The generation at which each master last stopped serving.
+    left: Vec<u64>,
+}
+
+impl Membership {
+    /// Nobody serves yet; `entitled` is what the witness says.
+    pub(crate) fn new(
+        policy: Policy,
+        names: &[MasterName],
+        epoch: u64,
+        entitled: Vec<bool>,
+    ) -> Self {
+        assert_eq!(names.len(), entitled.len());
+        let masters = names
+            .iter()
+            .map(|name| MasterStatus { name: name.clone(), state: MasterState::Down, reason: None })
+            .collect();
+        let left = vec![0; names.len()];
+        Self { policy, view: View { epoch, generation: 0, masters }, entitled, left }
+    }
+
+    pub(crate) const fn view(&self) -> &View {
+        &self.view
+    }
+
+    #[cfg(test)]
+    pub(crate) fn entitled(&self) -> &[bool] {
+        &self.entitled
+    }
+
+    pub(crate) fn entitled_names(&self) -> Vec<MasterName> {
+        let both = self.view.masters.iter().zip(&self.entitled);
+        both.filter(|(_, entitled)| **entitled).map(|(master, _)| master.name.clone()).collect()
+    }
+
+    /// Whether `master` may serve although nobody else does: nothing that was
+    /// acknowledged can be missing on it.
+    pub(crate) fn may_lead(&self, master: usize) -> bool {
+        self.entitled[master] && self.view.serving().is_empty()
+    }
+
+    /// Whether a failure of `master`, seen under the view `generation`, is news:
+    /// not where it has stopped serving since, and perhaps come back.
+    pub(crate) fn is_news(&self, master: usize, generation: u64) -> bool {
+        self.view.serves(master) && self.left[master] <= generation
+    }
+
+    /// `master` can't be used.
+    #[must_use]
+    pub(crate) fn fail(&mut self, master: usize, why: String) -> Change {
+        let served = self.view.serves(master);
+        self.set(master, MasterState::Down, Some(why));
+        if !served {
+            return Change::None;
+        }
+        self.left[master] = self.view.generation;
+        self.retitle()
+    }
+
+    /// `master` answers, and does not have everything yet.
+    pub(crate) fn behind(&mut self, master: usize, why: String) {
+        assert!(!self.view.serves(master), "a master that serves has everything");
+        self.set(master, MasterState::Behind, Some(why));
+    }
+
+    /// These masters have everything that the others have, or
+    /// [`Self::may_lead`].
+    #[must_use]
+    pub(crate) fn join(&mut self, masters: &[usize]) -> Change {
+        assert!(
+            !self.view.serving().is_empty() || masters.iter().any(|&at| self.entitled[at]),
+            "a master without the title can't serve alone"
+        );
+        for &master in masters {
+            self.set(master, MasterState::Live, None);
+        }
+        self.retitle()
+    }
+
+    /// Under `available` the title follows those that serve; while nobody does,
+    /// the last ones keep it. Under `all` it is never lost.
+    fn retitle(&mut self) -> Change {
+        let title: Vec<bool> = (0..self.entitled.len())
+            .map(|at| self.view.serves(at) || (self.policy == Policy::All && self.entitled[at]))
+            .collect();
+        if title == self.entitled || !title.contains(&true) {
+            return Change::None;
+        }
+        self.entitled = title;
+        self.view.epoch += 1;
+        Change::Claim
+    }
+
+    fn set(&mut self, master: usize, state: MasterState, reason: Option<String>) {
+        self.view.generation += 1;
+        self.view.masters[master].state = state;
+        self.view.masters[master].reason = reason;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn set(policy: Policy, masters: usize) -> Membership {
+        let names: Vec<MasterName> =
+            ["a", "b", "c"][..masters].iter().map(|name| MasterName((*name).to_owned())).collect();
+        Membership::new(policy, &names, 1, vec![true; masters])
+    }
+
+    #[test]
+    fn under_available_the_survivor_takes_the_title_alone() {
+        let mut set = set(Policy::Available, 2);
+        assert_eq!(set.join(&[0, 1]), Change::None, "as the witness has it");
+        assert_eq!(set.view().epoch, 1);
+        assert_eq!(set.fail(0, "gone".to_owned()), Change::Claim);
+        assert_eq!(set.entitled(), [false, true]);
+        assert!(!set.may_lead(0), "b took writes without a");
+        assert_eq!(set.fail(1, "gone".to_owned()), Change::None, "the last one keeps the title");
+        assert!(!set.may_lead(0));
+        assert!(set.may_lead(1));
+    }
+
+    #[test]
+    fn under_all_nobody_loses_the_title() {
+        let mut set = set(Policy::All, 2);
+        assert_eq!(set.join(&[0]), Change::None);
+        assert_eq!(set.join(&[1]), Change::None);
+        assert_eq!(set.fail(0, "gone".to_owned()), Change::None);
+        assert_eq!(set.view().epoch, 1);
+        assert_eq!(set.fail(1, "gone".to_owned()), Change::None);
+        assert!(set.may_lead(0) && set.may_lead(1));
+    }
+
+    #[test]
+    fn an_old_report_does_not_take_out_a_master_that_is_back() {
+        let mut set = set(Policy::Available, 2);
+        let _ = set.join(&[0, 1]);
+        let seen = set.view().generation;
+        assert!(set.is_news(1, seen));
+        let _ = set.fail(1, "gone".to_owned());
+        assert!(!set.is_news(1, seen), "it is out already");
+        assert!(set.is_news(0, seen), "the other may have failed as well");
+        let _ = set.join(&[1]);
+        assert!(!set.is_news(1, seen), "it has everything again");
+        assert!(set.is_news(1, set.view().generation));
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        Fail(usize),
+        Return(usize),
+        Write,
+    }
+
+    proptest! {
+        /// However masters come and go, whoever serves alone has every write
+        /// that was acknowledged.
+        #[test]
+        fn who_serves_has_every_acknowledged_write(
+            events in prop::collection::vec(
+                prop_oneof![
+                    (0..3usize).prop_map(Event::Fail),
+                    (0..3usize).prop_map(Event::Return),
+                    Just(Event::Write),
+                ],
+                0..60,
+            ),
+            all in any::<bool>(),
+        ) {
+            let policy = if all { Policy::All } else { Policy::Available };
+            let mut set = set(policy, 3);
+            let (mut acknowledged, mut has, mut epoch) = (0, [0; 3], 1);
+            for event in events {
+                match event {
+                    Event::Fail(at) => {
+                    let _ = set.fail(at, "test".to_owned());
+                }
+                    Event::Return(at) if set.view().serves(at) => {}
+                    Event::Return(at) if set.may_lead(at) => {
+                    let _ = set.join(&[at]);
+                }
+                    Event::Return(at) => match set.view().serving().first() {
+                        None => set.behind(at, "waits".to_owned()),
+                        Some(&from) => {
+                            has[at] = has[from];
+                            let _ = set.join(&[at]);
+                        }
+                    },
+                    Event::Write => {
+                        let serving = set.view().serving();
+                        let may = match policy {
+                            Policy::All => set.view().all_serve(),
+                            Policy::Available => !serving.is_empty(),
+                        };
+                        if may {
+                            acknowledged += 1;
+                            for at in serving {
+                                has[at] = acknowledged;
+                            }
+                        }
+                    }
+                }
+                for at in set.view().serving() {
+                    prop_assert_eq!(has[at], acknowledged);
+                    prop_assert!(set.entitled()[at]);
+                }
+                prop_assert!(set.view().epoch >= epoch, "epochs only grow");
+                prop_assert!(set.entitled().contains(&true), "somebody always has the title");
+                epoch = set.view().epoch;
+            }
+        }
+    }
+}

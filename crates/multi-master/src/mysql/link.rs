@@ -1,0 +1,365 @@
+//! A connection to a MariaDB or MySQL server.
+//!
+//! Statements whose answers nobody needs yet are put off and sent together, in
+//! one packet, when one is needed or at the end; the answers are then checked
+//! one by one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::consts::ColumnType;
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Opts, OptsBuilder};
+use stdx::HybridTime;
+use uuid::Uuid;
+
+use crate::config::Limits;
+use crate::error::DbError;
+use crate::fault::Fault;
+use crate::render::{Dialect, Rows, Statement, inline};
+use crate::value::{Row, Value};
+use crate::write_set;
+
+/// A packet is sent when it is longer; servers take at least 16 MiB.
+const PACKET_BYTES_MAX: usize = 1 << 20;
+/// The character set of bytes that are no text.
+const BINARY: u16 = 63;
+/// Prepared statements kept for each connection.
+const STATEMENTS_KEPT: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct MySqlLink {
+    /// Gone after a failure: what a broken connection would answer next is
+    /// not known.
+    connection: Option<Conn>,
+    dialect: Dialect,
+    statement: Duration,
+    commit: Duration,
+    packet: String,
+    expected: Vec<Expect>,
+}
+
+/// What the answer to one statement of a packet must be.
+#[derive(Clone, Copy, Debug)]
+enum Expect {
+    Anything,
+    OneRow(&'static str),
+    Epoch(u64),
+    /// The newest marker is older than this.
+    Older(HybridTime),
+}
+
+impl MySqlLink {
+    pub(crate) async fn connect(opts: &Opts, limits: &Limits) -> Result<Self, Fault> {
+        let opts = OptsBuilder::from_opts(opts.clone())
+            .client_found_rows(true)
+            .prefer_socket(false)
+            .tcp_nodelay(true)
+            .stmt_cache_size(STATEMENTS_KEPT);
+        let opts = Opts::from(opts);
+        let place = format!("{}:{}", opts.ip_or_hostname(), opts.tcp_port());
+        // A server must give up on a lock before we give up on the server.
+        let lock_wait_secs = limits.statement.as_secs().saturating_sub(1).max(1);
+        let setup = format!(
+            "set session transaction isolation level read committed; \
+             set session innodb_lock_wait_timeout = {lock_wait_secs}, \
+             sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1"
+        );
+        let open = async {
+            let mut connection = Conn::new(opts).await?;
+            let version: Option<String> = connection.query_first("select version()").await?;
+            connection.query_drop(setup).await?;
+            Ok::<_, mysql_async::Error>((connection, version.unwrap_or_default()))
+        };
+        let (connection, version) = match tokio::time::timeout(limits.connect, open).await {
+            Ok(Ok(open)) => open,
+            Ok(Err(error)) => return Err(Fault::Lost(not_open(&place, &error))),
+            Err(_) => {
+                return Err(Fault::Lost(format!(
+                    "{place}: no database answered within {} ms",
+                    limits.connect.as_millis()
+                )));
+            }
+        };
+        let dialect = if version.contains("MariaDB") { Dialect::MariaDb } else { Dialect::MySql };
+        Ok(Self {
+            connection: Some(connection),
+            dialect,
+            statement: limits.statement,
+            commit: limits.commit,
+            packet: String::new(),
+            expected: Vec::new(),
+        })
+    }
+
+    pub(crate) const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Begins a transaction that writes, under this epoch.
+    pub(crate) fn begin_write(&mut self, epoch: u64) {
+        self.put_off("start transaction", Expect::Anything);
+        self.put_off(
+            "select epoch from mm_epoch where id = 1 lock in share mode",
+            Expect::Epoch(epoch),
+        );
+    }
+
+    /// Begins a transaction that reads, all from one moment.
+    pub(crate) fn begin_read(&mut self) {
+        self.put_off("set transaction isolation level repeatable read", Expect::Anything);
+        self.put_off("start transaction read only", Expect::Anything);
+    }
+
+    /// The versions of this transaction, from `first` on, must be later than
+    /// everything that is committed here.
+    pub(crate) fn expect_no_later_than(&mut self, first: HybridTime) {
+        self.put_off("select txid from mm_log order by txid desc limit 1", Expect::Older(first));
+    }
+
+    fn put_off(&mut self, sql: &str, expect: Expect) {
+        if !self.packet.is_empty() {
+            self.packet.push_str("; ");
+        }
+        self.packet.push_str(sql);
+        self.expected.push(expect);
+    }
+
+    pub(crate) async fn push(&mut self, statement: &Statement) -> Result<(), Fault> {
+        if !self.packet.is_empty() {
+            self.packet.push_str("; ");
+        }
+        inline(&mut self.packet, &statement.sql, &statement.params);
+        self.expected.push(match statement.rows {
+            Rows::One => Expect::OneRow(statement.table),
+            Rows::Any => Expect::Anything,
+        });
+        if self.packet.len() > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) }
+    }
+
+    /// Drops what was put off.
+    pub(crate) fn forget(&mut self) {
+        self.packet.clear();
+        self.expected.clear();
+    }
+
+    pub(crate) async fn flush(&mut self) -> Result<(), Fault> {
+        if self.packet.is_empty() {
+            return Ok(());
+        }
+        let packet = std::mem::take(&mut self.packet);
+        let expected = std::mem::take(&mut self.expected);
+        let limit = self.statement;
+        self.within(limit, async |connection: &mut Conn| send(connection, &packet, &expected).await)
+            .await
+    }
+
+    /// Runs one statement without parameters, after what was put off.
+    pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), Fault> {
+        self.flush().await?;
+        let limit = if sql == "commit" { self.commit } else { self.statement };
+        self.within(limit, async |connection: &mut Conn| {
+            connection.query_drop(sql).await.map_err(|error| fault(error, ""))
+        })
+        .await
+    }
+
+    pub(crate) async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Fault> {
+        self.flush().await?;
+        let params: Vec<mysql_async::Value> = params.iter().map(to_mysql).collect();
+        let limit = self.statement;
+        self.within(limit, async |connection: &mut Conn| {
+            let params = if params.is_empty() {
+                mysql_async::Params::Empty
+            } else {
+                mysql_async::Params::Positional(params.clone())
+            };
+            let rows: Vec<mysql_async::Row> =
+                connection.exec(sql, params).await.map_err(|error| fault(error, ""))?;
+            own(rows)
+        })
+        .await
+    }
+
+    /// Gives the connection up where an answer doesn't come in time or can't be
+    /// trusted.
+    async fn within<T>(
+        &mut self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut Conn) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let Some(connection) = &mut self.connection else {
+            return Err(Fault::Lost("the connection is closed".to_owned()));
+        };
+        let result = tokio::time::timeout(limit, work(connection)).await.unwrap_or_else(|_| {
+            Err(Fault::Lost(format!("no answer within {} ms", limit.as_millis())))
+        });
+        if matches!(result, Err(Fault::Lost(_))) {
+            self.connection = None;
+        }
+        result
+    }
+
+    /// Whether it can be used again.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+}
+
+async fn send(connection: &mut Conn, packet: &str, expected: &[Expect]) -> Result<(), Fault> {
+    let table = |at: usize| match expected.get(at) {
+        Some(Expect::OneRow(table)) => table,
+        _ => "",
+    };
+    let mut answers =
+        connection.query_iter(packet).await.map_err(|error| fault(error, table(0)))?;
+    let mut wrong = None;
+    for (at, expect) in expected.iter().enumerate() {
+        let met = answers.affected_rows();
+        // Reading one answer to its end brings the next one, or its error.
+        let rows: Vec<mysql_async::Row> =
+            answers.collect().await.map_err(|error| fault(error, table(at + 1)))?;
+        if wrong.is_none() {
+            wrong = check(*expect, met, rows)?;
+        }
+    }
+    wrong.map_or(Ok(()), Err)
+}
+
+fn check(expect: Expect, met: u64, rows: Vec<mysql_async::Row>) -> Result<Option<Fault>, Fault> {
+    Ok(match expect {
+        Expect::OneRow(table) if met != 1 => Some(Fault::Mismatch { table, rows: met }),
+        Expect::Epoch(epoch) => {
+            let now: Option<i64> =
+                own(rows)?.first().map(|row| crate::tables::read(row, "epoch")).transpose()?;
+            (now != i64::try_from(epoch).ok()).then_some(Fault::Moved)
+        }
+        Expect::Older(first) => {
+            let newest: Option<Uuid> =
+                own(rows)?.first().map(|row| crate::tables::read(row, "txid")).transpose()?;
+            newest
+                .and_then(write_set::version_of)
+                .filter(|newest| *newest >= first)
+                .map(Fault::ClockBehind)
+        }
+        Expect::Anything | Expect::OneRow(_) => None,
+    })
+}
+
+fn to_mysql(value: &Value) -> mysql_async::Value {
+    match value {
+        Value::Null => mysql_async::Value::NULL,
+        Value::Int(int) => mysql_async::Value::Int(*int),
+        Value::Text(text) => mysql_async::Value::Bytes(text.clone().into_bytes()),
+        Value::Bytes(bytes) => mysql_async::Value::Bytes(bytes.clone()),
+    }
+}
+
+fn own(rows: Vec<mysql_async::Row>) -> Result<Vec<Row>, Fault> {
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    let columns = first.columns();
+    let names: Arc<[String]> =
+        columns.iter().map(|column| column.name_str().into_owned()).collect();
+    rows.into_iter()
+        .map(|row| {
+            let values = row
+                .unwrap()
+                .into_iter()
+                .zip(columns.iter())
+                .map(|(value, column)| from_mysql(value, column))
+                .collect::<Result<Vec<Value>, Fault>>()?;
+            Ok(Row::new(Arc::clone(&names), values))
+        })
+        .collect()
+}
+
+fn from_mysql(value: mysql_async::Value, column: &mysql_async::Column) -> Result<Value, Fault> {
+    use ColumnType::{
+        MYSQL_TYPE_DECIMAL, MYSQL_TYPE_INT24, MYSQL_TYPE_LONG, MYSQL_TYPE_LONGLONG,
+        MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_SHORT, MYSQL_TYPE_TINY,
+    };
+    let unfit = |what: &str| {
+        Fault::Refused(DbError::Shape(format!("column `{}` {what}", column.name_str())))
+    };
+    Ok(match value {
+        mysql_async::Value::NULL => Value::Null,
+        mysql_async::Value::Int(int) => Value::Int(int),
+        mysql_async::Value::UInt(int) => {
+            Value::Int(i64::try_from(int).map_err(|_| unfit("is above the largest number"))?)
+        }
+        mysql_async::Value::Bytes(bytes) => match column.column_type() {
+            // In the text protocol, and sums, numbers come as digits.
+            MYSQL_TYPE_TINY
+            | MYSQL_TYPE_SHORT
+            | MYSQL_TYPE_INT24
+            | MYSQL_TYPE_LONG
+            | MYSQL_TYPE_LONGLONG
+            | MYSQL_TYPE_NEWDECIMAL
+            | MYSQL_TYPE_DECIMAL => {
+                let digits = String::from_utf8_lossy(&bytes);
+                Value::Int(digits.parse().map_err(|_| unfit("is no whole number of 64 bits"))?)
+            }
+            _ if column.character_set() == BINARY => Value::Bytes(bytes),
+            _ => Value::Text(String::from_utf8(bytes).map_err(|_| unfit("is not UTF-8"))?),
+        },
+        _ => return Err(unfit("has a type that is not used here")),
+    })
+}
+
+/// Error numbers: MariaDB's documentation, "MariaDB Error Codes".
+fn fault(error: mysql_async::Error, table: &'static str) -> Fault {
+    let mysql_async::Error::Server(server) = error else {
+        return match error {
+            mysql_async::Error::Driver(mysql_async::DriverError::PacketTooLarge) => {
+                Fault::Refused(DbError::Shape(
+                    "the row is larger than the server takes: max_allowed_packet".into(),
+                ))
+            }
+            other => Fault::Lost(other.to_string()),
+        };
+    };
+    match server.code {
+        1062 => Fault::Duplicate { table: table.to_owned(), index: index_of(&server.message) },
+        1205 | 1213 => Fault::Busy,
+        // Out of connections, out of disk, shutting down, read only, killed.
+        1021 | 1030 | 1040 | 1053 | 1077 | 1079 | 1114 | 1129 | 1152 | 1159 | 1161 | 1184
+        | 1203 | 1290 | 1792 | 1836 | 1927 | 3168 | 1047 => Fault::Lost(server.to_string()),
+        _ => Fault::Refused(DbError::Statement(server.to_string())),
+    }
+}
+
+/// `Duplicate entry 'x' for key 'users_login'`, or `'users.users_login'`.
+fn index_of(message: &str) -> String {
+    let key = message.trim_end_matches('\'').rsplit('\'').next().unwrap_or("");
+    match key.rsplit('.').next().unwrap_or(key) {
+        "PRIMARY" => "primary key".to_owned(),
+        index => index.to_owned(),
+    }
+}
+
+fn not_open(place: &str, error: &mysql_async::Error) -> String {
+    match error {
+        mysql_async::Error::Server(server) => match server.code {
+            1045 => format!("{place}: the user or the password is wrong"),
+            1049 => format!("{place}: there is no such database: create it first"),
+            _ => format!("{place}: {}", server.message),
+        },
+        mysql_async::Error::Io(error) => format!("{place}: {error}"),
+        mysql_async::Error::Driver(_) => {
+            format!("{place}: what answers there is no MariaDB or MySQL server ({error})")
+        }
+        other => format!("{place}: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::index_of;
+
+    #[test]
+    fn the_index_of_a_duplicate_is_named() {
+        assert_eq!(index_of("Duplicate entry 'it''s' for key 'users_login'"), "users_login");
+        assert_eq!(index_of("Duplicate entry 'x' for key 'users.users_login'"), "users_login");
+        assert_eq!(index_of("Duplicate entry '\\0' for key 'PRIMARY'"), "primary key");
+    }
+}

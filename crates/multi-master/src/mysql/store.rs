@@ -1,0 +1,519 @@
+//! Reads and writes on MariaDB masters, as tasks of the store's own thread.
+//!
+//! A write runs on the primary, which orders it against others by its locks;
+//! then each other master gets the whole of it in one packet; then all commit.
+
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use stdx::Backoff;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::config::Policy;
+use crate::db::{Db, Tx, WriteSet};
+use crate::error::{DbError, TxId};
+use crate::fault::Fault;
+use crate::job::{ReadJob, Verdict, WriteJob};
+use crate::link::Link;
+use crate::membership::View;
+use crate::mysql::MySqlLink;
+use crate::shared::{Command, Shared};
+use crate::sqlite::IfAbsent;
+
+/// Runs of one write before it is given back as busy.
+const RUNS_MAX: u32 = 10;
+/// Pauses between runs after a deadlock.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
+/// A connection that was not used for this long is closed rather than used:
+/// servers and firewalls drop idle ones.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+enum Message {
+    Write(Box<dyn WriteJob>),
+    Read(Box<dyn ReadJob>),
+}
+
+/// Where callers leave their work.
+#[derive(Clone, Debug)]
+pub(crate) struct MySqlHandle {
+    queue: mpsc::UnboundedSender<Message>,
+    /// Work that is accepted and not finished.
+    waiting: Arc<Semaphore>,
+}
+
+impl MySqlHandle {
+    pub(crate) fn write(&self, job: Box<dyn WriteJob>) {
+        let Ok(permit) = self.waiting.try_acquire() else {
+            return job.finish(Verdict::NotSaved(self.refusal()));
+        };
+        match self.queue.send(Message::Write(job)) {
+            Ok(()) => permit.forget(),
+            Err(mpsc::error::SendError(Message::Write(job))) => {
+                job.finish(Verdict::NotSaved(DbError::Closed));
+            }
+            Err(_) => {}
+        }
+    }
+
+    pub(crate) fn read(&self, job: Box<dyn ReadJob>) {
+        let Ok(permit) = self.waiting.try_acquire() else {
+            return job.finish(Some(self.refusal()));
+        };
+        match self.queue.send(Message::Read(job)) {
+            Ok(()) => permit.forget(),
+            Err(mpsc::error::SendError(Message::Read(job))) => job.finish(Some(DbError::Closed)),
+            Err(_) => {}
+        }
+    }
+
+    fn refusal(&self) -> DbError {
+        if self.waiting.is_closed() { DbError::Closed } else { DbError::Overloaded }
+    }
+
+    /// Takes no more work, and waits for what was accepted.
+    pub(crate) async fn drain(&self, waiting_max: usize) {
+        let all = u32::try_from(waiting_max).unwrap_or(u32::MAX);
+        if let Ok(permits) = self.waiting.acquire_many(all).await {
+            permits.forget();
+        }
+        self.waiting.close();
+    }
+}
+
+/// The store's thread's own state.
+pub(crate) struct MySqlStore {
+    shared: Arc<Shared>,
+    waiting: Arc<Semaphore>,
+    writing: Vec<Pool>,
+    reading: Vec<Pool>,
+    turn: AtomicUsize,
+}
+
+/// Connections to one master.
+struct Pool {
+    at: usize,
+    permits: Semaphore,
+    idle: RefCell<Vec<Idle>>,
+}
+
+struct Idle {
+    link: MySqlLink,
+    generation: u64,
+    since: Instant,
+}
+
+/// A connection in use. Where it is not given back, it is closed.
+struct Lease<'a> {
+    pool: &'a Pool,
+    generation: u64,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Pool {
+    fn new(at: usize, connections: usize) -> Self {
+        Self { at, permits: Semaphore::new(connections.max(1)), idle: RefCell::default() }
+    }
+
+    async fn lease(&self, shared: &Shared, view: &View) -> Result<(MySqlLink, Lease<'_>), Fault> {
+        let permit = tokio::time::timeout(shared.limits.statement, self.permits.acquire())
+            .await
+            .map_err(|_| Fault::Busy)?
+            .map_err(|_| Fault::Refused(DbError::Closed))?;
+        let lease = Lease { pool: self, generation: view.generation, _permit: permit };
+        let kept = {
+            let mut idle = self.idle.borrow_mut();
+            idle.retain(|one| one.generation == view.generation && one.since.elapsed() < IDLE_MAX);
+            idle.pop()
+        };
+        if let Some(kept) = kept {
+            return Ok((kept.link, lease));
+        }
+        match shared.connect(self.at, IfAbsent::Refuse).await? {
+            Link::MySql(link) => Ok((*link, lease)),
+            Link::Sqlite(_) => unreachable!("the masters of a set are of one kind"),
+        }
+    }
+}
+
+impl Lease<'_> {
+    fn give_back(self, link: MySqlLink) {
+        if link.is_open() {
+            let idle = Idle { link, generation: self.generation, since: Instant::now() };
+            self.pool.idle.borrow_mut().push(idle);
+        }
+    }
+}
+
+/// Why a write has to be run again.
+enum Again {
+    /// Others held the rows.
+    Busy,
+    /// Another view is coming into force.
+    Moved,
+    /// With later versions.
+    ClockBehind(stdx::HybridTime),
+    /// This master can't be used.
+    Failed(usize, String),
+}
+
+impl Again {
+    /// What a fault before any commit means: `Err` where it is the end.
+    fn of(at: usize, fault: Fault) -> Result<Self, Fault> {
+        match fault {
+            Fault::Lost(why) => Ok(Self::Failed(at, why)),
+            Fault::Busy => Ok(Self::Busy),
+            Fault::Moved => Ok(Self::Moved),
+            Fault::ClockBehind(at) => Ok(Self::ClockBehind(at)),
+            other => Err(other),
+        }
+    }
+}
+
+impl MySqlStore {
+    /// Takes work from `handle` until all handles are gone.
+    pub(crate) fn start(shared: &Arc<Shared>) -> MySqlHandle {
+        let (queue, mut inbox) = mpsc::unbounded_channel();
+        let waiting = Arc::new(Semaphore::new(shared.limits.waiting_writes));
+        let pools = |connections: usize| {
+            (0..shared.targets.len()).map(|at| Pool::new(at, connections)).collect()
+        };
+        let store = Rc::new(Self {
+            shared: Arc::clone(shared),
+            waiting: Arc::clone(&waiting),
+            writing: pools(shared.limits.write_connections),
+            reading: pools(shared.limits.read_connections),
+            turn: AtomicUsize::new(0),
+        });
+        tokio::task::spawn_local(async move {
+            while let Some(message) = inbox.recv().await {
+                let store = Rc::clone(&store);
+                tokio::task::spawn_local(async move {
+                    match message {
+                        Message::Write(job) => store.write(job).await,
+                        Message::Read(job) => store.read(job).await,
+                    }
+                    store.waiting.add_permits(1);
+                });
+            }
+        });
+        MySqlHandle { queue, waiting }
+    }
+
+    async fn write(&self, mut job: Box<dyn WriteJob>) {
+        let verdict = self.verdict(&mut job).await;
+        let counters = &self.shared.counters;
+        match &verdict {
+            Verdict::Saved { owed, .. } if owed.is_empty() => counters.saved.add(1),
+            Verdict::Saved { .. } => counters.owed.add(1),
+            Verdict::Refused | Verdict::NotSaved(_) => counters.not_saved.add(1),
+            Verdict::InDoubt(_) => counters.in_doubt.add(1),
+        }
+        job.finish(verdict);
+    }
+
+    async fn verdict(&self, job: &mut Box<dyn WriteJob>) -> Verdict {
+        let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+        for _ in 0..RUNS_MAX {
+            let view = self.shared.view();
+            if let Err(error) = self.shared.may_write(&view) {
+                return Verdict::NotSaved(error);
+            }
+            let again = match self.run(&view, job).await {
+                Ok(verdict) => return verdict,
+                Err(again) => again,
+            };
+            self.shared.counters.retried.add(1);
+            match again {
+                Again::Busy => tokio::time::sleep(backoff.pause(&self.shared.random)).await,
+                Again::ClockBehind(at) => self.shared.clock.resume(at),
+                Again::Moved => self.wait_for_change(&view).await,
+                Again::Failed(at, why) => {
+                    if self.shared.report(&view, at, why).await.is_err() {
+                        return Verdict::NotSaved(DbError::Closed);
+                    }
+                }
+            }
+        }
+        Verdict::NotSaved(DbError::Busy)
+    }
+
+    async fn wait_for_change(&self, old: &View) {
+        let mut views = self.shared.view.subscribe();
+        let changed = views.wait_for(|view| view.generation != old.generation);
+        drop(tokio::time::timeout(self.shared.limits.statement, changed).await);
+    }
+
+    /// Runs a write once, up to its verdict.
+    async fn run(&self, view: &Arc<View>, job: &mut Box<dyn WriteJob>) -> Result<Verdict, Again> {
+        let serving = view.serving();
+        let first = serving[0];
+        let (mut link, lease) = match self.writing[first].lease(&self.shared, view).await {
+            Ok(leased) => leased,
+            Err(fault) => return refused(Again::of(first, fault)),
+        };
+        link.begin_write(view.epoch);
+        let link = Link::MySql(Box::new(link));
+        let mut tx = Tx::new(link, Arc::clone(&self.shared.schema), self.shared.clock.clone());
+        let ran = AssertUnwindSafe(job.run(&mut tx)).catch_unwind().await;
+        let went_well = matches!(ran, Ok(true));
+        let end = match tx.fault.take() {
+            Some(fault) => match Again::of(first, fault) {
+                Ok(again) => Err(Err(again)),
+                // The closure's own error says more than the statement's.
+                Err(fault) if went_well => Err(Ok(Verdict::NotSaved(fault.into()))),
+                Err(_) => Err(Ok(Verdict::Refused)),
+            },
+            None if !went_well => Err(Ok(Verdict::Refused)),
+            None => match tx.seal(view.epoch, self.shared.random.next_u64()).await {
+                Ok(set) => Ok(set),
+                Err(fault) => Err(refused(Again::of(first, fault))),
+            },
+        };
+        let mut link = tx.into_link();
+        let set = match end {
+            Ok(Some(set)) => set,
+            Ok(None) => {
+                // Nothing to commit; but what was read must have been current.
+                let read = link.flush().await;
+                undo(link, lease).await;
+                let clock = &self.shared.clock;
+                return match read {
+                    Ok(()) => Ok(Verdict::Saved {
+                        txid: crate::write_set::txid(clock.tick(), self.shared.random.next_u64()),
+                        owed: Vec::new(),
+                    }),
+                    Err(fault) => refused(Again::of(first, fault)),
+                };
+            }
+            Err(end) => {
+                undo(link, lease).await;
+                return end;
+            }
+        };
+        self.spread(view, &serving, Branch { at: first, link, lease }, set).await
+    }
+
+    /// Runs the write on the other masters, and commits.
+    async fn spread<'a>(
+        &'a self,
+        view: &Arc<View>,
+        serving: &[usize],
+        primary: Branch<'a>,
+        set: WriteSet,
+    ) -> Result<Verdict, Again> {
+        let others = serving[1..].iter().map(|&at| self.apply(view, at, &set));
+        let (mut branches, mut fault) = (Vec::new(), None);
+        for (result, &at) in join_all(others).await.into_iter().zip(&serving[1..]) {
+            match result {
+                Ok(branch) => branches.push(branch),
+                Err(why) => fault = fault.or(Some((at, why))),
+            }
+        }
+        if let Some((at, fault)) = fault {
+            branches.push(primary);
+            join_all(branches.into_iter().map(|branch| undo(branch.link, branch.lease))).await;
+            return match Again::of(at, fault) {
+                Ok(again) => Err(again),
+                Err(fault) => {
+                    let what = format!("{}: {}", view.masters[at].name, DbError::from(fault));
+                    tracing::error!(severity = "CRITICAL", what, "the masters hold different rows");
+                    Ok(Verdict::NotSaved(DbError::Diverged(what)))
+                }
+            };
+        }
+        Ok(match self.shared.policy {
+            Policy::Available => self.commit_available(view, primary, branches, set.txid).await,
+            Policy::All => self.commit_all(view, primary, branches, set.txid).await,
+        })
+    }
+
+    async fn apply<'a>(
+        &'a self,
+        view: &View,
+        at: usize,
+        set: &WriteSet,
+    ) -> Result<Branch<'a>, Fault> {
+        let (mut link, lease) = self.writing[at].lease(&self.shared, view).await?;
+        link.begin_write(view.epoch);
+        let mut link = Link::MySql(Box::new(link));
+        let all = async {
+            for statement in &set.statements {
+                link.push(statement).await?;
+            }
+            link.flush().await
+        };
+        match all.await {
+            Ok(()) => Ok(Branch { at, link, lease }),
+            Err(fault) => {
+                undo(link, lease).await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// All at the same time: any one of them makes it saved.
+    async fn commit_available(
+        &self,
+        view: &Arc<View>,
+        primary: Branch<'_>,
+        mut others: Vec<Branch<'_>>,
+        txid: TxId,
+    ) -> Verdict {
+        others.insert(0, primary);
+        let masters = others.len();
+        let failed: Vec<(usize, Fault)> = join_all(others.into_iter().map(commit))
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+            .collect();
+        if failed.is_empty() {
+            return Verdict::Saved { txid, owed: Vec::new() };
+        }
+        let saved = failed.len() < masters;
+        let owed: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
+        // Those that failed stop serving before anybody hears that it is saved.
+        if self.report_all(view, failed).await && saved {
+            return Verdict::Saved { txid, owed: Shared::names(view, &owed) };
+        }
+        self.doubt(txid).await
+    }
+
+    /// The others first; the primary's commit decides.
+    async fn commit_all(
+        &self,
+        view: &Arc<View>,
+        primary: Branch<'_>,
+        others: Vec<Branch<'_>>,
+        txid: TxId,
+    ) -> Verdict {
+        let all: Vec<usize> = others.iter().map(|branch| branch.at).collect();
+        let results = join_all(others.into_iter().map(commit)).await;
+        if let Some(fault) = results.into_iter().find_map(Result::err).map(|(_, fault)| fault) {
+            // The primary has not committed, and never will: not saved. Whoever
+            // has it already is set right when it joins again.
+            undo(primary.link, primary.lease).await;
+            self.report_all(view, all.into_iter().map(|at| (at, fault.clone())).collect()).await;
+            return Verdict::NotSaved(DbError::MasterAway(self.shared.view().away()));
+        }
+        match commit(primary).await {
+            Ok(()) => Verdict::Saved { txid, owed: Vec::new() },
+            Err(failed) => {
+                self.report_all(view, vec![failed]).await;
+                self.doubt(txid).await
+            }
+        }
+    }
+
+    /// Takes masters out; false when the store is closing.
+    async fn report_all(&self, view: &View, failed: Vec<(usize, Fault)>) -> bool {
+        for (at, fault) in failed {
+            let why = DbError::from(fault).to_string();
+            if self.shared.report(view, at, why).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The answer to a commit was lost; perhaps it can be looked up.
+    async fn doubt(&self, txid: TxId) -> Verdict {
+        let (reply, answer) = oneshot::channel();
+        drop(self.shared.supervisor.send(Command::Lookup { txid, reply }));
+        match answer.await {
+            Ok(Some(true)) => {
+                let owed = self.shared.view().away();
+                Verdict::Saved { txid, owed }
+            }
+            Ok(Some(false)) => Verdict::NotSaved(DbError::Busy),
+            Ok(None) | Err(_) => Verdict::InDoubt(txid),
+        }
+    }
+
+    async fn read(&self, mut job: Box<dyn ReadJob>) {
+        for round in 0..=self.shared.targets.len() {
+            let view = self.shared.view();
+            let serving = view.serving();
+            if serving.is_empty() {
+                return job.finish(Some(DbError::NoMaster(view.why_none())));
+            }
+            let at = serving[self.turn.fetch_add(1, Ordering::Relaxed) % serving.len()];
+            match self.read_from(&view, at, &mut job).await {
+                Ok(()) => {
+                    self.shared.counters.reads.add(1);
+                    if round > 0 {
+                        self.shared.counters.read_failovers.add(1);
+                    }
+                    return job.finish(None);
+                }
+                Err(Fault::Lost(why)) => {
+                    if self.shared.report(&view, at, why).await.is_err() {
+                        return job.finish(Some(DbError::Closed));
+                    }
+                }
+                Err(fault) => return job.finish(Some(fault.into())),
+            }
+        }
+        job.finish(Some(DbError::NoMaster(self.shared.view().why_none())));
+    }
+
+    async fn read_from(
+        &self,
+        view: &View,
+        at: usize,
+        job: &mut Box<dyn ReadJob>,
+    ) -> Result<(), Fault> {
+        let (mut link, lease) = self.reading[at].lease(&self.shared, view).await?;
+        link.begin_read();
+        let mut db = Db::reading(Link::MySql(Box::new(link)), Arc::clone(&self.shared.schema));
+        let ran = AssertUnwindSafe(job.run(&mut db)).catch_unwind().await;
+        if let Some(fault @ Fault::Lost(_)) = db.fault.take() {
+            return Err(fault);
+        }
+        undo(db.link, lease).await;
+        ran.map_err(|_| Fault::Refused(DbError::Misuse("the closure panicked")))
+    }
+}
+
+/// One master's part of a write.
+struct Branch<'a> {
+    at: usize,
+    link: Link,
+    lease: Lease<'a>,
+}
+
+async fn commit(mut branch: Branch<'_>) -> Result<(), (usize, Fault)> {
+    match branch.link.commit().await {
+        Ok(()) => {
+            give_back(branch.link, branch.lease);
+            Ok(())
+        }
+        Err(fault) => Err((branch.at, fault)),
+    }
+}
+
+/// Rolls back; a connection on which that fails is closed, which does the same.
+async fn undo(mut link: Link, lease: Lease<'_>) {
+    if link.rollback().await.is_ok() {
+        give_back(link, lease);
+    }
+}
+
+fn give_back(link: Link, lease: Lease<'_>) {
+    if let Link::MySql(link) = link {
+        lease.give_back(*link);
+    }
+}
+
+fn refused(again: Result<Again, Fault>) -> Result<Verdict, Again> {
+    match again {
+        Ok(again) => Err(again),
+        Err(fault) => Ok(Verdict::NotSaved(fault.into())),
+    }
+}

@@ -1,0 +1,250 @@
+//! The one place where SQL is made: row operations and tables, for both
+//! engines.
+//!
+//! Row operations are the same text for both. Tables differ in the names of
+//! types. Values are parameters (`?`), or, for a packet of several statements
+//! to MariaDB, literals by [`inline`].
+
+use std::fmt::Write as _;
+
+use crate::schema::{Column, Index, Kind, Step, Table, TableInfo};
+use crate::value::Value;
+
+/// Which SQL a master speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    MariaDb,
+    /// MySQL 8: as MariaDB but for the name of the collation.
+    MySql,
+}
+
+/// A statement, its parameters, and how many rows it must meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Statement {
+    pub(crate) sql: std::borrow::Cow<'static, str>,
+    pub(crate) params: Vec<Value>,
+    pub(crate) rows: Rows,
+    /// Which table it is about, for messages.
+    pub(crate) table: &'static str,
+}
+
+/// How many rows a statement must meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    One,
+    Any,
+}
+
+/// The statements of a table that don't depend on the values.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TableSql {
+    /// All columns, then `_v`, `_d`.
+    pub(crate) insert: String,
+    /// The key, then `_v`.
+    pub(crate) delete: String,
+    /// The key; answers all columns, then `_v`, `_d`.
+    pub(crate) select: String,
+    /// `key = ? and …`
+    pub(crate) where_key: String,
+    /// All columns, `_v`, `_d`, separated by commas.
+    pub(crate) columns: String,
+}
+
+impl TableInfo {
+    /// Renders [`TableSql`] anew, after a change of the columns.
+    pub(crate) fn render(&mut self) {
+        let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+        let columns = format!("{}, _v, _d", names.join(", "));
+        let marks = vec!["?"; names.len() + 2].join(", ");
+        let where_key = self
+            .key
+            .iter()
+            .map(|&at| format!("{} = ?", self.columns[at].name))
+            .collect::<Vec<_>>()
+            .join(" and ");
+        let name = self.name;
+        self.sql = TableSql {
+            insert: format!("insert into {name} ({columns}) values ({marks})"),
+            delete: format!("delete from {name} where {where_key} and _v = ?"),
+            select: format!("select {columns} from {name} where {where_key}"),
+            where_key,
+            columns,
+        };
+    }
+
+    /// `update … set` of these columns; then the key and the old version.
+    pub(crate) fn update_sql(&self, changed: &[usize]) -> String {
+        let mut sql = format!("update {} set ", self.name);
+        for &at in changed {
+            let _ = write!(sql, "{} = ?, ", self.columns[at].name);
+        }
+        let _ = write!(sql, "_v = ?, _d = ? where {} and _v = ?", self.sql.where_key);
+        sql
+    }
+}
+
+/// The statements that apply one step of a migration.
+pub(crate) fn step(step: &Step, dialect: Dialect) -> Vec<String> {
+    match step {
+        Step::CreateTable(table) => create_table(table, dialect),
+        Step::AddColumn { table, column } => {
+            vec![format!("alter table {table} add column {}", column_sql(column, dialect))]
+        }
+        Step::CreateIndex { table, index } => vec![create_index(table, index)],
+    }
+}
+
+fn create_table(table: &Table, dialect: Dialect) -> Vec<String> {
+    let mut lines: Vec<String> =
+        table.columns.iter().map(|column| column_sql(column, dialect)).collect();
+    lines.push("_v bigint not null".to_owned());
+    lines.push("_d bigint not null".to_owned());
+    lines.push(format!("primary key ({})", table.key.join(", ")));
+    let mut sql = format!("create table if not exists {} ({})", table.name, lines.join(", "));
+    sql.push_str(table_options(dialect));
+    let mut all = vec![sql];
+    all.extend(table.indexes.iter().map(|index| create_index(table.name, index)));
+    all
+}
+
+/// Bytes decide what is equal and what comes first, on every engine.
+pub(crate) const fn table_options(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => " without rowid",
+        Dialect::MariaDb => " engine=InnoDB default charset=utf8mb4 collate=utf8mb4_nopad_bin",
+        Dialect::MySql => " engine=InnoDB default charset=utf8mb4 collate=utf8mb4_0900_bin",
+    }
+}
+
+fn create_index(table: &str, index: &Index) -> String {
+    let unique = if index.unique { "unique " } else { "" };
+    format!("create {unique}index {} on {table} ({})", index.name, index.columns.join(", "))
+}
+
+fn column_sql(column: &Column, dialect: Dialect) -> String {
+    let kind = match (column.kind, dialect) {
+        (Kind::Id, Dialect::Sqlite) | (Kind::Bytes { .. }, Dialect::Sqlite) => "blob".to_owned(),
+        (Kind::Id, _) => "binary(16)".to_owned(),
+        (Kind::Int | Kind::Time, _) => "bigint".to_owned(),
+        (Kind::Bool, Dialect::Sqlite) => "bigint".to_owned(),
+        (Kind::Bool, _) => "tinyint".to_owned(),
+        (Kind::Text { .. }, Dialect::Sqlite) => "text".to_owned(),
+        (Kind::Text { chars_max }, _) if chars_max <= Kind::VARCHAR_CHARS_MAX => {
+            format!("varchar({chars_max})")
+        }
+        (Kind::Text { chars_max }, _) if chars_max <= 16_000 => "text".to_owned(),
+        (Kind::Text { chars_max }, _) if chars_max <= 4_000_000 => "mediumtext".to_owned(),
+        (Kind::Text { .. }, _) => "longtext".to_owned(),
+        (Kind::Bytes { bytes_max }, _) if bytes_max <= 3_000 => format!("varbinary({bytes_max})"),
+        (Kind::Bytes { bytes_max }, _) if bytes_max < 65_536 => "blob".to_owned(),
+        (Kind::Bytes { bytes_max }, _) if bytes_max < 16_777_216 => "mediumblob".to_owned(),
+        (Kind::Bytes { .. }, _) => "longblob".to_owned(),
+    };
+    let null = if column.nullable { "" } else { " not null" };
+    format!("{} {kind}{null}", column.name)
+}
+
+/// Puts literals in the place of a statement's `?`.
+///
+/// Only for statements rendered here: they hold no quoted text, so each `?` is
+/// a parameter. Texts and bytes are written as hexadecimal, which no server
+/// setting can read otherwise.
+pub(crate) fn inline(into: &mut String, sql: &str, params: &[Value]) {
+    let mut params = params.iter();
+    for part in sql.split_inclusive('?') {
+        let Some(text) = part.strip_suffix('?') else {
+            into.push_str(part);
+            continue;
+        };
+        into.push_str(text);
+        match params.next().expect("one parameter for each ?") {
+            Value::Null => into.push_str("null"),
+            Value::Int(int) => {
+                let _ = write!(into, "{int}");
+            }
+            Value::Text(text) if text.is_empty() => into.push_str("''"),
+            Value::Text(text) => {
+                into.push_str("_utf8mb4 0x");
+                hex(into, text.as_bytes());
+            }
+            Value::Bytes(bytes) if bytes.is_empty() => into.push_str("''"),
+            Value::Bytes(bytes) => {
+                into.push_str("0x");
+                hex(into, bytes);
+            }
+        }
+    }
+    debug_assert!(params.next().is_none(), "one ? for each parameter");
+}
+
+fn hex(into: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    into.reserve(bytes.len() * 2);
+    for byte in bytes {
+        into.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        into.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_can_not_be_read_as_sql() {
+        let mut sql = String::new();
+        let params = [
+            Value::from("'; drop table memos; --"),
+            Value::Null,
+            Value::Int(-5),
+            Value::Bytes(vec![0, 255]),
+            Value::from(""),
+        ];
+        inline(&mut sql, "insert into t values (?, ?, ?, ?, ?)", &params);
+        assert_eq!(
+            sql,
+            "insert into t values (_utf8mb4 0x273b2064726f70207461626c65206d656d6f733b202d2d, \
+             null, -5, 0x00ff, '')"
+        );
+    }
+
+    #[test]
+    fn a_table_in_both_dialects() {
+        const TABLE: Table = Table {
+            name: "memos",
+            key: &["id"],
+            columns: &[
+                Column::new("id", Kind::Id),
+                Column::new("user_id", Kind::Id),
+                Column::nullable("content", Kind::Text { chars_max: 5_000 }),
+                Column::new("tag", Kind::Text { chars_max: 40 }),
+                Column::new("open", Kind::Bool),
+            ],
+            indexes: &[Index { name: "memos_user", columns: &["user_id", "tag"], unique: true }],
+        };
+        let sqlite = step(&Step::CreateTable(TABLE), Dialect::Sqlite);
+        assert_eq!(
+            sqlite,
+            [
+                "create table if not exists memos (id blob not null, user_id blob not null, \
+                 content text, tag text not null, open bigint not null, _v bigint not null, \
+                 _d bigint not null, primary key (id)) without rowid",
+                "create unique index memos_user on memos (user_id, tag)",
+            ]
+        );
+        let mariadb = step(&Step::CreateTable(TABLE), Dialect::MariaDb);
+        assert_eq!(
+            mariadb[0],
+            "create table if not exists memos (id binary(16) not null, user_id binary(16) not \
+             null, content text, tag varchar(40) not null, open tinyint not null, _v bigint not \
+             null, _d bigint not null, primary key (id)) engine=InnoDB default charset=utf8mb4 \
+             collate=utf8mb4_nopad_bin"
+        );
+        let info = TableInfo::of(&TABLE).unwrap();
+        assert_eq!(
+            info.update_sql(&[2]),
+            "update memos set content = ?, _v = ?, _d = ? where id = ? and _v = ?"
+        );
+    }
+}

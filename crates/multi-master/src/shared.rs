@@ -1,0 +1,102 @@
+//! What the threads of one store have in common.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use stdx::{HybridClock, Random};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::{Limits, Policy};
+use crate::error::{DbError, MasterName, TxId};
+use crate::fault::Fault;
+use crate::link::Link;
+use crate::membership::View;
+use crate::mysql::MySqlLink;
+use crate::schema::Schema;
+use crate::sqlite::{IfAbsent, SqliteLink};
+
+/// Where a master is.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Sqlite(PathBuf),
+    MySql(Box<mysql_async::Opts>),
+}
+
+/// Shared by the supervisor, the writers and the readers.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) policy: Policy,
+    pub(crate) limits: Limits,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) clock: HybridClock,
+    pub(crate) random: Random,
+    /// The masters as they stand; only the supervisor changes it.
+    pub(crate) view: watch::Sender<Arc<View>>,
+    pub(crate) supervisor: mpsc::UnboundedSender<Command>,
+    pub(crate) counters: crate::counters::Counters,
+}
+
+/// What the supervisor is asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A master could not be used by somebody who saw this view. `done` is told
+    /// when another view is in force.
+    Failed { master: usize, generation: u64, why: String, done: oneshot::Sender<()> },
+    /// Was this transaction saved?
+    Lookup { txid: TxId, reply: oneshot::Sender<Option<bool>> },
+    /// End.
+    Close { done: oneshot::Sender<()> },
+}
+
+impl Shared {
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// Reports that a master can't be used; the answer comes when the masters
+    /// that are left can go on.
+    pub(crate) fn report(&self, view: &View, master: usize, why: String) -> oneshot::Receiver<()> {
+        let (done, answer) = oneshot::channel();
+        tracing::debug!(master = %view.masters[master].name, why, "reported as failed");
+        // Nobody listens any more when the store closes: then the answer is an
+        // error at once, and the caller finds the store closed.
+        drop(self.supervisor.send(Command::Failed {
+            master,
+            generation: view.generation,
+            why,
+            done,
+        }));
+        answer
+    }
+
+    /// A new connection to a master.
+    pub(crate) async fn connect(&self, master: usize, if_absent: IfAbsent) -> Result<Link, Fault> {
+        match &self.targets[master] {
+            Target::Sqlite(path) => {
+                let link = SqliteLink::open(path, if_absent)?;
+                Ok(Link::Sqlite(link.with_schema(Arc::clone(&self.schema))))
+            }
+            Target::MySql(opts) => {
+                let link = MySqlLink::connect(opts, &self.limits).await?;
+                Ok(Link::MySql(Box::new(link)))
+            }
+        }
+    }
+
+    /// Whether a write may begin under this view.
+    pub(crate) fn may_write(&self, view: &View) -> Result<(), DbError> {
+        if view.serving().is_empty() {
+            return Err(DbError::NoMaster(view.why_none()));
+        }
+        match self.policy {
+            Policy::All if !view.all_serve() => Err(DbError::MasterAway(view.away())),
+            Policy::All | Policy::Available => Ok(()),
+        }
+    }
+
+    /// The names of these masters.
+    pub(crate) fn names(view: &View, masters: &[usize]) -> Vec<MasterName> {
+        masters.iter().map(|&at| view.masters[at].name.clone()).collect()
+    }
+}

@@ -1,0 +1,12 @@
+//! Masters that are SQLite files: one writer thread with group commit, and a
+//! pool of reader threads.
+
+mod link;
+
+mod writer;
+
+mod readers;
+
+pub(crate) use link::{IfAbsent, SqliteLink};
+pub(crate) use readers::Readers;
+pub(crate) use writer::{Writer, WriterHandle};

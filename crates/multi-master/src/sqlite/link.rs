@@ -1,0 +1,180 @@
+//! A connection to a SQLite file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
+
+use crate::error::DbError;
+use crate::fault::Fault;
+use crate::render::{Rows, Statement};
+use crate::schema::Schema;
+use crate::value::{Row, Value};
+
+/// How long a connection waits for another one's transaction before it says
+/// [`Fault::Busy`].
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Prepared statements kept for each connection: more than a program has.
+const STATEMENTS_KEPT: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct SqliteLink {
+    connection: Connection,
+    path: PathBuf,
+    schema: Option<Arc<Schema>>,
+}
+
+/// Whether a file that is not there may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfAbsent {
+    Create,
+    Refuse,
+}
+
+impl SqliteLink {
+    /// Opens the file, durable at each commit (`synchronous=FULL`, WAL).
+    pub(crate) fn open(path: &Path, if_absent: IfAbsent) -> Result<Self, Fault> {
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if if_absent == IfAbsent::Create {
+            flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        }
+        let lost = |error: rusqlite::Error| Fault::Lost(format!("{}: {error}", path.display()));
+        let connection = Connection::open_with_flags(path, flags).map_err(lost)?;
+        connection.busy_timeout(BUSY).map_err(lost)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        connection
+            .execute_batch(
+                "pragma journal_mode = wal; pragma synchronous = full; \
+                 pragma foreign_keys = off; pragma trusted_schema = off; \
+                 pragma wal_autocheckpoint = 4000;",
+            )
+            .map_err(lost)?;
+        Ok(Self { connection, path: path.to_owned(), schema: None })
+    }
+
+    /// With the tables known, a refused row can name its index.
+    pub(crate) fn with_schema(mut self, schema: Arc<Schema>) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Fault> {
+        self.try_query(sql, params).map_err(|error| self.fault(error))
+    }
+
+    fn try_query(&self, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let columns: Arc<[String]> =
+            statement.column_names().into_iter().map(str::to_owned).collect();
+        let mut rows = statement.query(rusqlite::params_from_iter(params))?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let values = (0..columns.len())
+                .map(|at| row.get_ref(at).and_then(|value| owned(value, at)))
+                .collect::<rusqlite::Result<Vec<Value>>>()?;
+            all.push(Row::new(Arc::clone(&columns), values));
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn execute(&mut self, statement: &Statement) -> Result<(), Fault> {
+        let rows = self
+            .connection
+            .prepare_cached(&statement.sql)
+            .and_then(|mut prepared| {
+                prepared.execute(rusqlite::params_from_iter(&statement.params))
+            })
+            .map_err(|error| self.fault(error))?;
+        match statement.rows {
+            Rows::One if rows != 1 => {
+                Err(Fault::Mismatch { table: statement.table, rows: rows as u64 })
+            }
+            Rows::One | Rows::Any => Ok(()),
+        }
+    }
+
+    pub(crate) fn batch(&mut self, sql: &str) -> Result<(), Fault> {
+        // The few statements that frame transactions are worth keeping prepared.
+        let run = match sql {
+            "begin" | "begin immediate" | "commit" | "savepoint one" | "release one" => {
+                self.connection.prepare_cached(sql).and_then(|mut one| one.execute([])).map(drop)
+            }
+            "rollback" if self.connection.is_autocommit() => Ok(()),
+            _ => self.connection.execute_batch(sql),
+        };
+        run.map_err(|error| self.fault(error))
+    }
+
+    fn fault(&self, error: rusqlite::Error) -> Fault {
+        let rusqlite::Error::SqliteFailure(failure, message) = &error else {
+            return Fault::Refused(DbError::Statement(error.to_string()));
+        };
+        match failure.code {
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Fault::Busy,
+            ErrorCode::ConstraintViolation => self.constraint(message.as_deref().unwrap_or("")),
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::DiskFull
+            | ErrorCode::CannotOpen
+            | ErrorCode::NotADatabase
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::NoLargeFileSupport
+            | ErrorCode::OutOfMemory => Fault::Lost(format!("{}: {error}", self.path.display())),
+            _ => Fault::Refused(DbError::Statement(error.to_string())),
+        }
+    }
+
+    /// `UNIQUE constraint failed: memos.user_id, memos.tag`
+    fn constraint(&self, message: &str) -> Fault {
+        let Some(columns) = message.strip_prefix("UNIQUE constraint failed: ") else {
+            return Fault::Refused(DbError::Statement(message.to_owned()));
+        };
+        let names: Vec<(&str, &str)> =
+            columns.split(", ").filter_map(|column| column.split_once('.')).collect();
+        let table = names.first().map_or("", |(table, _)| table);
+        let columns: Vec<&str> = names.iter().map(|(_, column)| *column).collect();
+        let index = self
+            .schema
+            .as_ref()
+            .and_then(|schema| schema.table(table).ok()?.unique_over(&columns))
+            .unwrap_or("primary key");
+        Fault::Duplicate { table: table.to_owned(), index: index.to_owned() }
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(int) => ValueRef::Integer(*int),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+fn owned(value: ValueRef<'_>, at: usize) -> rusqlite::Result<Value> {
+    Ok(match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(int) => Value::Int(int),
+        ValueRef::Text(bytes) => {
+            let text = std::str::from_utf8(bytes)
+                .map_err(|error| rusqlite::Error::Utf8Error(at, error))?;
+            Value::Text(text.to_owned())
+        }
+        ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
+        ValueRef::Real(_) => {
+            return Err(rusqlite::Error::InvalidColumnType(
+                at,
+                "floating point numbers are not used: two engines round them differently"
+                    .to_owned(),
+                rusqlite::types::Type::Real,
+            ));
+        }
+    })
+}

@@ -1,0 +1,154 @@
+//! The threads that read SQLite files.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::db::Db;
+use crate::error::DbError;
+use crate::fault::Fault;
+use crate::job::{self, Ran, ReadJob};
+use crate::link::Link;
+use crate::shared::Shared;
+use crate::sqlite::IfAbsent;
+
+/// Reads that may wait for a thread. One is done in well under a millisecond.
+const WAITING_MAX: usize = 10_000;
+
+/// Where callers leave their reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Readers {
+    queue: Sender<Message>,
+    threads: usize,
+}
+
+enum Message {
+    Read(Box<dyn ReadJob>),
+    Stop,
+}
+
+impl Readers {
+    pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+        let (queue, inbox) = bounded(WAITING_MAX);
+        let turn = Arc::new(AtomicUsize::new(0));
+        let threads = shared.limits.read_connections.clamp(1, 64);
+        let mut started = Vec::new();
+        for at in 0..threads {
+            let links = shared.targets.iter().map(|_| None).collect();
+            let reader = Reader {
+                shared: Arc::clone(shared),
+                inbox: inbox.clone(),
+                turn: Arc::clone(&turn),
+                generation: 0,
+                links,
+            };
+            started.push(
+                std::thread::Builder::new()
+                    .name(format!("mm-read-{at}"))
+                    .spawn(move || reader.run())?,
+            );
+        }
+        Ok((Self { queue, threads }, started))
+    }
+
+    pub(crate) fn submit(&self, job: Box<dyn ReadJob>) {
+        use crossbeam_channel::TrySendError::{Disconnected, Full};
+        match self.queue.try_send(Message::Read(job)) {
+            Err(Full(Message::Read(job))) => job.finish(Some(DbError::Overloaded)),
+            Err(Disconnected(Message::Read(job))) => job.finish(Some(DbError::Closed)),
+            _ => {}
+        }
+    }
+
+    /// Asks each thread to end after the reads that wait already.
+    pub(crate) fn stop(&self) {
+        for _ in 0..self.threads {
+            drop(self.queue.send(Message::Stop));
+        }
+    }
+}
+
+struct Reader {
+    shared: Arc<Shared>,
+    inbox: Receiver<Message>,
+    /// Spreads the reads of all threads over the masters.
+    turn: Arc<AtomicUsize>,
+    generation: u64,
+    links: Vec<Option<Link>>,
+}
+
+impl Reader {
+    fn run(mut self) {
+        while let Ok(Message::Read(job)) = self.inbox.recv() {
+            self.read(job);
+        }
+    }
+
+    fn read(&mut self, mut job: Box<dyn ReadJob>) {
+        let shared = Arc::clone(&self.shared);
+        // Each round either answers or takes a master out.
+        for round in 0..=shared.targets.len() {
+            let view = shared.view();
+            if self.generation != view.generation {
+                self.generation = view.generation;
+                self.links.iter_mut().for_each(|link| *link = None);
+            }
+            let serving = view.serving();
+            if serving.is_empty() {
+                return job.finish(Some(DbError::NoMaster(view.why_none())));
+            }
+            let at = serving[self.turn.fetch_add(1, Ordering::Relaxed) % serving.len()];
+            match self.read_from(at, &mut job) {
+                Ok(()) => {
+                    shared.counters.reads.add(1);
+                    if round > 0 {
+                        shared.counters.read_failovers.add(1);
+                    }
+                    return job.finish(None);
+                }
+                Err(Failed::Misuse(error)) => return job.finish(Some(error)),
+                Err(Failed::Lost(why)) => {
+                    if shared.report(&view, at, why).blocking_recv().is_err() {
+                        return job.finish(Some(DbError::Closed));
+                    }
+                }
+            }
+        }
+        job.finish(Some(DbError::NoMaster(shared.view().why_none())));
+    }
+
+    fn read_from(&mut self, at: usize, job: &mut Box<dyn ReadJob>) -> Result<(), Failed> {
+        let mut link = match self.links[at].take() {
+            Some(link) => link,
+            None => ready(self.shared.connect(at, IfAbsent::Refuse))?,
+        };
+        ready(link.batch("begin"))?;
+        let mut db = Db::reading(link, Arc::clone(&self.shared.schema));
+        let ran = job::run_ready(job.run(&mut db));
+        if let Some(Fault::Lost(why)) = db.fault.take() {
+            return Err(Failed::Lost(why));
+        }
+        let mut link = db.link;
+        ready(link.rollback())?;
+        self.links[at] = Some(link);
+        match job::misuse(&ran) {
+            Some(error) => Err(Failed::Misuse(error)),
+            None => Ok(()),
+        }
+    }
+}
+
+enum Failed {
+    Lost(String),
+    Misuse(DbError),
+}
+
+fn ready<T>(future: impl Future<Output = Result<T, Fault>>) -> Result<T, Failed> {
+    match job::run_ready(future) {
+        Ran::Returned(Ok(value)) => Ok(value),
+        Ran::Returned(Err(fault)) => Err(Failed::Lost(DbError::from(fault).to_string())),
+        Ran::Waited | Ran::Panicked => Err(Failed::Lost("the connection broke down".to_owned())),
+    }
+}

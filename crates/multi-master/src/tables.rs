@@ -1,0 +1,243 @@
+//! The tables of ours on every master, and the migrations of the program's.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::{DbError, MasterName};
+use crate::fault::Fault;
+use crate::link::Link;
+use crate::render::{self, Dialect, Rows, Statement};
+use crate::schema::Migration;
+use crate::value::Value;
+
+/// | table | a row says |
+/// |---|---|
+/// | `mm_meta` | `set_id`: which set this master belongs to; `copying`: it is being filled |
+/// | `mm_epoch` | the epoch in force; writers share it, who changes it holds it alone |
+/// | `mm_log` | a marker: this transaction committed here (or never will, `aborted`) |
+/// | `mm_tombstones` | this row was deleted at this version |
+/// | `mm_conflicts` | what lost against a row of another master, kept for people |
+/// | `mm_migrations` | this step of this migration is done |
+fn create(dialect: Dialect) -> Vec<String> {
+    let (id, name, key, blob, text) = match dialect {
+        Dialect::Sqlite => ("blob", "text", "blob", "blob", "text"),
+        Dialect::MariaDb | Dialect::MySql => {
+            ("binary(16)", "varchar(64)", "varbinary(2816)", "longblob", "longtext")
+        }
+    };
+    let options = render::table_options(dialect);
+    [
+        format!("mm_meta (k {name} not null, val {text} not null, primary key (k))"),
+        "mm_epoch (id bigint not null, epoch bigint not null, primary key (id))".to_owned(),
+        format!(
+            "mm_log (txid {id} not null, epoch bigint not null, aborted bigint not null, \
+             ops {blob} not null, primary key (txid))"
+        ),
+        format!(
+            "mm_tombstones (tbl {name} not null, k {key} not null, v bigint not null, \
+             primary key (tbl, k))"
+        ),
+        format!(
+            "mm_conflicts (txid {id} not null, reason {text} not null, ops {blob} not null, \
+             found_at bigint not null, primary key (txid))"
+        ),
+        format!(
+            "mm_migrations (name {name} not null, step bigint not null, digest bigint not null, \
+             primary key (name, step))"
+        ),
+    ]
+    .map(|table| format!("create table if not exists {table}{options}"))
+    .into()
+}
+
+fn statement(sql: &'static str, params: Vec<Value>) -> Statement {
+    Statement { sql: sql.into(), params, rows: Rows::Any, table: "mm_meta" }
+}
+
+/// What a master says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The set that it belongs to; none: it was never used.
+    pub(crate) set: Option<Uuid>,
+    /// It was being filled from another when something stopped.
+    pub(crate) copying: bool,
+    /// Its epoch row.
+    pub(crate) epoch: u64,
+    /// The last transaction that it has.
+    pub(crate) last: Option<Uuid>,
+}
+
+/// Makes our tables where they are missing and asks the master who it is.
+pub(crate) async fn identify(link: &mut Link) -> Result<Identity, Fault> {
+    for sql in create(link.dialect()) {
+        link.batch(&sql).await?;
+    }
+    let mut identity = Identity { set: None, copying: false, epoch: 0, last: None };
+    for row in link.query("select k, val from mm_meta", &[]).await? {
+        let (key, val): (String, String) = (read(&row, "k")?, read(&row, "val")?);
+        match key.as_str() {
+            "set_id" => identity.set = Uuid::try_parse(&val).ok(),
+            "copying" => identity.copying = true,
+            _ => {}
+        }
+    }
+    if let Some(row) = link.query("select epoch from mm_epoch where id = 1", &[]).await?.first() {
+        identity.epoch = u64::try_from(read::<i64>(row, "epoch")?).unwrap_or(0);
+    }
+    identity.last = last_txid(link).await?;
+    Ok(identity)
+}
+
+/// The newest marker of a master.
+pub(crate) async fn last_txid(link: &mut Link) -> Result<Option<Uuid>, Fault> {
+    let rows = link.query("select txid from mm_log order by txid desc limit 1", &[]).await?;
+    rows.first().map(|row| read(row, "txid")).transpose()
+}
+
+/// Writes the set's id on a master that has none, with `copying` when it has
+/// yet to be filled from another.
+pub(crate) async fn adopt(
+    link: &mut Link,
+    set: Uuid,
+    epoch: u64,
+    copying: bool,
+) -> Result<(), Fault> {
+    link.begin().await?;
+    if copying {
+        link.push(&statement(
+            "replace into mm_meta (k, val) values (?, ?)",
+            vec!["copying".into(), "1".into()],
+        ))
+        .await?;
+    }
+    link.push(&statement(
+        "replace into mm_meta (k, val) values (?, ?)",
+        vec!["set_id".into(), set.to_string().into()],
+    ))
+    .await?;
+    set_epoch(link, epoch).await?;
+    link.commit().await
+}
+
+/// Runs one statement of ours.
+pub(crate) async fn run(
+    link: &mut Link,
+    sql: &'static str,
+    params: Vec<Value>,
+) -> Result<(), Fault> {
+    link.push(&statement(sql, params)).await?;
+    link.flush().await
+}
+
+/// The master is filled.
+pub(crate) async fn copied(link: &mut Link) -> Result<(), Fault> {
+    run(link, "delete from mm_meta where k = ?", vec!["copying".into()]).await
+}
+
+/// Writes the epoch row, in the transaction that is open.
+pub(crate) async fn set_epoch(link: &mut Link, epoch: u64) -> Result<(), Fault> {
+    let epoch = i64::try_from(epoch).expect("epochs are counted up from 1");
+    let sql = "replace into mm_epoch (id, epoch) values (1, ?)";
+    link.push(&statement(sql, vec![epoch.into()])).await
+}
+
+/// Applies the migrations that a master does not have yet.
+pub(crate) async fn migrate(
+    link: &mut Link,
+    name: &MasterName,
+    migrations: &[Migration],
+) -> Result<(), Migrate> {
+    let mut done: BTreeMap<(String, i64), i64> = BTreeMap::new();
+    for row in link.query("select name, step, digest from mm_migrations", &[]).await? {
+        done.insert((read(&row, "name")?, read(&row, "step")?), read(&row, "digest")?);
+    }
+    for (migration, _) in done.keys() {
+        if !migrations.iter().any(|known| known.name == migration) {
+            return Err(Migrate::Refused(format!(
+                "it has the migration `{migration}`, which this program does not know: it was \
+                 last used by a newer one. Use that one, or a copy of the store from before"
+            )));
+        }
+    }
+    for migration in migrations {
+        for (at, step) in (0i64..).zip(migration.steps) {
+            // The digest is of one rendering, whatever the master's kind is, so
+            // that a store can move to the other kind.
+            let digest = xxh3_64(render::step(step, Dialect::MariaDb).join(";").as_bytes());
+            let digest = digest.cast_signed();
+            match done.get(&(migration.name.to_owned(), at)) {
+                Some(known) if *known == digest => continue,
+                Some(_) => {
+                    return Err(Migrate::Refused(format!(
+                        "its migration `{}`, step {}, is another than this program's: a released \
+                         migration must not be edited",
+                        migration.name,
+                        at + 1
+                    )));
+                }
+                None => {}
+            }
+            tracing::info!(master = %name, migration = migration.name, step = at + 1, "migrating");
+            apply(
+                link,
+                render::step(step, link.dialect()),
+                statement(
+                    "replace into mm_migrations (name, step, digest) values (?, ?, ?)",
+                    vec![migration.name.into(), at.into(), digest.into()],
+                ),
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// One step and the note that it is done: one transaction where the engine can,
+/// and where it can't, statements that a second attempt passes over.
+async fn apply(link: &mut Link, sql: Vec<String>, note: Statement) -> Result<(), Fault> {
+    if link.dialect() == Dialect::Sqlite {
+        link.begin().await?;
+        for sql in sql {
+            link.batch(&sql).await?;
+        }
+        link.push(&note).await?;
+        return link.commit().await;
+    }
+    for sql in sql {
+        match link.batch(&sql).await {
+            Err(Fault::Refused(DbError::Statement(why))) if is_there_already(&why) => {}
+            other => other?,
+        }
+    }
+    link.push(&note).await?;
+    link.flush().await
+}
+
+/// MariaDB's "duplicate column name" and "duplicate key name": a crash came
+/// between the step and the note of it.
+fn is_there_already(why: &str) -> bool {
+    why.contains("ERROR 42S21 (1060)") || why.contains("ERROR 42000 (1061)")
+}
+
+/// Why migrations were not applied.
+#[derive(Debug)]
+pub(crate) enum Migrate {
+    Fault(Fault),
+    Refused(String),
+}
+
+impl From<Fault> for Migrate {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// A column of one of our own tables.
+pub(crate) fn read<T: crate::value::FromValue>(
+    row: &crate::value::Row,
+    name: &str,
+) -> Result<T, Fault> {
+    row.get(name).map_err(Fault::Refused)
+}

@@ -1,0 +1,4 @@
+//! The store against real masters.
+
+mod common;
+mod embedded;
