@@ -60,15 +60,21 @@ pub async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>, Problem> {
     }
     match Limited::new(body, bytes_max).collect().await {
         Ok(collected) => Ok(collected.to_bytes().into()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            Err(Problem::new(ErrorCode::BodyTooLarge))
-        }
+        Err(error) if is_over_a_limit(&*error) => Err(Problem::new(ErrorCode::BodyTooLarge)),
         // The sender broke off; it will hardly hear the answer.
         Err(error) => {
             tracing::debug!(%error, "a request body broke off");
             Err(Problem::new(ErrorCode::RequestTimeout))
         }
     }
+}
+
+/// Whether a limit cut the body: the one here, or one that the server put
+/// around all bodies, whose error comes wrapped.
+fn is_over_a_limit(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let error: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(error), |error| error.source())
+        .any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 /// Reads JSON as [`JsonBody`] does.

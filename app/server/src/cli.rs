@@ -1,0 +1,138 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Flags;
+
+/// Endpaper: a reading platform that keeps working when a database does not.
+#[derive(Debug, Parser)]
+#[command(name = "endpaper", version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API until SIGTERM
+    Serve(Serve),
+    /// The configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Bring books in
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// The databases
+    #[command(subcommand)]
+    Masters(MastersCommand),
+}
+
+/// What every command that touches a store takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Store {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// How log lines are written: text or json
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// The least important log line: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl Store {
+    pub(crate) fn flags(&self) -> Flags {
+        let values = [
+            ("data", &self.data),
+            ("log.format", &self.log_format),
+            ("log.level", &self.log_level),
+        ];
+        Flags {
+            config: self.config.clone(),
+            values: values
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value.clone()?)))
+                .collect(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    store: Store,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Add a demo account and a small catalogue
+    #[arg(long)]
+    pub(crate) demo: bool,
+}
+
+impl Serve {
+    pub(crate) fn flags(&self) -> Flags {
+        let mut flags = self.store.flags();
+        flags.values.extend(self.listen.clone().map(|listen| ("listen", listen)));
+        flags
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every setting and where it comes from; passwords are hidden
+    Show {
+        #[command(flatten)]
+        store: Store,
+        /// Where `serve` would listen
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<String>,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Import books from a CSV file into the catalogue; can be run again
+    Catalogue {
+        #[command(flatten)]
+        store: Store,
+        /// The CSV file, with a heading line
+        file: PathBuf,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Import a reader's Goodreads export onto the reader's shelf
+    Goodreads {
+        #[command(flatten)]
+        store: Store,
+        /// The CSV file that Goodreads exports
+        file: PathBuf,
+        /// Whose shelf
+        #[arg(long, value_name = "LOGIN_ID")]
+        user: String,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MastersCommand {
+    /// Show how each master stands; of a running server, where one runs
+    Status {
+        #[command(flatten)]
+        store: Store,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,165 @@
+//! `endpaper serve`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use stdx::IdSource;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{print, with_settings};
+use crate::app::App;
+use crate::cli::Serve;
+use crate::config::Settings;
+use crate::failure::{Failure, Result};
+use crate::http::listener::{self, Bounds, Stopped};
+use crate::http::{self, Guard, Observer};
+use crate::metrics::Metrics;
+use crate::operator::{self, Operator};
+use crate::{demo, store};
+
+pub(crate) fn run(arguments: &Serve) -> Result {
+    let demo = arguments.demo;
+    with_settings(&arguments.flags(), async move |settings| serve(settings, demo).await)
+}
+
+async fn serve(settings: Settings, demo: bool) -> Result {
+    // Before anything else, so that a signal during the start is not lost.
+    let stop = stop_signal()?;
+    // An address that is taken is found out before the store is touched.
+    let listener = bind(settings.listen).await?;
+    let operator_listener = bind_operator(&settings).await?;
+
+    let store = store::open(&settings).await?;
+    let app = App::new(&settings, store.clone()).await?;
+    if demo {
+        demo::prepare(&app).await?;
+    }
+
+    let metrics = Arc::new(Metrics::default());
+    let operator = operator_listener.map(|listener| {
+        let operator = Operator {
+            store: store.clone(),
+            metrics: Arc::clone(&metrics),
+            witness: settings.store.witness.clone(),
+        };
+        let bounds = Bounds { connections_max: OPERATOR_CONNECTIONS_MAX, ..bounds(&settings) };
+        tokio::spawn(listener::serve(
+            listener,
+            operator::router(operator),
+            bounds,
+            stopped(stop.clone()),
+        ))
+    });
+    let router = http::around(
+        app.router(),
+        Guard { body_bytes_max: settings.server.body_bytes_max, request: settings.server.request },
+        Observer {
+            ids: IdSource::system(),
+            metrics,
+            trusted_proxies: settings.server.trusted_proxies.as_slice().into(),
+        },
+    );
+
+    let address = listener.local_addr().map_err(Failure::new)?;
+    announce(&settings, address);
+    print(&format!("listening on http://{address}"));
+    let how = listener::serve(listener, router, bounds(&settings), stopped(stop)).await;
+    if how == Stopped::CutOff {
+        tracing::warn!(limit = ?settings.server.stop, "requests in flight were cut off at the limit");
+    }
+    if let Some(operator) = operator {
+        // It stops by the same signal and has nothing that must be finished.
+        operator.abort();
+    }
+    app.finish().await;
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Prometheus and a person or two.
+const OPERATOR_CONNECTIONS_MAX: usize = 32;
+
+fn bounds(settings: &Settings) -> Bounds {
+    Bounds {
+        connections_max: settings.server.connections_max,
+        header: settings.server.header,
+        stop: settings.server.stop,
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::new(format!("can't listen on {address}: {error}")))
+}
+
+/// A default that is taken, by another of our servers for example, is gone
+/// without; an address that somebody chose is not.
+async fn bind_operator(settings: &Settings) -> Result<Option<TcpListener>> {
+    let Some(address) = settings.operator.listen else { return Ok(None) };
+    match bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(failure) if settings.operator.chosen => Err(failure),
+        Err(failure) => {
+            tracing::warn!(
+                "no /metrics: {failure}; `operator.listen` takes another address, or off"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// Says what was started and where, for people.
+fn announce(settings: &Settings, address: SocketAddr) {
+    let masters: Vec<String> =
+        settings.store.masters.iter().map(|master| format!("{master:?}")).collect();
+    tracing::info!(
+        data = %settings.data.display(),
+        masters = masters.join(" "),
+        policy = ?settings.store.policy,
+        version = env!("CARGO_PKG_VERSION"),
+        "the store is open"
+    );
+    tracing::info!(
+        "the API is at http://{address}/api/v1, its document at http://{address}/api/docs"
+    );
+    if let Some(operator) = settings.operator.listen {
+        tracing::info!("metrics are at http://{operator}/metrics");
+    }
+}
+
+/// Turns true at the first SIGTERM or SIGINT. At the second the process ends
+/// as it would without us.
+fn stop_signal() -> Result<watch::Receiver<bool>> {
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::new(format!("can't handle signals: {error}")));
+    let (mut terminate, mut interrupt) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        let mut either = async || {
+            tokio::select! {
+                _ = terminate.recv() => {},
+                _ = interrupt.recv() => {},
+            }
+        };
+        either().await;
+        tracing::info!("stopping: requests in flight are finished first");
+        let _ = sender.send(true);
+        either().await;
+        tracing::warn!("stopping at once: a second signal came");
+        std::process::exit(1);
+    });
+    Ok(receiver)
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, with which nothing can stop us
+    // but the second signal.
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

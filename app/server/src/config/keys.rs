@@ -1,0 +1,234 @@
+//! The one list of what can be set.
+
+use super::takes::Takes;
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    /// Its name, with the table before the dot where it is in one.
+    pub(super) name: &'static str,
+    /// What it takes.
+    pub(super) takes: Takes,
+    /// What holds where nobody says anything, written as the environment would;
+    /// `None` where it follows from other keys or is nothing.
+    pub(super) default: Option<&'static str>,
+    /// Never shown.
+    pub(super) secret: bool,
+    /// The flag of `endpaper serve`.
+    pub(super) flag: Option<&'static str>,
+    /// What it is for, for people.
+    pub(super) about: &'static str,
+}
+
+impl Key {
+    /// The environment variable: `ENDPAPER_STORE_POLICY` of `store.policy`.
+    pub(super) fn variable(&self) -> String {
+        format!("{VARIABLES}{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// Whether its value may not be repeated in an error: URLs have passwords.
+    pub(super) fn is_sensitive(&self) -> bool {
+        self.secret || self.takes == Takes::Masters
+    }
+}
+
+/// How our environment variables begin.
+pub(super) const VARIABLES: &str = "ENDPAPER_";
+
+/// The environment's way to name the file.
+pub(super) const CONFIG_VARIABLE: &str = "ENDPAPER_CONFIG";
+
+const fn key(name: &'static str, takes: Takes, default: &'static str, about: &'static str) -> Key {
+    Key { name, takes, default: Some(default), secret: false, flag: None, about }
+}
+
+/// A day in milliseconds.
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+const fn millis(min: u64, max: u64) -> Takes {
+    Takes::Number { min, max }
+}
+
+/// What can be set, in the order in which it is shown.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        flag: Some("--listen"),
+        ..key(
+            "listen",
+            Takes::Address,
+            "127.0.0.1:8080",
+            "Where readers' clients connect; port 0 takes a free one.",
+        )
+    },
+    Key {
+        flag: Some("--data"),
+        ..key(
+            "data",
+            Takes::Path,
+            "data",
+            "The data directory: the embedded masters, the witness, keys, mail. Made when missing.",
+        )
+    },
+    Key {
+        default: None,
+        ..key(
+            "masters",
+            Takes::Masters,
+            "",
+            "The databases; the first is the primary. Default: two SQLite files, a.db and b.db, in the data directory.",
+        )
+    },
+    key(
+        "store.policy",
+        Takes::OneOf(&["available", "all"]),
+        "available",
+        "What a write needs: the masters that live (available), or every one (all).",
+    ),
+    Key {
+        default: None,
+        ..key(
+            "store.witness",
+            Takes::Path,
+            "",
+            "The file that says which masters may serve. Default: witness.json in the data directory.",
+        )
+    },
+    key("store.connect_ms", millis(10, 60_000), "2000", "Time limit for connecting to a master."),
+    key(
+        "store.statement_ms",
+        millis(10, 600_000),
+        "5000",
+        "Time limit for one statement; a lock is waited for at most as long.",
+    ),
+    key("store.commit_ms", millis(10, 600_000), "5000", "Time limit for one commit."),
+    key(
+        "store.probe_ms",
+        millis(50, 600_000),
+        "1000",
+        "How often masters that are away are tried, at first; it grows to 30 s.",
+    ),
+    key(
+        "store.write_connections",
+        Takes::Number { min: 1, max: 1_000 },
+        "32",
+        "Connections to each MariaDB master for writes.",
+    ),
+    key(
+        "store.read_connections",
+        Takes::Number { min: 1, max: 1_000 },
+        "8",
+        "Connections to each master for reads.",
+    ),
+    key(
+        "store.waiting_writes_max",
+        Takes::Number { min: 1, max: 1_000_000 },
+        "10000",
+        "Writes that may wait; more are refused with 503.",
+    ),
+    key(
+        "server.connections_max",
+        Takes::Number { min: 1, max: 1_000_000 },
+        "10000",
+        "Connections at one time; further ones wait to be accepted.",
+    ),
+    key(
+        "server.body_bytes_max",
+        Takes::Number { min: 1_024, max: 1 << 30 },
+        "33554432",
+        "The largest request body; more is 413.",
+    ),
+    key(
+        "server.header_ms_max",
+        millis(100, 600_000),
+        "15000",
+        "How long a client may take to send the head of a request, and how long an idle connection is kept.",
+    ),
+    key("server.request_ms_max", millis(100, 600_000), "30000", "How long one request may take."),
+    key(
+        "server.stop_ms_max",
+        millis(0, 600_000),
+        "15000",
+        "How long requests in flight may take to finish after SIGTERM.",
+    ),
+    key(
+        "server.trusted_proxies",
+        Takes::IpAddresses,
+        "",
+        "Proxies whose X-Forwarded-For is believed.",
+    ),
+    key(
+        "operator.listen",
+        Takes::AddressOrOff,
+        "127.0.0.1:9090",
+        "Where the operator reads /metrics and /status. Without authentication: keep it off the internet.",
+    ),
+    key(
+        "accounts.access_token_ms",
+        millis(1_000, DAY_MS),
+        "900000",
+        "How long an access token holds.",
+    ),
+    key(
+        "accounts.refresh_token_ms",
+        millis(60_000, 400 * DAY_MS),
+        "2592000000",
+        "How long a refresh token holds when it is not used.",
+    ),
+    key(
+        "mail.outbox",
+        Takes::OneOf(&["file", "log"]),
+        "file",
+        "Where mail goes: a file each in `mail/` of the data directory, or the log.",
+    ),
+    Key {
+        default: None,
+        secret: true,
+        ..key(
+            "books.aladin_key",
+            Takes::Text,
+            "",
+            "The TTB key of the Aladin book shop; without one it is not asked.",
+        )
+    },
+    key(
+        "books.aladin_url",
+        Takes::WebAddress,
+        "http://www.aladin.co.kr",
+        "Where the Aladin book shop answers.",
+    ),
+    key(
+        "books.open_library",
+        Takes::Truth,
+        "true",
+        "Whether Open Library is asked for books that the catalogue lacks.",
+    ),
+    key(
+        "books.open_library_url",
+        Takes::WebAddress,
+        "https://openlibrary.org",
+        "Where Open Library answers.",
+    ),
+    Key {
+        flag: Some("--log-format"),
+        ..key(
+            "log.format",
+            Takes::OneOf(&["text", "json"]),
+            "text",
+            "How log lines are written to standard error.",
+        )
+    },
+    Key {
+        flag: Some("--log-level"),
+        ..key(
+            "log.level",
+            Takes::OneOf(&["error", "warn", "info", "debug", "trace"]),
+            "info",
+            "The least important line that is written.",
+        )
+    },
+];
+
+/// The key of this name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}

@@ -1,0 +1,232 @@
+//! The settings as the program uses them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use multi_master::config::Limits;
+use multi_master::{MasterConfig, MasterName, Policy};
+
+use super::layers::{Resolved, Source};
+use super::takes::{self, OFF, Setting};
+
+/// Everything that can be set, checked and typed.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) store: multi_master::Config,
+    pub(crate) server: ServerLimits,
+    pub(crate) operator: Operator,
+    pub(crate) accounts: AccountsSettings,
+    pub(crate) mail: MailOutbox,
+    pub(crate) books: BooksSettings,
+    pub(crate) log: LogSettings,
+}
+
+/// Bounds of the HTTP server.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerLimits {
+    pub(crate) connections_max: usize,
+    pub(crate) body_bytes_max: usize,
+    pub(crate) header: Duration,
+    pub(crate) request: Duration,
+    pub(crate) stop: Duration,
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+}
+
+/// Where the operator's listener is.
+#[derive(Clone, Debug)]
+pub(crate) struct Operator {
+    /// `None`: nowhere.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Whether somebody chose it. A default that is taken is gone without.
+    pub(crate) chosen: bool,
+}
+
+/// Lifetimes of tokens.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountsSettings {
+    pub(crate) access_token: Duration,
+    pub(crate) refresh_token: Duration,
+}
+
+/// Where mail goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MailOutbox {
+    File,
+    Log,
+}
+
+/// The external sources of books.
+#[derive(Clone)]
+pub(crate) struct BooksSettings {
+    pub(crate) aladin_key: Option<String>,
+    pub(crate) aladin_url: String,
+    pub(crate) open_library: bool,
+    pub(crate) open_library_url: String,
+}
+
+impl std::fmt::Debug for BooksSettings {
+    /// Never prints the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BooksSettings")
+            .field("aladin_key", &self.aladin_key.as_ref().map(|_| "***"))
+            .field("aladin_url", &self.aladin_url)
+            .field("open_library", &self.open_library)
+            .field("open_library_url", &self.open_library_url)
+            .finish()
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogSettings {
+    pub(crate) format: LogFormat,
+    pub(crate) level: tracing::Level,
+}
+
+impl Settings {
+    /// Types what was read. Nothing can fail here: each value was checked where
+    /// it was read.
+    pub(crate) fn of(resolved: &Resolved) -> Self {
+        let values = Values(resolved);
+        let data = PathBuf::from(values.text("data"));
+        Self {
+            listen: takes::address(values.text("listen")).expect("checked when read"),
+            store: store(&values, &data),
+            server: ServerLimits {
+                connections_max: values.count("server.connections_max"),
+                body_bytes_max: values.count("server.body_bytes_max"),
+                header: values.millis("server.header_ms_max"),
+                request: values.millis("server.request_ms_max"),
+                stop: values.millis("server.stop_ms_max"),
+                trusted_proxies: values.ip_addresses("server.trusted_proxies"),
+            },
+            operator: Operator {
+                listen: Some(values.text("operator.listen"))
+                    .filter(|text| *text != OFF)
+                    .and_then(takes::address),
+                chosen: !values.is_default("operator.listen"),
+            },
+            accounts: AccountsSettings {
+                access_token: values.millis("accounts.access_token_ms"),
+                refresh_token: values.millis("accounts.refresh_token_ms"),
+            },
+            mail: match values.text("mail.outbox") {
+                "log" => MailOutbox::Log,
+                _ => MailOutbox::File,
+            },
+            books: BooksSettings {
+                aladin_key: values
+                    .text_or_none("books.aladin_key")
+                    .filter(|key| !key.is_empty())
+                    .map(str::to_owned),
+                aladin_url: values.text("books.aladin_url").to_owned(),
+                open_library: values.truth("books.open_library"),
+                open_library_url: values.text("books.open_library_url").to_owned(),
+            },
+            log: LogSettings {
+                format: match values.text("log.format") {
+                    "json" => LogFormat::Json,
+                    _ => LogFormat::Text,
+                },
+                level: values
+                    .text("log.level")
+                    .parse()
+                    .expect("the levels of the key are tracing's"),
+            },
+            data,
+        }
+    }
+}
+
+fn store(values: &Values<'_>, data: &std::path::Path) -> multi_master::Config {
+    let policy = match values.text("store.policy") {
+        "all" => Policy::All,
+        _ => Policy::Available,
+    };
+    let mut store = multi_master::Config::embedded(data, policy);
+    if let Some((Setting::Masters(masters), _)) = values.0.get("masters") {
+        store.masters = masters
+            .iter()
+            .map(|master| MasterConfig {
+                name: MasterName(master.name.clone()),
+                url: master.url.clone(),
+            })
+            .collect();
+    }
+    if let Some(witness) = values.text_or_none("store.witness") {
+        store.witness = PathBuf::from(witness);
+    }
+    store.limits = Limits {
+        connect: values.millis("store.connect_ms"),
+        statement: values.millis("store.statement_ms"),
+        commit: values.millis("store.commit_ms"),
+        write_connections: values.count("store.write_connections"),
+        read_connections: values.count("store.read_connections"),
+        waiting_writes: values.count("store.waiting_writes_max"),
+        probe: values.millis("store.probe_ms"),
+    };
+    store
+}
+
+/// Values by their types. A key that is of another type than the program
+/// thinks is a mistake in the program, which every start would show.
+struct Values<'a>(&'a Resolved);
+
+impl<'a> Values<'a> {
+    fn text_or_none(&self, name: &str) -> Option<&'a str> {
+        match self.0.get(name) {
+            Some((Setting::Text(text), _)) => Some(text),
+            None => None,
+            Some((other, _)) => panic!("`{name}` is a text, and not {other:?}"),
+        }
+    }
+
+    fn text(&self, name: &str) -> &'a str {
+        self.text_or_none(name).unwrap_or_else(|| panic!("`{name}` has a default"))
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        match self.0.get(name) {
+            Some((Setting::Number(number), _)) => *number,
+            other => panic!("`{name}` is a number, and not {other:?}"),
+        }
+    }
+
+    fn millis(&self, name: &str) -> Duration {
+        Duration::from_millis(self.number(name))
+    }
+
+    fn count(&self, name: &str) -> usize {
+        usize::try_from(self.number(name)).expect("bounds of keys fit")
+    }
+
+    fn truth(&self, name: &str) -> bool {
+        match self.0.get(name) {
+            Some((Setting::Truth(truth), _)) => *truth,
+            other => panic!("`{name}` is true or false, and not {other:?}"),
+        }
+    }
+
+    fn ip_addresses(&self, name: &str) -> Vec<IpAddr> {
+        match self.0.get(name) {
+            Some((Setting::Texts(texts), _)) => {
+                texts.iter().map(|text| text.parse().expect("checked when read")).collect()
+            }
+            other => panic!("`{name}` is a list, and not {other:?}"),
+        }
+    }
+
+    fn is_default(&self, name: &str) -> bool {
+        matches!(self.0.get(name), Some((_, Source::Default)))
+    }
+}

@@ -1,0 +1,56 @@
+//! How a command ends that did not do what it was asked.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+
+/// One line for the person who ran the command, and the exit code.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The call was wrong: exit code 2.
+    Usage(String),
+    /// It failed: exit code 1.
+    Failed(String),
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl fmt::Display) -> Self {
+        Self::Failed(message.to_string())
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::from(1),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// One line, whatever the message has in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Usage(message) | Self::Failed(message)) = self;
+        let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+        f.write_str(lines.next().unwrap_or("it failed"))?;
+        lines.try_for_each(|line| write!(f, " {line}"))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        if error.is_usage() {
+            Self::Usage(error.to_string())
+        } else {
+            Self::Failed(error.to_string())
+        }
+    }
+}
+
+impl From<multi_master::OpenError> for Failure {
+    fn from(error: multi_master::OpenError) -> Self {
+        Self::new(error)
+    }
+}
+
+pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;

@@ -1,0 +1,35 @@
+//! The log: lines on standard error, for people or for programs.
+
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{LogFormat, LogSettings};
+
+/// Parts of others that say more than anybody reads, and the most that they
+/// may say.
+const QUIETER: [(&str, Level); 5] = [
+    ("hyper", Level::WARN),
+    ("hyper_util", Level::WARN),
+    ("reqwest", Level::WARN),
+    ("rustls", Level::WARN),
+    ("mysql_async", Level::WARN),
+];
+
+/// Starts the log of this process.
+pub(crate) fn start(settings: LogSettings) {
+    let targets = QUIETER
+        .into_iter()
+        .map(|(target, level)| (target, level.min(settings.level)))
+        .fold(Targets::new().with_default(settings.level), |targets, (target, level)| {
+            targets.with_target(target, level)
+        });
+    let subscriber = tracing_subscriber::registry().with(targets);
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    match settings.format {
+        LogFormat::Text => subscriber.with(lines.with_ansi(false)).init(),
+        LogFormat::Json => subscriber.with(lines.json().flatten_event(true)).init(),
+    }
+}
