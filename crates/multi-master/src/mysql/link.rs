@@ -216,9 +216,9 @@ async fn send(connection: &mut Conn, packet: &str, expected: &[Expect]) -> Resul
     let mut wrong = None;
     for (at, expect) in expected.iter().enumerate() {
         let met = answers.affected_rows();
-        // Reading one answer to its end brings the next one, or its error.
+        // The error of a later statement comes with that statement's own answer.
         let rows: Vec<mysql_async::Row> =
-            answers.collect().await.map_err(|error| fault(error, table(at + 1)))?;
+            answers.collect().await.map_err(|error| fault(error, table(at)))?;
         if wrong.is_none() {
             wrong = check(*expect, met, rows)?;
         }

@@ -2,3 +2,4 @@
 
 mod common;
 mod embedded;
+mod mariadb;

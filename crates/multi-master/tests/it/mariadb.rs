@@ -1,0 +1,242 @@
+//! Two real MariaDB servers.
+
+use std::time::Duration;
+
+use lab::{MariaDb, Scratch};
+use multi_master::{
+    Config, Db, DbError, MasterConfig, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx,
+    fields, params,
+};
+
+use crate::common::{MIGRATIONS, add, logins, pay};
+
+struct Pair {
+    servers: [MariaDb; 2],
+    scratch: Scratch,
+}
+
+impl Pair {
+    fn start(test: &str) -> Option<Self> {
+        let software = lab::require_mariadb(test)?;
+        let scratch = Scratch::new(&test.replace(' ', "-")).unwrap();
+        let servers = ["a", "b"].map(|name| {
+            let server = MariaDb::start(&software, &scratch.path().join(name)).unwrap();
+            server.create_database("books").unwrap();
+            server
+        });
+        Some(Self { servers, scratch })
+    }
+
+    fn config(&self, policy: Policy) -> Config {
+        let masters = ["a", "b"].into_iter().zip(&self.servers).map(|(name, server)| {
+            MasterConfig { name: MasterName(name.to_owned()), url: server.url("books") }
+        });
+        let witness = self.scratch.path().join("witness.json");
+        let mut config = Config::new(masters.collect(), policy, witness);
+        config.limits.probe = Duration::from_millis(20);
+        config.limits.statement = Duration::from_secs(3);
+        config.limits.commit = Duration::from_secs(3);
+        config
+    }
+
+    async fn open(&self, policy: Policy) -> MultiMaster {
+        MultiMaster::open(self.config(policy), MIGRATIONS).await.unwrap()
+    }
+
+    /// Everything that must be the same on both.
+    fn contents(&self) -> [String; 2] {
+        let sql = "select id, login, balance, note, _v, _d from accounts order by id; \
+                   select tbl, hex(k), v from mm_tombstones order by tbl, k; \
+                   select hex(txid) from mm_log where aborted = 0 order by txid";
+        [0, 1].map(|at| self.servers[at].sql("books", sql).unwrap())
+    }
+
+    fn assert_same(&self) {
+        let [a, b] = self.contents();
+        assert!(!a.is_empty());
+        assert_eq!(a, b);
+    }
+}
+
+#[tokio::test]
+async fn a_write_is_on_both_servers() {
+    let Some(pair) = Pair::start("a write is on both servers") else { return };
+    let store = pair.open(Policy::Available).await;
+    assert!(matches!(add(&store, 1, "minji").await, Outcome::Saved { .. }));
+    assert!(matches!(pay(&store, 1, 50).await, Outcome::Saved { value: 150, .. }));
+    let twice = add(&store, 2, "minji").await;
+    let Outcome::NotSaved(DbError::Duplicate { table, index }) = twice else { panic!("{twice:?}") };
+    assert_eq!((table.as_str(), index.as_str()), ("accounts", "accounts_login"));
+    let Outcome::Saved { txid, .. } = add(&store, 3, "해리 포터 ✓").await else { panic!() };
+    assert_eq!(store.lookup(txid).await, Some(true));
+    let text = "it's \"quoted\" \\ back\0slash\n🎈 ";
+    let noted: Outcome<(), DbError> = store
+        .write(async move |tx: &mut Tx| {
+            tx.update("accounts", params![3i64], fields! {"note" => text}).await?;
+            assert!(tx.delete("accounts", params![1i64]).await?);
+            assert!(!tx.delete("accounts", params![1i64]).await?);
+            assert!(tx.get("accounts", params![1i64]).await?.is_none());
+            Ok(())
+        })
+        .await;
+    assert!(matches!(noted, Outcome::Saved { .. }), "{noted:?}");
+    let read: String = store
+        .read(async move |db: &mut Db| {
+            let row = db.get("accounts", params![3i64]).await?.expect("it was inserted");
+            row.get::<String>("note")
+        })
+        .await
+        .map_err(|error: DbError| error)
+        .unwrap();
+    assert_eq!(read, text);
+    assert_eq!(logins(&store).await, ["해리 포터 ✓"]);
+    pair.assert_same();
+    store.close().await;
+    let again = pair.open(Policy::Available).await;
+    assert_eq!(logins(&again).await, ["해리 포터 ✓"]);
+}
+
+#[tokio::test]
+async fn writers_meet_in_one_order_on_both_servers() {
+    let Some(pair) = Pair::start("writers meet in one order") else { return };
+    let store = pair.open(Policy::All).await;
+    for id in 0..4 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    let writers = (0..8i64).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for round in 0..40i64 {
+                let (from, to) = ((writer + round) % 4, (writer + round * 3 + 1) % 4);
+                let moved: Outcome<(), DbError> = store
+                    .write(async move |tx: &mut Tx| {
+                        for (id, amount) in [(from, -1i64), (to, 1)] {
+                            let row = tx.get("accounts", params![id]).await?.expect("it is there");
+                            let balance = row.get::<i64>("balance")? + amount;
+                            tx.update("accounts", params![id], fields! {"balance" => balance})
+                                .await?;
+                        }
+                        Ok(())
+                    })
+                    .await;
+                match moved {
+                    Outcome::Saved { .. } | Outcome::NotSaved(DbError::Busy) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let total: i64 = store
+        .read(async move |db: &mut Db| {
+            let row =
+                db.query_first("select sum(balance) as total from accounts", params![]).await?;
+            row.expect("a sum has one row").get("total")
+        })
+        .await
+        .map_err(|error: DbError| error)
+        .unwrap();
+    assert_eq!(total, 400);
+    pair.assert_same();
+    assert!(store.counts().saved >= 300, "{:?}", store.counts());
+}
+
+#[tokio::test]
+async fn one_server_dies_and_readers_do_not_notice() {
+    for dies in [0, 1] {
+        let Some(mut pair) = Pair::start(&format!("server {dies} dies")) else { return };
+        let store = pair.open(Policy::Available).await;
+        let _ = add(&store, 1, "minji").await;
+        let _ = add(&store, 2, "jisoo").await;
+        pair.servers[dies].kill().unwrap();
+        // Reads are spread over both: some of these meet the dead one.
+        for _ in 0..4 {
+            assert_eq!(logins(&store).await, ["minji", "jisoo"]);
+        }
+        let owed = MasterName(["a", "b"][dies].to_owned());
+        let wrote = add(&store, 3, "harry").await;
+        assert!(matches!(wrote, Outcome::Saved { .. } | Outcome::Owed { .. }), "{wrote:?}");
+        assert!(matches!(pay(&store, 1, 5).await.into_result(), Ok(105)));
+        let deleted: Outcome<bool, DbError> =
+            store.write(async move |tx: &mut Tx| tx.delete("accounts", params![2i64]).await).await;
+        assert!(matches!(deleted.into_result(), Ok(true)));
+        let status = store.status();
+        let down = status.iter().find(|master| master.name == owed).unwrap();
+        assert_eq!(down.state, MasterState::Down);
+        assert!(down.reason.is_some());
+
+        pair.servers[dies].restart().unwrap();
+        store.wait_until_whole().await;
+        pair.assert_same();
+        for _ in 0..4 {
+            assert_eq!(logins(&store).await, ["minji", "harry"]);
+        }
+        assert!(matches!(pay(&store, 1, 5).await, Outcome::Saved { value: 110, .. }));
+        pair.assert_same();
+    }
+}
+
+#[tokio::test]
+async fn under_all_nothing_is_written_while_a_server_is_away() {
+    let Some(mut pair) = Pair::start("all or nothing") else { return };
+    let store = pair.open(Policy::All).await;
+    let _ = add(&store, 1, "minji").await;
+    pair.servers[1].kill().unwrap();
+    let refused = pay(&store, 1, 5).await;
+    let Outcome::NotSaved(DbError::MasterAway(away)) = refused else { panic!("{refused:?}") };
+    assert_eq!(away, [MasterName("b".to_owned())]);
+    assert_eq!(logins(&store).await, ["minji"]);
+    pair.servers[1].restart().unwrap();
+    store.wait_until_whole().await;
+    assert!(matches!(pay(&store, 1, 5).await, Outcome::Saved { value: 105, .. }));
+    pair.assert_same();
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_left_behind_within_the_limit_and_caught_up() {
+    let Some(mut pair) = Pair::start("frozen") else { return };
+    let store = pair.open(Policy::Available).await;
+    let _ = add(&store, 1, "minji").await;
+    pair.servers[1].freeze().unwrap();
+    assert!(matches!(pay(&store, 1, 5).await.into_result(), Ok(105)));
+    assert_eq!(store.status()[1].state, MasterState::Down);
+    assert!(matches!(pay(&store, 1, 5).await.into_result(), Ok(110)));
+    pair.servers[1].thaw().unwrap();
+    store.wait_until_whole().await;
+    pair.assert_same();
+}
+
+#[tokio::test]
+async fn an_empty_server_is_filled_and_a_stale_one_serves_nothing() {
+    let Some(mut pair) = Pair::start("filled") else { return };
+    let store = pair.open(Policy::Available).await;
+    for id in 0..1_200 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    pair.servers[1].kill().unwrap();
+    assert!(matches!(pay(&store, 1, 5).await.into_result(), Ok(105)));
+    store.close().await;
+    drop(store);
+
+    // Alone, the one that was away must not serve.
+    pair.servers[0].kill().unwrap();
+    pair.servers[1].restart().unwrap();
+    let alone = MultiMaster::open(pair.config(Policy::Available), MIGRATIONS).await;
+    let error = alone.unwrap_err().to_string();
+    assert!(error.contains("start a"), "{error}");
+
+    // Replaced by an empty database, it is filled from the other.
+    pair.servers[1].sql("books", "drop database books; create database books").unwrap();
+    pair.servers[0].restart().unwrap();
+    let store = pair.open(Policy::Available).await;
+    store.wait_until_whole().await;
+    let rows = pair
+        .servers
+        .each_ref()
+        .map(|server| server.sql("books", "select * from accounts order by id").unwrap());
+    assert_eq!(rows[0].lines().count(), 1_200);
+    assert_eq!(rows[0], rows[1]);
+    assert!(matches!(pay(&store, 1, 5).await, Outcome::Saved { value: 110, .. }));
+}
