@@ -61,8 +61,16 @@ impl View {
     }
 
     pub(crate) fn away(&self) -> Vec<MasterName> {
-        let away = self.masters.iter().filter(|master| master.state != MasterState::Live);
-        away.map(|master| master.name.clone()).collect()
+        self.owed(&[])
+    }
+
+    /// The masters that do not get a write under this view: those that do not
+    /// serve, and those that `failed` while it was committed.
+    pub(crate) fn owed(&self, failed: &[usize]) -> Vec<MasterName> {
+        (0..self.masters.len())
+            .filter(|at| !self.serves(*at) || failed.contains(at))
+            .map(|at| self.masters[at].name.clone())
+            .collect()
     }
 
     pub(crate) fn all_serve(&self) -> bool {

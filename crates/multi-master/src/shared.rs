@@ -7,7 +7,7 @@ use stdx::{HybridClock, Random};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Limits, Policy};
-use crate::error::{DbError, MasterName, TxId};
+use crate::error::{DbError, TxId};
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::membership::View;
@@ -93,10 +93,5 @@ impl Shared {
             Policy::All if !view.all_serve() => Err(DbError::MasterAway(view.away())),
             Policy::All | Policy::Available => Ok(()),
         }
-    }
-
-    /// The names of these masters.
-    pub(crate) fn names(view: &View, masters: &[usize]) -> Vec<MasterName> {
-        masters.iter().map(|&at| view.masters[at].name.clone()).collect()
     }
 }

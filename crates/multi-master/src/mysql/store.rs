@@ -287,7 +287,7 @@ impl MySqlStore {
                 return match read {
                     Ok(()) => Ok(Verdict::Saved {
                         txid: crate::write_set::txid(clock.tick(), self.shared.random.next_u64()),
-                        owed: Vec::new(),
+                        owed: view.away(),
                     }),
                     Err(fault) => refused(Again::of(first, fault)),
                 };
@@ -374,13 +374,13 @@ impl MySqlStore {
             .filter_map(Result::err)
             .collect();
         if failed.is_empty() {
-            return Verdict::Saved { txid, owed: Vec::new() };
+            return Verdict::Saved { txid, owed: view.away() };
         }
         let saved = failed.len() < masters;
         let owed: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
         // Those that failed stop serving before anybody hears that it is saved.
         if self.report_all(view, failed).await && saved {
-            return Verdict::Saved { txid, owed: Shared::names(view, &owed) };
+            return Verdict::Saved { txid, owed: view.owed(&owed) };
         }
         self.doubt(txid).await
     }
@@ -403,7 +403,7 @@ impl MySqlStore {
             return Verdict::NotSaved(DbError::MasterAway(self.shared.view().away()));
         }
         match commit(primary).await {
-            Ok(()) => Verdict::Saved { txid, owed: Vec::new() },
+            Ok(()) => Verdict::Saved { txid, owed: view.away() },
             Err(failed) => {
                 self.report_all(view, vec![failed]).await;
                 self.doubt(txid).await

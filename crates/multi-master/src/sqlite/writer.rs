@@ -352,7 +352,7 @@ impl Lanes {
     fn commit(&mut self, shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>) -> Next {
         if sealed.iter().all(|(_, txid)| txid.is_none()) {
             self.rollback();
-            saved(shared, sealed, &[]);
+            saved(shared, sealed, &self.view.away());
             return Next::Done;
         }
         let left = |sealed: Vec<(Waiting, Option<TxId>)>| {
@@ -404,7 +404,7 @@ impl Lanes {
             }
         }
         if failed.is_empty() {
-            saved(shared, sealed, &[]);
+            saved(shared, sealed, &self.view.away());
             return Next::Done;
         }
         let everywhere = failed.len() == masters;
@@ -412,9 +412,9 @@ impl Lanes {
         let owed: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
         let out = report_all(shared, &self.view, failed);
         if everywhere || !out {
-            in_doubt(shared, sealed);
+            in_doubt(shared, sealed, &self.view.away());
         } else {
-            saved(shared, sealed, &Shared::names(&self.view, &owed));
+            saved(shared, sealed, &self.view.owed(&owed));
         }
         Next::NewView { left: Vec::new(), failed: None }
     }
@@ -435,10 +435,10 @@ impl Lanes {
         }
         if let Err(fault) = ready(self.primary().commit()) {
             report_all(shared, &self.view, vec![(self.primary_at, fault)]);
-            in_doubt(shared, sealed);
+            in_doubt(shared, sealed, &self.view.away());
             return Next::Done;
         }
-        saved(shared, sealed, &[]);
+        saved(shared, sealed, &self.view.away());
         Next::Done
     }
 }
@@ -468,14 +468,14 @@ fn saved(shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>, owed: &[crate::M
     }
 }
 
-fn in_doubt(shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>) {
+fn in_doubt(shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>, away: &[crate::MasterName]) {
     for (waiting, txid) in sealed {
         match txid {
             Some(txid) => {
                 shared.counters.in_doubt.add(1);
                 waiting.job.finish(Verdict::InDoubt(txid));
             }
-            None => saved(shared, vec![(waiting, None)], &[]),
+            None => saved(shared, vec![(waiting, None)], away),
         }
     }
 }

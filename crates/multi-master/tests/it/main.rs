@@ -3,3 +3,4 @@
 mod common;
 mod embedded;
 mod mariadb;
+mod settling;
