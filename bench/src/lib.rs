@@ -1,0 +1,16 @@
+//! What the benches share: measuring, medians, and how results are told.
+//!
+//! A bench compares **within one run**: its subjects take turns, several
+//! rounds, and what is told is the median of each, and their ratios. Absolute
+//! rates depend on the machine and on what else it does; ratios much less.
+//!
+//! Each bench is a binary in `src/`; its last line is one JSON object:
+//! `{"bench": NAME, "rows": [{"work", "subject", "callers", "rate", "p50_us",
+//! "p99_us"}…], "ratios": {…}}`.
+
+pub mod measure;
+
+pub mod report;
+
+pub use measure::{Latencies, Sample, median};
+pub use report::{Report, Row};
