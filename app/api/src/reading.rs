@@ -145,7 +145,7 @@ pub enum FlowSort {
 #[serde(rename_all = "camelCase")]
 pub struct Book {
     /// What names the book in requests: its ISBN-13, or, where it has none,
-    /// its name at the source it is from (`aladin:K642734155`).
+    /// the id that its source gave it (`K642734155`).
     pub isbn: String,
     /// The ISBN-13, where the book has one.
     pub isbn13: Option<String>,
@@ -172,15 +172,15 @@ pub struct Book {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BookPage {
-    /// How many books match: the catalogue's and what the sources say they
-    /// have. A book that both have is counted twice until a page shows it.
+    /// How many books match: the catalogue's, and what the source that answered
+    /// says it has. A book that both have counts twice.
     pub total_results: u64,
-    /// The page, from 1.
+    /// The number of the first result, from 1.
     pub start_index: u32,
     /// The most books on a page.
     pub items_per_page: u32,
     /// The books: the catalogue's first. A page may be shorter than
-    /// `itemsPerPage` where a source has what the catalogue has shown.
+    /// `itemsPerPage`: what the source has of the catalogue's books is left out.
     pub books: Vec<Book>,
     /// What was asked besides the catalogue, and whether it answered.
     pub sources: Vec<SourceReport>,
@@ -190,7 +190,7 @@ pub struct BookPage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SourceReport {
-    /// Its name: `aladin`, `openlibrary`.
+    /// Its name: `aladin`, `open_library`.
     pub name: String,
     /// How it stands.
     pub state: SourceState,
@@ -213,8 +213,8 @@ pub enum SourceState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BooksHealth {
-    /// `UP` when a source answers, `AWAY` when none does, `NONE` when none is
-    /// configured.
+    /// `UP` when a source answers, `NONE` when none is configured; when none
+    /// answers, the answer is 503.
     pub status: BooksStatus,
     /// The names of the sources, the one that is asked first first.
     pub source: String,
@@ -229,8 +229,6 @@ pub struct BooksHealth {
 pub enum BooksStatus {
     /// A source answers.
     Up,
-    /// None answers.
-    Away,
     /// None is configured: the catalogue is all there is.
     None,
 }
@@ -243,8 +241,8 @@ pub enum BooksStatus {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShelveBook {
-    /// ISBN-13 or ISBN-10, with or without hyphens, or a book's name at a
-    /// source (`aladin:K642734155`). A book without any is known by its title
+    /// ISBN-13 or ISBN-10, with or without hyphens, or the `isbn` of a
+    /// search result (`K642734155`). A book without any is known by its title
     /// and author.
     pub isbn: Option<Text>,
     /// 1 to 500 characters; may be left out where the catalogue has the book.

@@ -6,6 +6,8 @@
 
 pub mod error;
 
+pub mod books;
+
 pub mod shelf;
 
 pub mod memos;
@@ -22,6 +24,7 @@ pub use error::ReadingError;
 
 use crate::collation::ShelfCollator;
 use crate::model::ReaderId;
+use crate::sources::BookSources;
 use running::Running;
 
 /// How often a write is run again when it met another and a unique index
@@ -35,6 +38,7 @@ pub struct ReadingService(Arc<Inner>);
 
 struct Inner {
     store: MultiMaster,
+    sources: BookSources,
     clock: Clock,
     ids: IdSource,
     korean: ShelfCollator,
@@ -52,11 +56,13 @@ impl fmt::Debug for ReadingService {
 }
 
 impl ReadingService {
-    /// A service over a store that was opened with [`crate::MIGRATIONS`].
+    /// A service over a store that was opened with [`crate::MIGRATIONS`], and
+    /// the sources that are asked for what its catalogue does not have.
     #[must_use]
-    pub fn new(store: MultiMaster, clock: Clock, ids: IdSource) -> Self {
+    pub fn new(store: MultiMaster, sources: BookSources, clock: Clock, ids: IdSource) -> Self {
         Self(Arc::new(Inner {
             store,
+            sources,
             clock,
             ids,
             korean: ShelfCollator::for_language("ko"),

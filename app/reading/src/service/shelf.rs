@@ -49,6 +49,11 @@ impl ReadingService {
             progress::shelve(&request, found.total_pages, &mut flaws);
             return Err(flaws.into());
         };
+        if request.title.is_none() {
+            // A source may know what the reader leaves out; where it does not,
+            // the title is asked for below.
+            let _ = self.book(&key).await;
+        }
         let now = self.now();
         let (user_book_id, book_id): (UserBookId, BookId) = (self.0.ids.next(), self.0.ids.next());
         self.write(async move |tx: &mut Tx| {
