@@ -14,12 +14,26 @@ use crate::config::{Flags, Resolved, Settings};
 use crate::failure::{Failure, Result};
 use crate::logging;
 
+/// How much a command logs where nobody says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Talk {
+    /// What the configuration's default says.
+    Server,
+    /// Warnings: what a person asked for on the command line is the news.
+    Command,
+}
+
 /// Reads the configuration, starts the log and runs `command` to its end.
 fn with_settings<F: Future<Output = Result>>(
     flags: &Flags,
+    talk: Talk,
     command: impl FnOnce(Settings) -> F,
 ) -> Result {
-    let settings = Settings::of(&Resolved::load(flags)?);
+    let resolved = Resolved::load(flags)?;
+    let mut settings = Settings::of(&resolved);
+    if talk == Talk::Command && resolved.is_default("log.level") {
+        settings.log.level = tracing::Level::WARN;
+    }
     logging::start(settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use multi_master::OpenError;
 
-use super::{print, with_settings};
+use super::{Talk, print, with_settings};
 use crate::cli::MastersCommand;
 use crate::config::Settings;
 use crate::failure::{Failure, Result};
@@ -16,7 +16,7 @@ use crate::store;
 pub(crate) fn run(command: &MastersCommand) -> Result {
     let MastersCommand::Status { store, json } = command;
     let json = *json;
-    with_settings(&store.flags(), async move |settings| {
+    with_settings(&store.flags(), Talk::Command, async move |settings| {
         let status = status(&settings).await?;
         print(&if json { to_json(&status) } else { to_table(&status) });
         Ok(())
@@ -32,6 +32,13 @@ async fn status(settings: &Settings) -> Result<Status> {
         && is_same(&status.witness, witness)
     {
         return Ok(status);
+    }
+    // Asking how a store stands must not make one.
+    if !witness.exists() {
+        return Err(Failure::new(format!(
+            "there is no store: {} is missing; `endpaper serve` makes it",
+            witness.display()
+        )));
     }
     match store::open_existing(settings).await {
         Ok(store) => {

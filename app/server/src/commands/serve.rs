@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{print, with_settings};
+use super::{Talk, print, with_settings};
 use crate::app::App;
 use crate::cli::Serve;
 use crate::config::Settings;
@@ -21,7 +21,9 @@ use crate::{demo, store};
 
 pub(crate) fn run(arguments: &Serve) -> Result {
     let demo = arguments.demo;
-    with_settings(&arguments.flags(), async move |settings| serve(settings, demo).await)
+    with_settings(&arguments.flags(), Talk::Server, async move |settings| {
+        serve(settings, demo).await
+    })
 }
 
 async fn serve(settings: Settings, demo: bool) -> Result {
@@ -38,6 +40,8 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     }
 
     let metrics = Arc::new(Metrics::default());
+    let operator_address =
+        operator_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let operator = operator_listener.map(|listener| {
         let operator = Operator {
             store: store.clone(),
@@ -63,7 +67,7 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     );
 
     let address = listener.local_addr().map_err(Failure::new)?;
-    announce(&settings, address);
+    announce(&settings, address, operator_address);
     print(&format!("listening on http://{address}"));
     let how = listener::serve(listener, router, bounds(&settings), stopped(stop)).await;
     if how == Stopped::CutOff {
@@ -113,7 +117,7 @@ async fn bind_operator(settings: &Settings) -> Result<Option<TcpListener>> {
 }
 
 /// Says what was started and where, for people.
-fn announce(settings: &Settings, address: SocketAddr) {
+fn announce(settings: &Settings, address: SocketAddr, operator: Option<SocketAddr>) {
     let masters: Vec<String> =
         settings.store.masters.iter().map(|master| format!("{master:?}")).collect();
     tracing::info!(
@@ -126,7 +130,7 @@ fn announce(settings: &Settings, address: SocketAddr) {
     tracing::info!(
         "the API is at http://{address}/api/v1, its document at http://{address}/api/docs"
     );
-    if let Some(operator) = settings.operator.listen {
+    if let Some(operator) = operator {
         tracing::info!("metrics are at http://{operator}/metrics");
     }
 }

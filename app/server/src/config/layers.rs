@@ -103,6 +103,11 @@ impl Resolved {
         Ok(resolved)
     }
 
+    /// Whether nobody said anything about the key.
+    pub(crate) fn is_default(&self, name: &str) -> bool {
+        matches!(self.values.get(name), None | Some((_, Source::Default)))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&(Setting, Source)> {
         self.values.get(name)
     }

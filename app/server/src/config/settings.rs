@@ -7,7 +7,7 @@ use std::time::Duration;
 use multi_master::config::Limits;
 use multi_master::{MasterConfig, MasterName, Policy};
 
-use super::layers::{Resolved, Source};
+use super::layers::Resolved;
 use super::takes::{self, OFF, Setting};
 
 /// Everything that can be set, checked and typed.
@@ -114,7 +114,7 @@ impl Settings {
                 listen: Some(values.text("operator.listen"))
                     .filter(|text| *text != OFF)
                     .and_then(takes::address),
-                chosen: !values.is_default("operator.listen"),
+                chosen: !resolved.is_default("operator.listen"),
             },
             accounts: AccountsSettings {
                 access_token: values.millis("accounts.access_token_ms"),
@@ -224,9 +224,5 @@ impl<'a> Values<'a> {
             }
             other => panic!("`{name}` is a list, and not {other:?}"),
         }
-    }
-
-    fn is_default(&self, name: &str) -> bool {
-        matches!(self.0.get(name), Some((_, Source::Default)))
     }
 }

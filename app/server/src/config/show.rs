@@ -17,6 +17,7 @@ struct Shown {
     value: serde_json::Value,
     source: &'static str,
     place: Option<String>,
+    about: &'static str,
 }
 
 impl Resolved {
@@ -38,7 +39,7 @@ impl Resolved {
         table
     }
 
-    /// `{"settings": [{"key", "value", "source", "place"}…]}`
+    /// `{"settings": [{"key", "value", "source", "place", "about"}…]}`
     pub(crate) fn to_json(&self) -> String {
         let settings: Vec<Shown> = self
             .shown()
@@ -48,6 +49,7 @@ impl Resolved {
                 value,
                 source: source.kind(),
                 place: source.place(),
+                about: key.about,
             })
             .collect();
         serde_json::json!({ "settings": settings }).to_string()

@@ -1,0 +1,91 @@
+//! Starting the binary and talking to it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use lab::{Finished, Program};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+/// Of a command that ends by itself.
+const ENDS_WITHIN: Duration = Duration::from_mins(1);
+
+/// The binary, without what the environment of the test says.
+pub(crate) fn endpaper(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_endpaper"));
+    command.args(arguments);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ENDPAPER_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn run(arguments: &[&str]) -> Finished {
+    lab::run(endpaper(arguments), ENDS_WITHIN).unwrap()
+}
+
+/// A server that runs.
+pub(crate) struct Server {
+    pub(crate) program: Program,
+    client: reqwest::Client,
+}
+
+impl Server {
+    /// With the embedded pair in `data`, on a free port.
+    pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        let data = data.display().to_string();
+        let mut arguments = vec!["serve", "--data", &data];
+        arguments.extend(more);
+        Self::start_with(&arguments)
+    }
+
+    /// With arguments that say where the data is.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let mut command = endpaper(arguments);
+        command.args(["--listen", "127.0.0.1:0"]);
+        // Servers of tests that run at one time each have their own.
+        command.env("ENDPAPER_OPERATOR_LISTEN", "off");
+        Self { program: Program::start_command(command).unwrap(), client: client() }
+    }
+
+    /// Sends a request with a JSON body, where there is one, and returns the
+    /// status and the answer.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        ask(&self.client, &self.program.url(path), method, token, body).await.unwrap()
+    }
+}
+
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+/// As [`Server::ask`], where the server may be gone.
+pub(crate) async fn ask(
+    client: &reqwest::Client,
+    url: &str,
+    method: Method,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> Result<(StatusCode, Value), reqwest::Error> {
+    let mut request = client.request(method, url).header("x-time-zone", "Asia/Seoul");
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let response = request.send().await?;
+    let status = response.status();
+    let text = response.text().await?;
+    Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+}

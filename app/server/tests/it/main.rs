@@ -1,0 +1,7 @@
+//! The real binary, from the outside.
+
+mod common;
+
+mod cli;
+
+mod serve;
