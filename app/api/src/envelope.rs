@@ -93,6 +93,35 @@ pub struct FieldMessage {
     pub message: String,
 }
 
+/// The data of an answer that has nothing to say: `null`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nothing;
+
+impl Serialize for Nothing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for Nothing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <()>::deserialize(deserializer).map(|()| Self)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::__dev::ComposeSchema for Nothing {
+    fn compose(
+        _: Vec<utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>>,
+    ) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, Type};
+        ObjectBuilder::new().schema_type(Type::Null).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Nothing {}
+
 /// A boolean that is always the same, so that the two kinds of answer can't be
 /// taken for each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,6 +180,8 @@ mod tests {
 
     #[test]
     fn nothing_to_say_is_null() {
-        assert_eq!(serde_json::to_string(&Success::new(())).unwrap(), r#"{"ok":true,"data":null}"#);
+        let text = serde_json::to_string(&Success::new(Nothing)).unwrap();
+        assert_eq!(text, r#"{"ok":true,"data":null}"#);
+        assert!(serde_json::from_str::<Envelope<Nothing>>(&text).unwrap().into_result().is_ok());
     }
 }

@@ -70,6 +70,8 @@ pub enum FieldProblem {
     NotAnIdempotencyKey,
     /// A log-in id has other characters.
     NotALoginId,
+    /// Another has it already.
+    Taken,
     /// The password and its repetition differ.
     PasswordsDiffer,
     /// It has a control character other than newline and tab.
@@ -147,6 +149,7 @@ impl FieldProblem {
                 "공백 없이 영문자, 숫자와 기호 1~128자로 써 주세요.".to_owned()
             }
             Self::NotALoginId => "영문 소문자, 숫자와 _ . - 만 쓸 수 있습니다.".to_owned(),
+            Self::Taken => "이미 쓰고 있습니다. 다른 것으로 써 주세요.".to_owned(),
             Self::PasswordsDiffer => "두 비밀번호가 서로 다릅니다. 같게 써 주세요.".to_owned(),
             Self::ControlCharacter => "줄바꿈과 탭 외의 제어 문자는 쓸 수 없습니다.".to_owned(),
             Self::NotUtf8 => "글자를 UTF-8로 보내 주세요.".to_owned(),
@@ -190,6 +193,7 @@ impl FieldProblem {
             Self::NotALoginId => {
                 "Only the letters a to z, digits and _ . - can be used.".to_owned()
             }
+            Self::Taken => "This is taken. Choose another.".to_owned(),
             Self::PasswordsDiffer => "The two passwords differ. Write the same twice.".to_owned(),
             Self::ControlCharacter => {
                 "Control characters other than newline and tab can't be used.".to_owned()

@@ -54,7 +54,7 @@ pub mod accounts;
 pub mod reading;
 
 pub use code::ErrorCode;
-pub use envelope::{Envelope, ErrorBody, Failure, FieldMessage, Success};
+pub use envelope::{Envelope, ErrorBody, Failure, FieldMessage, Nothing, Success};
 pub use field::{FieldProblem, JsonKind};
 pub use language::Language;
 pub use patch::Patch;
