@@ -1,0 +1,18 @@
+//! The crate as its users see it: its sources against a server that replays
+//! recorded answers, and its routes over two SQLite masters.
+
+mod replay;
+
+mod sources;
+
+mod world;
+
+mod shelf;
+
+mod memos;
+
+mod repeats;
+
+mod days;
+
+mod document;
