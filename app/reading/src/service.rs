@@ -8,9 +8,13 @@ pub mod error;
 
 pub mod books;
 
+pub mod catalogue;
+
 pub mod shelf;
 
 pub mod memos;
+
+pub mod demo;
 
 mod running;
 

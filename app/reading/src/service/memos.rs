@@ -182,6 +182,16 @@ impl ReadingService {
         self.write(async move |tx: &mut Tx| Ok(memos::delete(tx, reader, memo_id).await?)).await
     }
 
+    /// Whether any reader has a memo of this id.
+    pub(super) async fn has_memo(&self, memo_id: MemoId) -> Result<bool, ReadingError> {
+        self.0
+            .store
+            .read(async move |db: &mut Db| {
+                Ok::<_, ReadingError>(memos::holder(db, memo_id).await?.is_some())
+            })
+            .await
+    }
+
     /// The memos of a book, or of one day of it, in the order of their time.
     pub async fn memos_of_book(
         &self,

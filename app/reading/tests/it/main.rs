@@ -7,6 +7,8 @@ mod sources;
 
 mod world;
 
+mod books;
+
 mod shelf;
 
 mod memos;
