@@ -108,8 +108,8 @@ async fn book(
     State(service): State<ReadingService>,
     PathText(isbn): PathText,
 ) -> Result<Answer<Book>, Problem> {
-    let key = keys::of_input(isbn.trim())
-        .map_err(|_| Problem::field("isbn", FieldProblem::NotAnIsbn))?;
+    let key =
+        keys::of_input(isbn.trim()).map_err(|_| Problem::field("isbn", FieldProblem::NotAnIsbn))?;
     let (key, facts) = service.book(&key).await?;
     Ok(Answer::ok(view::book(&key, &facts)))
 }

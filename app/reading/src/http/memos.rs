@@ -8,7 +8,7 @@ use axum::routing::{get, post, put};
 use endpaper_api::reading::{
     ChangeMemo, FlowSort, Memo, Tag as TagView, TagCategory, TodayFlow, WriteMemo,
 };
-use endpaper_api::{Day, Failure, FieldProblem, Success};
+use endpaper_api::{Day, Failure, FieldProblem, Success, Text};
 use endpaper_http::{
     Answer, Caller, IdempotencyKey, IfMatch, JsonBody, PathId, Problem, QueryParams,
 };
@@ -19,9 +19,7 @@ use stdx::ids::Id as _;
 use utoipa::{IntoParams, OpenApi};
 
 use super::{reader, view};
-use crate::model::{
-    Content, Flaws, MemoChange, MemoDraft, MemoId, Page, Tag, Tags, UserBookId,
-};
+use crate::model::{Content, Flaws, MemoChange, MemoDraft, MemoId, Page, Tag, Tags, UserBookId};
 use crate::service::ReadingService;
 use crate::service::memos::{Keyed, Precondition, Written};
 
@@ -38,7 +36,7 @@ pub(super) fn routes() -> Router<ReadingService> {
 #[derive(OpenApi)]
 #[openapi(
     paths(write, change, delete, of_book, dates, today_flow, tags),
-    components(schemas(Day, FlowSort, TagCategory)),
+    components(schemas(Day, FlowSort, TagCategory))
 )]
 pub(super) struct Document;
 
@@ -93,7 +91,7 @@ fn draft(request: &WriteMemo) -> Result<(Option<MemoId>, MemoDraft), Problem> {
     let book: Option<UserBookId> = flaws.note("userBookId", book);
     let page = flaws.note("pageNumber", Page::new(request.page_number));
     let content = flaws.note("content", Content::new(request.content.clone().into_string()));
-    let codes = request.tags.iter().map(|code| code.as_str());
+    let codes = request.tags.iter().map(Text::as_str);
     let tags = Tags::new(codes, request.tag_category);
     let tags = flaws.note("tags", tags.map_err(|flaw| flaw.problem));
     match (book, page, content, tags, flaws.as_slice()) {
@@ -147,11 +145,10 @@ async fn change(
 fn memo_change(request: ChangeMemo) -> Result<MemoChange, Problem> {
     let mut flaws = Flaws::default();
     let page = request.page_number.and_then(|page| flaws.note("pageNumber", Page::new(page)));
-    let content = request
-        .content
-        .and_then(|text| flaws.note("content", Content::new(text.into_string())));
+    let content =
+        request.content.and_then(|text| flaws.note("content", Content::new(text.into_string())));
     let tags = request.tags.and_then(|codes| {
-        let tags = Tags::new(codes.iter().map(|code| code.as_str()), None);
+        let tags = Tags::new(codes.iter().map(Text::as_str), None);
         flaws.note("tags", tags.map_err(|flaw| flaw.problem))
     });
     let change = MemoChange {

@@ -29,8 +29,18 @@ pub(super) fn routes() -> Router<ReadingService> {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(shelve, list, change, remove, set_category, start_reading, finish_reading, close, recent),
-    components(schemas(Category, ShelfSort)),
+    paths(
+        shelve,
+        list,
+        change,
+        remove,
+        set_category,
+        start_reading,
+        finish_reading,
+        close,
+        recent
+    ),
+    components(schemas(Category, ShelfSort))
 )]
 pub(super) struct Document;
 

@@ -181,7 +181,7 @@ mod tests {
             let (day, zone) = (date(1960, 1, 1) + days.days(), zone(name));
             let (this, next) = (of_day(day, &zone).unwrap(), of_day(day.tomorrow().unwrap(), &zone).unwrap());
             prop_assert_eq!(this.until, next.from);
-            prop_assert!(this.until.since(this.from) <= Duration::from_secs(25 * 3_600));
+            prop_assert!(this.until.since(this.from) <= Duration::from_hours(25));
         }
 
         #[test]

@@ -11,11 +11,7 @@ use crate::model::{
 
 /// The facts of a book that is put on the shelf: what the reader gives, and,
 /// for what the reader does not give, what the catalogue knows.
-pub fn of_request(
-    request: &ShelveBook,
-    known: Option<&BookFacts>,
-    flaws: &mut Flaws,
-) -> BookFacts {
+pub fn of_request(request: &ShelveBook, known: Option<&BookFacts>, flaws: &mut Flaws) -> BookFacts {
     let known = known.cloned().unwrap_or_default();
     let given = BookFacts {
         title: note_text("title", request.title.as_ref(), TITLE_CHARS_MAX, flaws)
@@ -174,8 +170,7 @@ fn note_pub_date(date: &Text, flaws: &mut Flaws) -> Option<String> {
     if date.is_empty() {
         return None;
     }
-    let checked =
-        if is_pub_date(date) { Ok(date.to_owned()) } else { Err(FieldProblem::NotADay) };
+    let checked = if is_pub_date(date) { Ok(date.to_owned()) } else { Err(FieldProblem::NotADay) };
     flaws.note("pubDate", checked)
 }
 
@@ -194,10 +189,12 @@ fn note_url(url: &Text, flaws: &mut Flaws) -> Option<String> {
 
 fn is_url(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let has_host = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '['));
+    let has_host =
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '['));
     has_host
         && url.chars().count() <= COVER_URL_CHARS_MAX as usize
-        && !url.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>'))
+        && !url
+            .contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>'))
 }
 
 /// `YYYY`, `YYYY-MM` or `YYYY-MM-DD` of a day that there is; the Odyssey's year
@@ -231,10 +228,23 @@ mod tests {
 
     #[test]
     fn dates_of_publication() {
-        for good in ["1945", "2003-06", "2003-06-21", "-0750", "-0750-01-01", "2024-02-29", "0001"] {
+        for good in ["1945", "2003-06", "2003-06-21", "-0750", "-0750-01-01", "2024-02-29", "0001"]
+        {
             assert!(is_pub_date(good), "{good}");
         }
-        for bad in ["", "45", "20030621", "2003-13", "2003-02-30", "2003-6-1", "2003-", "2003-06-21-01", "June", "--750", "2023-02-29"] {
+        for bad in [
+            "",
+            "45",
+            "20030621",
+            "2003-13",
+            "2003-02-30",
+            "2003-6-1",
+            "2003-",
+            "2003-06-21-01",
+            "June",
+            "--750",
+            "2023-02-29",
+        ] {
             assert!(!is_pub_date(bad), "{bad}");
         }
     }
@@ -244,7 +254,15 @@ mod tests {
         for good in ["https://image.example/cover/1.jpg", "http://[::1]/a"] {
             assert!(is_url(good), "{good}");
         }
-        for bad in ["", "https://", "javascript:alert(1)", "//image.example/a", "https://a b", "ftp://a", "https://a\"onload=\"b"] {
+        for bad in [
+            "",
+            "https://",
+            "javascript:alert(1)",
+            "//image.example/a",
+            "https://a b",
+            "ftp://a",
+            "https://a\"onload=\"b",
+        ] {
             assert!(!is_url(bad), "{bad}");
         }
     }

@@ -8,7 +8,7 @@ use crate::model::{Memo, Tag, UserBookId};
 
 /// Memos with at most this much time between them are of one sitting. Half an
 /// hour: a chapter without a memo does not end a sitting, lunch does.
-pub const SESSION_GAP: Duration = Duration::from_secs(30 * 60);
+pub const SESSION_GAP: Duration = Duration::from_mins(30);
 
 /// The sittings of a day, from `memos` in the order of their time. No sitting
 /// is empty.

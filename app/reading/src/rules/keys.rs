@@ -23,15 +23,17 @@ pub fn of_input(text: &str) -> Result<BookKey, FieldProblem> {
 
 fn is_of_a_source(id: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let aladin = |id: &str| id.strip_prefix('K').is_some_and(|rest| rest.len() == 9 && digits(rest));
+    let aladin =
+        |id: &str| id.strip_prefix('K').is_some_and(|rest| rest.len() == 9 && digits(rest));
     let open_library = |id: &str| {
         let number = id.strip_prefix("OL").and_then(|rest| rest.strip_suffix(['M', 'W']));
         number.is_some_and(digits)
     };
     let goodreads = |id: &str| id.strip_prefix("goodreads:").is_some_and(digits);
     let own = |id: &str| {
-        id.strip_prefix(OWN_PREFIX)
-            .is_some_and(|rest| rest.len() == 28 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        id.strip_prefix(OWN_PREFIX).is_some_and(|rest| {
+            rest.len() == 28 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
     };
     aladin(id) || open_library(id) || goodreads(id) || own(id)
 }
@@ -44,8 +46,10 @@ pub fn own(title: &str, author: Option<&str>) -> BookKey {
     hash.update(SearchKeys::of(title).text);
     hash.update([0]);
     hash.update(SearchKeys::of(author.unwrap_or_default()).text);
-    let hex: String = hash.finalize()[..14].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{OWN_PREFIX}{hex}").parse().expect("a prefix and 28 hexadecimal digits")
+    let hash: [u8; 32] = hash.finalize().into();
+    // 112 bits, so that the whole key fits.
+    let number = hash[..14].iter().fold(0u128, |number, byte| number << 8 | u128::from(*byte));
+    format!("{OWN_PREFIX}{number:028x}").parse().expect("a prefix and 28 hexadecimal digits")
 }
 
 #[cfg(test)]
@@ -67,8 +71,18 @@ mod tests {
             assert_eq!(of_input(text).unwrap().as_str(), key);
         }
         for text in [
-            "", "9780140449137", "978014044913", "hello", "K64273415", "978895460149O", "own:xyz",
-            "goodreads:", "not-an-isbn", "한글", "OLM", "K64273415５",
+            "",
+            "9780140449137",
+            "978014044913",
+            "hello",
+            "K64273415",
+            "978895460149O",
+            "own:xyz",
+            "goodreads:",
+            "not-an-isbn",
+            "한글",
+            "OLM",
+            "K64273415５",
         ] {
             assert_eq!(of_input(text), Err(FieldProblem::NotAnIsbn), "{text}");
         }

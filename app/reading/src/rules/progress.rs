@@ -18,9 +18,7 @@ use endpaper_api::reading::{
 use endpaper_api::{FieldProblem, Patch, Text};
 
 use super::facts::{note_text, patched_text};
-use crate::model::{
-    EXPECTATION_CHARS_MAX, Flaws, PAGES_MAX, REVIEW_CHARS_MAX, Rating, Reading,
-};
+use crate::model::{EXPECTATION_CHARS_MAX, Flaws, PAGES_MAX, REVIEW_CHARS_MAX, Rating, Reading};
 
 /// From this many percent on a book is almost finished.
 pub const ALMOST_FINISHED_PERCENT: u32 = 70;
@@ -57,14 +55,12 @@ pub fn shelve(request: &ShelveBook, total_pages: Option<u32>, flaws: &mut Flaws)
     let finish_given = request.reading_finished_date.is_some()
         || request.rating.is_some()
         || request.review.is_some();
-    let start_given =
-        request.reading_start_date.is_some() || request.purchase_type.is_some();
+    let start_given = request.reading_start_date.is_some() || request.purchase_type.is_some();
     let progress_given =
         request.reading_progress.and_then(|page| note_progress(page, total_pages, flaws));
     let by_progress = category_of(progress_given.unwrap_or(0), total_pages, start_given);
-    let category = request
-        .category
-        .unwrap_or(if finish_given { Category::Finished } else { by_progress });
+    let category =
+        request.category.unwrap_or(if finish_given { Category::Finished } else { by_progress });
     let progress = match (progress_given, category, total_pages) {
         (Some(progress), ..) => progress,
         (None, Category::Finished, Some(total)) => total,
@@ -244,7 +240,8 @@ pub fn close(
     total_pages: Option<u32>,
 ) -> Result<Reading, Flaws> {
     let mut flaws = Flaws::default();
-    let progress = note_progress_as("lastReadPage", request.last_read_page, total_pages, &mut flaws);
+    let progress =
+        note_progress_as("lastReadPage", request.last_read_page, total_pages, &mut flaws);
     let Some(progress) = progress else { return Err(flaws) };
     let finish = request.reading_finished_date.map(endpaper_api::Day::date);
     if percent(progress, total_pages) == Some(100) {
@@ -299,8 +296,7 @@ fn finished(
         progress: total_pages.unwrap_or(old.progress),
         finished_on,
         rating: rating.map_or(old.rating, |stars| flaws.note("rating", Rating::new(stars))),
-        review: note_text("review", review, REVIEW_CHARS_MAX, flaws)
-            .or_else(|| old.review.clone()),
+        review: note_text("review", review, REVIEW_CHARS_MAX, flaws).or_else(|| old.review.clone()),
         ..old.clone()
     };
     check_days(&new, flaws);
@@ -350,8 +346,7 @@ impl Given {
             ("rating", self.rating),
             ("review", self.review),
         ];
-        for (first, fields) in
-            [(Category::Reading, of_reading), (Category::Finished, of_finished)]
+        for (first, fields) in [(Category::Reading, of_reading), (Category::Finished, of_finished)]
         {
             for (field, given) in fields {
                 if !given || flaws.has(field) || category >= first {

@@ -52,7 +52,7 @@ impl ReadingService {
         max_results: i64,
     ) -> Result<Page, ReadingError> {
         let mut flaws = Flaws::default();
-        let parsed = flaws.note("query", SearchQuery::parse(query).map_err(|no| no_query(&no)));
+        let parsed = flaws.note("query", SearchQuery::parse(query).map_err(no_query));
         let start = flaws.note("start", within(start, SearchRequest::START_MAX));
         let wanted = flaws.note("maxResults", within(max_results, PAGE_BOOKS_MAX));
         let (Some(parsed), Some(start), Some(wanted)) = (parsed, start, wanted) else {
@@ -91,7 +91,8 @@ impl ReadingService {
             .and_then(|start| SearchRequest::new(query, field, start, missing.max(1)).ok());
         let Some(request) = request else { return Ok(page) };
         let found = self.0.sources.search(&request).await;
-        let troubles = found.troubles.into_iter().map(|trouble| (trouble.source, Err(trouble.error)));
+        let troubles =
+            found.troubles.into_iter().map(|trouble| (trouble.source, Err(trouble.error)));
         page.sources.extend(troubles);
         let Some(answer) = found.page else { return Ok(page) };
         page.sources.push((answer.source, Ok(())));
@@ -122,9 +123,7 @@ impl ReadingService {
         let known = self
             .0
             .store
-            .read(async move |db: &mut Db| {
-                Ok::<_, ReadingError>(books::find_all(db, &keys).await?)
-            })
+            .read(async move |db: &mut Db| Ok::<_, ReadingError>(books::find_all(db, &keys).await?))
             .await?;
         let is_shown = |book: &CatalogueBook| {
             let text = match query_type {
@@ -150,9 +149,7 @@ impl ReadingService {
         let known = self
             .0
             .store
-            .read(async move |db: &mut Db| {
-                Ok::<_, ReadingError>(books::find(db, &wanted).await?)
-            })
+            .read(async move |db: &mut Db| Ok::<_, ReadingError>(books::find(db, &wanted).await?))
             .await?;
         if let Some(book) = known.filter(|book| book.origin != Origin::Reader) {
             return Ok((book.book_key, book.facts));
@@ -217,7 +214,7 @@ fn within(number: i64, max: u32) -> Result<u32, FieldProblem> {
     }
 }
 
-fn no_query(no: &NoQuery) -> FieldProblem {
+fn no_query(no: NoQuery) -> FieldProblem {
     match no {
         NoQuery::Empty => FieldProblem::Required,
         NoQuery::TooLong => {

@@ -109,8 +109,7 @@ impl ReadingService {
         row: CatalogueRow,
         keys: &mut HashSet<BookKey>,
     ) -> Result<CatalogueBook, SkippedRow> {
-        let skipped =
-            |reason: &str| SkippedRow { line: row.line, reason: reason.to_owned() };
+        let skipped = |reason: &str| SkippedRow { line: row.line, reason: reason.to_owned() };
         let facts = facts::fitted(row.facts).ok_or_else(|| skipped("it has no title"))?;
         if !keys.insert(row.book_key.clone()) {
             return Err(skipped("the same book was in an earlier row"));

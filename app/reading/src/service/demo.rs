@@ -13,9 +13,7 @@ use uuid::Uuid;
 use super::catalogue::CatalogueRow;
 use super::{ReadingError, ReadingService};
 use crate::isbn::BookKey;
-use crate::model::{
-    BookFacts, Content, MemoDraft, MemoId, Page, ReaderId, Tag, Tags, UserBookId,
-};
+use crate::model::{BookFacts, Content, MemoDraft, MemoId, Page, ReaderId, Tag, Tags, UserBookId};
 use crate::rules::days;
 
 /// What the demo added; nothing, where it was there.
@@ -30,7 +28,8 @@ pub struct DemoSummary {
 }
 
 /// ISBN, title, author, publisher, year, pages, genre.
-type DemoBook = (&'static str, &'static str, &'static str, &'static str, &'static str, u32, &'static str);
+type DemoBook =
+    (&'static str, &'static str, &'static str, &'static str, &'static str, u32, &'static str);
 
 const BOOKS: [DemoBook; 14] = [
     ("9788936434120", "소년이 온다", "한강", "창비", "2014", 216, "한국소설"),
@@ -41,8 +40,24 @@ const BOOKS: [DemoBook; 14] = [
     ("9788937460449", "데미안", "헤르만 헤세, 전영애", "민음사", "2000", 240, "독일소설"),
     ("9788983711892", "코스모스", "칼 세이건, 홍승수", "사이언스북스", "2006", 719, "과학"),
     ("9788934972464", "사피엔스", "유발 하라리, 조현욱", "김영사", "2015", 636, "역사"),
-    ("9780141439518", "Pride and Prejudice", "Jane Austen", "Penguin Classics", "1813", 480, "Novel"),
-    ("9780140268867", "The Odyssey", "Homer, Robert Fagles", "Penguin Classics", "-0700", 541, "Epic"),
+    (
+        "9780141439518",
+        "Pride and Prejudice",
+        "Jane Austen",
+        "Penguin Classics",
+        "1813",
+        480,
+        "Novel",
+    ),
+    (
+        "9780140268867",
+        "The Odyssey",
+        "Homer, Robert Fagles",
+        "Penguin Classics",
+        "-0700",
+        541,
+        "Epic",
+    ),
     ("9780141036144", "Nineteen Eighty-Four", "George Orwell", "Penguin", "1949", 336, "Novel"),
     ("9780441172719", "Dune", "Frank Herbert", "Ace", "1965", 617, "Science fiction"),
     ("9780060850524", "Brave New World", "Aldous Huxley", "Harper Perennial", "1932", 288, "Novel"),
@@ -56,22 +71,73 @@ type DemoReading = (&'static str, Category, u32, &'static [DemoMemo]);
 type DemoMemo = (u8, u8, u8, u32, &'static str, &'static [Tag]);
 
 const SHELF: [DemoReading; 6] = [
-    ("9788936434120", Category::Reading, 60, &[
-        (0, 8, 10, 12, "부르는 말이 ‘너’라서, 읽는 내내 내가 그 자리에 서 있는 것 같다.", &[Tag::Thought, Tag::History]),
-        (0, 8, 25, 27, "촛불 하나로 방이 이렇게 넓어질 수 있구나.", &[Tag::Feeling]),
-        (1, 22, 5, 60, "왜 돌아가지 않았는지, 다음 장에서 다시 물어볼 것.", &[Tag::Question]),
-    ]),
-    ("9780141439518", Category::AlmostFinished, 400, &[
-        (0, 21, 0, 388, "She is funniest when she is angry, and knows it.", &[Tag::Thought, Tag::People]),
-        (3, 19, 40, 210, "Ask the book club: who changes more, she or he?", &[Tag::Question, Tag::Love]),
-    ]),
-    ("9788983711892", Category::Reading, 130, &[
-        (2, 13, 15, 98, "에라토스테네스: 막대기 하나, 그림자 하나로 지구를 쟀다.", &[Tag::Fact, Tag::Science]),
-    ]),
+    (
+        "9788936434120",
+        Category::Reading,
+        60,
+        &[
+            (
+                0,
+                8,
+                10,
+                12,
+                "부르는 말이 ‘너’라서, 읽는 내내 내가 그 자리에 서 있는 것 같다.",
+                &[Tag::Thought, Tag::History],
+            ),
+            (0, 8, 25, 27, "촛불 하나로 방이 이렇게 넓어질 수 있구나.", &[Tag::Feeling]),
+            (1, 22, 5, 60, "왜 돌아가지 않았는지, 다음 장에서 다시 물어볼 것.", &[Tag::Question]),
+        ],
+    ),
+    (
+        "9780141439518",
+        Category::AlmostFinished,
+        400,
+        &[
+            (
+                0,
+                21,
+                0,
+                388,
+                "She is funniest when she is angry, and knows it.",
+                &[Tag::Thought, Tag::People],
+            ),
+            (
+                3,
+                19,
+                40,
+                210,
+                "Ask the book club: who changes more, she or he?",
+                &[Tag::Question, Tag::Love],
+            ),
+        ],
+    ),
+    (
+        "9788983711892",
+        Category::Reading,
+        130,
+        &[(
+            2,
+            13,
+            15,
+            98,
+            "에라토스테네스: 막대기 하나, 그림자 하나로 지구를 쟀다.",
+            &[Tag::Fact, Tag::Science],
+        )],
+    ),
     ("9780441172719", Category::ToRead, 0, &[]),
-    ("9788936434267", Category::Finished, 264, &[
-        (9, 20, 30, 250, "느끼지 못하는 사람이 쓴 가장 다정한 이야기.", &[Tag::Summary, Tag::Friendship]),
-    ]),
+    (
+        "9788936434267",
+        Category::Finished,
+        264,
+        &[(
+            9,
+            20,
+            30,
+            250,
+            "느끼지 못하는 사람이 쓴 가장 다정한 이야기.",
+            &[Tag::Summary, Tag::Friendship],
+        )],
+    ),
     ("9780141036144", Category::ToRead, 0, &[]),
 ];
 
@@ -95,7 +161,8 @@ impl ReadingService {
         let books = self.import_catalogue(rows, |_| {}).await?.added;
         let mut summary = DemoSummary { books, ..DemoSummary::default() };
         for (isbn, category, progress, memos) in SHELF {
-            let book = match self.shelve(reader, self.demo_request(isbn, category, progress)).await {
+            let book = match self.shelve(reader, self.demo_request(isbn, category, progress)).await
+            {
                 Ok(book) => {
                     summary.shelved += 1;
                     book.id
@@ -144,7 +211,7 @@ impl ReadingService {
             page: Page::new(page.into()).expect("a page of the demo"),
             content: Content::new(content.to_owned()).expect("a text of the demo"),
             tags: Tags::new(tags.iter().map(|tag| tag.code()), None).expect("tags of the demo"),
-            started_at: midnight.after(Duration::from_secs(minutes * 60)),
+            started_at: midnight.after(Duration::from_mins(minutes)),
         };
         // An id that follows from the reader and the text: a second run meets
         // the memo of the first.
@@ -160,12 +227,11 @@ impl ReadingService {
     }
 
     fn days_ago(&self, days: u8) -> UnixMicros {
-        self.now().before(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
+        self.now().before(Duration::from_hours(u64::from(days) * 24))
     }
 }
 
-const SEOUL: jiff::tz::TimeZone =
-    jiff::tz::TimeZone::fixed(jiff::tz::Offset::constant(9));
+const SEOUL: jiff::tz::TimeZone = jiff::tz::TimeZone::fixed(jiff::tz::Offset::constant(9));
 
 fn demo_key(isbn: &str) -> BookKey {
     isbn.parse().expect("an ISBN of the demo")

@@ -20,7 +20,7 @@ use crate::store::{requests, shelf};
 
 /// How long the answer to a request with an idempotency key is kept at least.
 /// A phone that was off overnight still repeats safely.
-pub const ANSWER_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
+pub const ANSWER_KEPT: Duration = Duration::from_hours(48);
 
 /// How many older answers of the same reader each request with a key removes:
 /// more than it adds, so that what is kept does not grow.
@@ -246,8 +246,8 @@ impl ReadingService {
         zone: &TimeZone,
     ) -> Result<Flow, ReadingError> {
         let day = day.unwrap_or_else(|| days::day_of(self.now(), zone));
-        let span = days::of_day(day, zone)
-            .map_err(|problem| ReadingError::field("date", problem))?;
+        let span =
+            days::of_day(day, zone).map_err(|problem| ReadingError::field("date", problem))?;
         let found = self
             .0
             .store

@@ -6,10 +6,10 @@
 //! and with it its memos. So a removal can be undone, and no text of a reader
 //! is lost by one tap.
 
+use endpaper_api::Language;
 use endpaper_api::reading::{
     Category, ChangeShelfBook, CloseBook, FinishReading, ShelfSort, ShelveBook, StartReading,
 };
-use endpaper_api::Language;
 use jiff::tz::TimeZone;
 use multi_master::{Db, Tx};
 use stdx::UnixMicros;
@@ -35,13 +35,12 @@ impl ReadingService {
         request: ShelveBook,
     ) -> Result<ShelfBook, ReadingError> {
         let mut flaws = Flaws::default();
-        let key = match request.isbn.as_ref().map(|isbn| isbn.trim()).filter(|isbn| !isbn.is_empty())
-        {
-            Some(isbn) => flaws.note("isbn", keys::of_input(isbn)),
-            None => {
-                let author = request.author.as_ref().map(|author| author.as_str());
-                request.title.as_ref().map(|title| keys::own(title, author))
-            }
+        let isbn = request.isbn.as_deref().map(str::trim).filter(|isbn| !isbn.is_empty());
+        let key = if let Some(isbn) = isbn {
+            flaws.note("isbn", keys::of_input(isbn))
+        } else {
+            let author = request.author.as_deref();
+            request.title.as_ref().map(|title| keys::own(title, author))
         };
         let Some(key) = key else {
             // What else is wrong is said in the same answer.
@@ -150,7 +149,8 @@ impl ReadingService {
                     return Err(ReadingError::AlreadyOnShelf(existing));
                 }
                 let known = books::find(tx, &key).await?;
-                new.book_id = catalogued(tx, &key, known.as_ref(), &new.facts, book_id, now).await?;
+                new.book_id =
+                    catalogued(tx, &key, known.as_ref(), &new.facts, book_id, now).await?;
                 new.book_key = key;
             }
             changed(tx, &old, new, now).await

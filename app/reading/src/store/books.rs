@@ -93,17 +93,11 @@ pub async fn find_all(
     let sql =
         format!("select {COLUMNS} from books where book_key in ({})", placeholders(keys.len()));
     let rows = db.query(&sql, keys.iter().map(|key| key.as_str().into()).collect()).await?;
-    rows.iter()
-        .map(|row| book(row).map(|book| (book.book_key.clone(), book)))
-        .collect()
+    rows.iter().map(|row| book(row).map(|book| (book.book_key.clone(), book))).collect()
 }
 
 /// Puts a book into the catalogue.
-pub async fn insert(
-    tx: &mut Tx,
-    book: &CatalogueBook,
-    now: UnixMicros,
-) -> Result<(), DbError> {
+pub async fn insert(tx: &mut Tx, book: &CatalogueBook, now: UnixMicros) -> Result<(), DbError> {
     let mut row = fields! {
         "id" => id(book.id),
         "book_key" => book.book_key.as_str(),
@@ -117,11 +111,7 @@ pub async fn insert(
 }
 
 /// Changes what the catalogue says of a book.
-pub async fn update(
-    tx: &mut Tx,
-    book: &CatalogueBook,
-    now: UnixMicros,
-) -> Result<(), DbError> {
+pub async fn update(tx: &mut Tx, book: &CatalogueBook, now: UnixMicros) -> Result<(), DbError> {
     let mut row = fields! { "origin" => book.origin.name(), "updated_at" => now };
     row.extend(fact_fields(&book.facts));
     row.extend(search_fields(&book.facts));

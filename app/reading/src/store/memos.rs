@@ -1,6 +1,7 @@
 //! Memos. All reads join the shelf: memos of a book that was taken off it are
 //! there and found by nothing.
 
+use endpaper_api::reading::TagCategory;
 use multi_master::{Db, DbError, Row, Tx, Value, fields, id, params};
 use stdx::UnixMicros;
 
@@ -48,7 +49,7 @@ fn own_fields(draft: &MemoDraft) -> Vec<(&'static str, Value)> {
         "page_number" => draft.page.number(),
         "content" => draft.content.as_str(),
         "tags" => codes.join(","),
-        "tag_category" => draft.tags.category().map(|category| category.name()),
+        "tag_category" => draft.tags.category().map(TagCategory::name),
     }
 }
 
@@ -61,10 +62,7 @@ pub async fn get(db: &mut Db, reader: ReaderId, memo_id: MemoId) -> Result<Optio
 
 /// Whose a memo is and what it was made of, whoever asks: only for telling
 /// whether an id is taken.
-pub async fn holder(
-    db: &mut Db,
-    memo_id: MemoId,
-) -> Result<Option<(ReaderId, Vec<u8>)>, DbError> {
+pub async fn holder(db: &mut Db, memo_id: MemoId) -> Result<Option<(ReaderId, Vec<u8>)>, DbError> {
     let Some(row) = db.get("memos", params![id(memo_id)]).await? else { return Ok(None) };
     Ok(Some((row.id("user_id")?, row.get("made_of")?)))
 }
@@ -168,11 +166,7 @@ pub async fn of_span(
 }
 
 /// When a reader's memos of a span were written.
-pub async fn times(
-    db: &mut Db,
-    reader: ReaderId,
-    span: Span,
-) -> Result<Vec<UnixMicros>, DbError> {
+pub async fn times(db: &mut Db, reader: ReaderId, span: Span) -> Result<Vec<UnixMicros>, DbError> {
     let sql = "select m.started_at as started_at \
          from memos m join user_books b on b.id = m.user_book_id and b.user_id = m.user_id \
          where m.user_id = ? and m.started_at >= ? and m.started_at < ? order by m.started_at";

@@ -15,11 +15,7 @@ pub struct Answered {
 }
 
 /// What was answered to the first request of a reader with a key.
-pub async fn find(
-    db: &mut Db,
-    reader: ReaderId,
-    key: &str,
-) -> Result<Option<Answered>, DbError> {
+pub async fn find(db: &mut Db, reader: ReaderId, key: &str) -> Result<Option<Answered>, DbError> {
     let Some(row) = db.get("memo_requests", params![id(reader), key]).await? else {
         return Ok(None);
     };

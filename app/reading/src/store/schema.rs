@@ -21,8 +21,7 @@ pub const ANSWER_CHARS_MAX: u32 = 6 * CONTENT_CHARS_MAX + 20_000;
 pub const REQUEST_KEY_CHARS_MAX: u32 = 128;
 
 #[expect(clippy::cast_possible_truncation, reason = "32; a constant can't use try_from")]
-const BOOK_KEY: Column =
-    Column::new("book_key", text(BookKey::CHARS_MAX as u32));
+const BOOK_KEY: Column = Column::new("book_key", text(BookKey::CHARS_MAX as u32));
 
 const fn text(chars_max: u32) -> Kind {
     Kind::Text { chars_max }

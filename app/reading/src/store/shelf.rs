@@ -1,5 +1,6 @@
 //! The books on readers' shelves.
 
+use endpaper_api::reading::{Category, PurchaseType};
 use multi_master::{Db, DbError, Row, Tx, Value, fields, id, params};
 use stdx::UnixMicros;
 
@@ -53,7 +54,7 @@ fn own_fields(book: &ShelfBook) -> Vec<(&'static str, Value)> {
         "expectation" => reading.expectation.clone(),
         "started_on" => reading.started_on.map(|day| day.to_string()),
         "progress" => reading.progress,
-        "purchase_type" => reading.purchase_type.map(|way| way.name()),
+        "purchase_type" => reading.purchase_type.map(PurchaseType::name),
         "finished_on" => reading.finished_on.map(|day| day.to_string()),
         "rating" => reading.rating.map(|rating| i64::from(rating.stars())),
         "review" => reading.review.clone(),
@@ -95,7 +96,7 @@ pub async fn keys(db: &mut Db, reader: ReaderId) -> Result<Vec<(BookKey, UserBoo
 pub async fn list(
     db: &mut Db,
     reader: ReaderId,
-    category: Option<endpaper_api::reading::Category>,
+    category: Option<Category>,
 ) -> Result<Vec<ShelfBook>, DbError> {
     let mut sql = format!("select {COLUMNS} from user_books b where b.user_id = ?");
     let mut values = params![id(reader)];

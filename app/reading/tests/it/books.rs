@@ -13,6 +13,7 @@ use stdx::{Random, Seed};
 use crate::replay::{Replay, Reply, fixture};
 use crate::world::{NOW, World};
 
+#[expect(clippy::unnecessary_wraps, reason = "as the importer takes them")]
 fn row(line: u64, key: &str, title: &str, author: &str) -> Result<CatalogueRow, SkippedRow> {
     Ok(CatalogueRow {
         line,
@@ -27,7 +28,12 @@ fn row(line: u64, key: &str, title: &str, author: &str) -> Result<CatalogueRow, 
 
 fn rows() -> Vec<Result<CatalogueRow, SkippedRow>> {
     vec![
-        row(2, "9780439554930", "Harry Potter and the Sorcerer's Stone", "J.K. Rowling, Mary GrandPré"),
+        row(
+            2,
+            "9780439554930",
+            "Harry Potter and the Sorcerer's Stone",
+            "J.K. Rowling, Mary GrandPré",
+        ),
         row(3, "9788983920720", "해리 포터와 마법사의 돌", "조앤 K. 롤링"),
         row(4, "9780060850524", "Brave New World", "Aldous Huxley"),
         row(5, "goodreads:2767052", "The Hunger Games", "Suzanne Collins"),
@@ -35,25 +41,25 @@ fn rows() -> Vec<Result<CatalogueRow, SkippedRow>> {
     ]
 }
 
-async fn import(
-    world: &World,
-    rows: Vec<Result<CatalogueRow, SkippedRow>>,
-) -> CatalogueSummary {
+async fn import(world: &World, rows: Vec<Result<CatalogueRow, SkippedRow>>) -> CatalogueSummary {
     world.service.import_catalogue(rows, |_| {}).await.unwrap()
 }
 
 async fn found(world: &World, query: &str) -> Vec<String> {
     let page = world.get(&format!("/books/search?{query}")).of_nobody().send().await.ok();
-    page["books"].as_array().unwrap().iter().map(|book| book["title"].as_str().unwrap().to_owned()).collect()
+    page["books"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|book| book["title"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }
 
-#[tokio::test]
-async fn an_import_can_be_run_again() {
-    let world = World::new().await;
+async fn an_import_can_be_run_again(world: World) {
     let first = import(&world, rows()).await;
     assert_eq!((first.rows, first.added, first.updated, first.unchanged), (5, 5, 0, 0));
     let second = import(&world, rows()).await;
@@ -74,19 +80,17 @@ async fn an_import_can_be_run_again() {
     assert_eq!(book["author"], "한강 (HAN KANG)");
 }
 
-#[tokio::test]
-async fn progress_is_told_batch_by_batch() {
-    let world = World::new().await;
-    let rows = (0..1_250u64).map(|number| row(number + 2, &format!("goodreads:{number}"), "T", "A"));
+async fn progress_is_told_batch_by_batch(world: World) {
+    let rows =
+        (0..1_250u64).map(|number| row(number + 2, &format!("goodreads:{number}"), "T", "A"));
     let mut told = Vec::new();
-    let summary = world.service.import_catalogue(rows, |so_far| told.push(so_far.added)).await.unwrap();
+    let summary =
+        world.service.import_catalogue(rows, |so_far| told.push(so_far.added)).await.unwrap();
     assert_eq!(told, [500, 1_000, 1_250]);
     assert_eq!(summary.added, 1_250);
 }
 
-#[tokio::test]
-async fn searches_find_parts_and_initial_consonants() {
-    let world = World::new().await;
+async fn searches_find_parts_and_initial_consonants(world: World) {
     import(&world, rows()).await;
     let hp = "해리 포터와 마법사의 돌";
     for (query, title) in [
@@ -100,7 +104,10 @@ async fn searches_find_parts_and_initial_consonants() {
     ] {
         assert_eq!(found(&world, &format!("query={}", encoded(query))).await, [title], "{query}");
     }
-    assert_eq!(found(&world, &format!("query={}&queryType=AUTHOR", encoded("ㅎㄱ"))).await, ["소년이 온다"]);
+    assert_eq!(
+        found(&world, &format!("query={}&queryType=AUTHOR", encoded("ㅎㄱ"))).await,
+        ["소년이 온다"]
+    );
     assert_eq!(found(&world, "query=huxley&queryType=AUTHOR").await, ["Brave New World"]);
     assert_eq!(found(&world, "query=huxley").await, [""; 0]);
     assert_eq!(found(&world, "query=huxley&queryType=PUBLISHER").await, [""; 0]);
@@ -110,9 +117,7 @@ async fn searches_find_parts_and_initial_consonants() {
     assert_eq!(found(&world, "query=_").await, [""; 0]);
 }
 
-#[tokio::test]
-async fn pages_follow_each_other() {
-    let world = World::new().await;
+async fn pages_follow_each_other(world: World) {
     let all = (0..23u64).map(|number| {
         row(number, &format!("goodreads:{number}"), &format!("Part {number:02}"), "A")
     });
@@ -121,17 +126,24 @@ async fn pages_follow_each_other() {
     for start in [1, 11, 21] {
         let page = world.get(&format!("/books/search?query=part&start={start}&maxResults=10"));
         let page = page.of_nobody().send().await.ok();
-        assert_eq!((&page["totalResults"], &page["startIndex"], &page["itemsPerPage"]), (&json!(23), &json!(start), &json!(10)));
-        seen.extend(page["books"].as_array().unwrap().iter().map(|book| book["title"].as_str().unwrap().to_owned()));
+        assert_eq!(
+            (&page["totalResults"], &page["startIndex"], &page["itemsPerPage"]),
+            (&json!(23), &json!(start), &json!(10))
+        );
+        seen.extend(
+            page["books"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|book| book["title"].as_str().unwrap().to_owned()),
+        );
     }
     let expected: Vec<String> = (0..23).map(|number| format!("Part {number:02}")).collect();
     assert_eq!(seen, expected);
     assert_eq!(found(&world, "query=part&start=24").await, [""; 0]);
 }
 
-#[tokio::test]
-async fn bad_questions_name_their_parameters() {
-    let world = World::new().await;
+async fn bad_questions_name_their_parameters(world: World) {
     for (query, fields) in [
         ("", &["query"][..]),
         ("query=", &["query"]),
@@ -155,9 +167,7 @@ async fn bad_questions_name_their_parameters() {
     assert_eq!(unknown.refused(404).0, "BOOK_NOT_FOUND");
 }
 
-#[tokio::test]
-async fn shelving_takes_from_the_catalogue_what_is_not_given() {
-    let world = World::new().await;
+async fn shelving_takes_from_the_catalogue_what_is_not_given(world: World) {
     import(&world, rows()).await;
     let body = json!({"isbn": "9780060850524", "totalPages": 288});
     let shelved = world.post("/user/books", body).send().await.created();
@@ -169,9 +179,7 @@ async fn shelving_takes_from_the_catalogue_what_is_not_given() {
     assert_eq!(shelved["title"], "The Hunger Games");
 }
 
-#[tokio::test]
-async fn an_import_replaces_what_a_reader_typed() {
-    let world = World::new().await;
+async fn an_import_replaces_what_a_reader_typed(world: World) {
     let mine = json!({"isbn": "9780060850524", "title": "my secret name for it"});
     let shelved = world.post("/user/books", mine).send().await.created();
     assert_eq!(found(&world, "query=secret").await, [""; 0]);
@@ -180,7 +188,8 @@ async fn an_import_replaces_what_a_reader_typed() {
     let summary = import(&world, rows()).await;
     assert_eq!((summary.added, summary.updated), (4, 1));
     assert_eq!(found(&world, "query=brave").await, ["Brave New World"]);
-    let again = world.post("/user/books", json!({"isbn": "9780060850524"})).of(2).send().await.created();
+    let again =
+        world.post("/user/books", json!({"isbn": "9780060850524"})).of(2).send().await.created();
     assert_eq!(again["bookId"], shelved["bookId"], "it is the same book");
 }
 
@@ -219,7 +228,11 @@ async fn world_with(replay: &Replay) -> World {
 
 fn isbn(number: u64) -> String {
     let body = format!("97889364{number:04}");
-    let sum: u32 = body.bytes().zip([1, 3].into_iter().cycle()).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
+    let sum: u32 = body
+        .bytes()
+        .zip([1, 3].into_iter().cycle())
+        .map(|(digit, weight)| u32::from(digit - b'0') * weight)
+        .sum();
     format!("{body}{}", (10 - sum % 10) % 10)
 }
 
@@ -305,17 +318,20 @@ async fn what_a_source_knew_is_kept() {
     assert_eq!(found(&world, "query=odyssey").await, ["The Odyssey: A new translation"]);
 }
 
-#[tokio::test]
-async fn the_demo_can_be_run_again() {
-    let world = World::new().await;
+async fn the_demo_can_be_run_again(world: World) {
     let reader = crate::world::reader(1);
     let first = world.service.add_demo(reader).await.unwrap();
     assert_eq!((first.books, first.shelved, first.memos), (14, 6, 7));
-    world.clock.advance(std::time::Duration::from_secs(3 * 24 * 60 * 60));
+    world.clock.advance(std::time::Duration::from_hours(3 * 24));
     let second = world.service.add_demo(reader).await.unwrap();
     assert_eq!((second.books, second.shelved, second.memos), (0, 0, 0));
     let shelf = world.get("/user/books").send().await.ok();
-    let categories: Vec<_> = shelf["books"].as_array().unwrap().iter().map(|book| book["category"].as_str().unwrap()).collect();
+    let categories: Vec<_> = shelf["books"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|book| book["category"].as_str().unwrap())
+        .collect();
     for category in ["ToRead", "Reading", "AlmostFinished", "Finished"] {
         assert!(categories.contains(&category), "{categories:?}");
     }
@@ -323,4 +339,15 @@ async fn the_demo_can_be_run_again() {
     assert_eq!(world.get("/today-flow?date=2024-05-01").send().await.ok()["totalMemoCount"], 3);
     let theirs = world.service.add_demo(crate::world::reader(2)).await.unwrap();
     assert_eq!((theirs.books, theirs.shelved, theirs.memos), (0, 6, 7));
+}
+
+crate::world::checks! {
+    an_import_can_be_run_again,
+    progress_is_told_batch_by_batch,
+    searches_find_parts_and_initial_consonants,
+    pages_follow_each_other,
+    bad_questions_name_their_parameters,
+    shelving_takes_from_the_catalogue_what_is_not_given,
+    an_import_replaces_what_a_reader_typed,
+    the_demo_can_be_run_again,
 }

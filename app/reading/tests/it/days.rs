@@ -8,13 +8,12 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 fn contents(memos: &Value) -> Vec<String> {
-    let content = |memo: &Value| memo["content"].as_str().unwrap().trim_start_matches("at ").to_owned();
+    let content =
+        |memo: &Value| memo["content"].as_str().unwrap().trim_start_matches("at ").to_owned();
     memos.as_array().unwrap().iter().map(content).collect()
 }
 
-#[tokio::test]
-async fn a_day_is_the_readers_day() {
-    let world = World::new().await;
+async fn a_day_is_the_readers_day(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     // The last microsecond of the 30th of April in Seoul, and the first of May.
     let last = "2024-04-30T23:59:59.999999+09:00";
@@ -31,10 +30,7 @@ async fn a_day_is_the_readers_day() {
     assert_eq!(contents(&all)[0], last, "in the order of their time");
 
     let month = |number: u32| format!("/memos/dates?year=2024&month={number}");
-    assert_eq!(
-        world.get(&month(5)).send().await.ok(),
-        json!(["2024-05-01", "2024-05-02"])
-    );
+    assert_eq!(world.get(&month(5)).send().await.ok(), json!(["2024-05-01", "2024-05-02"]));
     assert_eq!(world.get(&month(4)).send().await.ok(), json!(["2024-04-30"]));
     assert_eq!(
         world.get(&month(4)).zone("America/New_York").send().await.ok(),
@@ -47,12 +43,15 @@ async fn a_day_is_the_readers_day() {
     assert_eq!(world.get(&month(6)).send().await.ok(), json!([]));
 }
 
-#[tokio::test]
-async fn a_day_of_23_hours() {
-    let world = World::new().await;
+async fn a_day_of_23_hours(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     // New York, 10 March 2024: from 05:00 to 04:00 UTC.
-    for time in ["2024-03-10T04:59:59Z", "2024-03-10T05:00:00Z", "2024-03-11T03:59:59Z", "2024-03-11T04:00:00Z"] {
+    for time in [
+        "2024-03-10T04:59:59Z",
+        "2024-03-10T05:00:00Z",
+        "2024-03-11T03:59:59Z",
+        "2024-03-11T04:00:00Z",
+    ] {
         world.memo(1, &book, time, &[]).await;
     }
     let flow = world.get("/today-flow?date=2024-03-10&sortBy=BOOK").zone("America/New_York");
@@ -63,9 +62,7 @@ async fn a_day_of_23_hours() {
     );
 }
 
-#[tokio::test]
-async fn the_flow_of_a_day() {
-    let world = World::new().await;
+async fn the_flow_of_a_day(world: World) {
     let dune = world.shelved(1, "9780441172719").await;
     let emma = world.shelved(1, "9780141439587").await;
     let at = |time: &str| format!("2024-05-01T{time}:00+09:00");
@@ -82,16 +79,31 @@ async fn the_flow_of_a_day() {
     };
 
     let by_session = flow("").await;
-    assert_eq!((&by_session["date"], &by_session["sortBy"]), (&json!("2024-05-01"), &json!("SESSION")));
+    assert_eq!(
+        (&by_session["date"], &by_session["sortBy"]),
+        (&json!("2024-05-01"), &json!("SESSION"))
+    );
     assert_eq!(by_session["totalMemoCount"], 4);
-    let sessions: Vec<_> = by_session["memosBySession"].as_array().unwrap().iter().map(|session| {
-        (session["startedAt"].as_str().unwrap(), session["endedAt"].as_str().unwrap(), contents(&session["memos"]).len())
-    }).collect();
-    assert_eq!(sessions, [
-        ("2024-04-30T22:00:00Z", "2024-04-30T22:30:00Z", 2),
-        ("2024-04-30T23:01:00Z", "2024-04-30T23:01:00Z", 1),
-        ("2024-05-01T12:00:00Z", "2024-05-01T12:00:00Z", 1),
-    ]);
+    let sessions: Vec<_> = by_session["memosBySession"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|session| {
+            (
+                session["startedAt"].as_str().unwrap(),
+                session["endedAt"].as_str().unwrap(),
+                contents(&session["memos"]).len(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        sessions,
+        [
+            ("2024-04-30T22:00:00Z", "2024-04-30T22:30:00Z", 2),
+            ("2024-04-30T23:01:00Z", "2024-04-30T23:01:00Z", 1),
+            ("2024-05-01T12:00:00Z", "2024-05-01T12:00:00Z", 1),
+        ]
+    );
     assert!(by_session.get("memosByBook").is_none() && by_session.get("memosByTag").is_none());
 
     let by_book = flow("&sortBy=BOOK").await;
@@ -113,16 +125,14 @@ async fn the_flow_of_a_day() {
 
     let today = world.get("/today-flow").send().await.ok();
     assert_eq!(today, by_session, "today is the 1st of May in Seoul");
-    world.clock.advance(Duration::from_secs(12 * 60 * 60));
+    world.clock.advance(Duration::from_hours(12));
     let today = world.get("/today-flow").send().await.ok();
     assert_eq!((&today["date"], &today["totalMemoCount"]), (&json!("2024-05-02"), &json!(0)));
     let today = world.get("/today-flow").zone("America/New_York").send().await.ok();
     assert_eq!(today["date"], "2024-05-01");
 }
 
-#[tokio::test]
-async fn books_with_memos_lately() {
-    let world = World::new().await;
+async fn books_with_memos_lately(world: World) {
     let dune = world.shelved(1, "9780441172719").await;
     let emma = world.shelved(1, "9780141439587").await;
     world.shelved(1, "9780140449136").await;
@@ -132,10 +142,19 @@ async fn books_with_memos_lately() {
     world.memo(1, &dune, "2023-06-01T09:00:00+09:00", &[]).await;
     let recent = async |query: &str| {
         let books = world.get(&format!("/memos/books/recent{query}")).send().await.ok();
-        books.as_array().unwrap().iter().map(|book| {
-            let last = book["lastMemoTime"].as_str().unwrap().to_owned();
-            (book["userBookId"].as_str().unwrap().to_owned(), last, book["memoCount"].as_u64().unwrap())
-        }).collect::<Vec<_>>()
+        books
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|book| {
+                let last = book["lastMemoTime"].as_str().unwrap().to_owned();
+                (
+                    book["userBookId"].as_str().unwrap().to_owned(),
+                    last,
+                    book["memoCount"].as_u64().unwrap(),
+                )
+            })
+            .collect::<Vec<_>>()
     };
     let emmas = (emma, "2024-05-01T00:00:00Z".to_owned(), 2);
     let dunes = (dune, "2024-04-30T00:00:00Z".to_owned(), 1);
@@ -149,12 +168,11 @@ async fn books_with_memos_lately() {
     }
 }
 
-#[tokio::test]
-async fn days_that_there_are_not() {
-    let world = World::new().await;
+async fn days_that_there_are_not(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     for date in ["2024-02-30", "2023-02-29", "2024-13-01", "20240501", "today", "", "%ED%95%9C"] {
-        for path in [format!("/memos/books/{book}?date={date}"), format!("/today-flow?date={date}")] {
+        for path in [format!("/memos/books/{book}?date={date}"), format!("/today-flow?date={date}")]
+        {
             world.get(&path).send().await.refuses(&["date"]);
         }
     }
@@ -168,6 +186,15 @@ async fn days_that_there_are_not() {
     world.get("/today-flow").zone("Mars/Olympus").send().await.refuses(&["X-Time-Zone"]);
     let got = world.get("/today-flow?date=%FF").send().await;
     got.refuses(&["query"]);
-    let got = world.get("/today-flow?date=2011-12-30&sortBy=BOOK").zone("Pacific/Apia").send().await;
+    let got =
+        world.get("/today-flow?date=2011-12-30&sortBy=BOOK").zone("Pacific/Apia").send().await;
     assert_eq!(got.ok()["totalMemoCount"], 0, "a day that a zone left out has no memos");
+}
+
+crate::world::checks! {
+    a_day_is_the_readers_day,
+    a_day_of_23_hours,
+    the_flow_of_a_day,
+    books_with_memos_lately,
+    days_that_there_are_not,
 }

@@ -18,3 +18,5 @@ mod repeats;
 mod days;
 
 mod document;
+
+mod mariadb;

@@ -20,9 +20,7 @@ fn with(book: &str, field: &str, value: Value) -> Value {
     memo
 }
 
-#[tokio::test]
-async fn a_memo_is_written_read_changed_and_deleted() {
-    let world = World::new().await;
+async fn a_memo_is_written_read_changed_and_deleted(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     let got = world.post("/memos", memo(&book)).send().await;
     let written = got.created();
@@ -37,7 +35,7 @@ async fn a_memo_is_written_read_changed_and_deleted() {
     });
     assert_eq!(written, expected);
 
-    world.clock.advance(std::time::Duration::from_secs(60));
+    world.clock.advance(std::time::Duration::from_mins(1));
     let path = format!("/memos/{}", written["id"].as_str().unwrap());
     let got = world.put(&path, json!({"content": "둘째"})).send().await;
     let changed = got.ok();
@@ -73,9 +71,7 @@ async fn a_memo_is_written_read_changed_and_deleted() {
     assert_eq!(world.put(&path, json!({})).send().await.refused(404).0, "MEMO_NOT_FOUND");
 }
 
-#[tokio::test]
-async fn a_change_holds_only_for_the_version_that_was_seen() {
-    let world = World::new().await;
+async fn a_change_holds_only_for_the_version_that_was_seen(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     let got = world.post("/memos", memo(&book)).send().await;
     let seen = got.headers["etag"].to_str().unwrap().to_owned();
@@ -94,9 +90,7 @@ async fn a_change_holds_only_for_the_version_that_was_seen() {
     assert_eq!(memos[0]["content"], "any");
 }
 
-#[tokio::test]
-async fn another_readers_memo_is_not_there() {
-    let world = World::new().await;
+async fn another_readers_memo_is_not_there(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     let written = world.post("/memos", memo(&book)).send().await.created();
     let path = format!("/memos/{}", written["id"].as_str().unwrap());
@@ -109,9 +103,7 @@ async fn another_readers_memo_is_not_there() {
     assert_eq!(theirs["totalMemoCount"], 0);
 }
 
-#[tokio::test]
-async fn bad_input_names_its_fields_and_changes_nothing() {
-    let world = World::new().await;
+async fn bad_input_names_its_fields_and_changes_nothing(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     let write = async |body: Value| world.post("/memos", body).send().await;
     let refused = async |field: &str, value: Value| {
@@ -168,9 +160,7 @@ async fn bad_input_names_its_fields_and_changes_nothing() {
     world.put("/memos/7", json!({})).send().await.refuses(&["id"]);
 }
 
-#[tokio::test]
-async fn the_messages_are_in_the_readers_language() {
-    let world = World::new().await;
+async fn the_messages_are_in_the_readers_language(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     let got = world.post("/memos", with(&book, "pageNumber", json!(0))).language("ko").send().await;
     let json = got.json();
@@ -178,9 +168,7 @@ async fn the_messages_are_in_the_readers_language() {
     assert_eq!(got.headers["content-language"], "ko");
 }
 
-#[tokio::test]
-async fn a_memo_typed_on_a_mac_reads_the_same() {
-    let world = World::new().await;
+async fn a_memo_typed_on_a_mac_reads_the_same(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     let written = world
         .post("/memos", with(&book, "content", json!("\u{1112}\u{1161}\u{11ab}\r\n글")))
@@ -190,9 +178,7 @@ async fn a_memo_typed_on_a_mac_reads_the_same() {
     assert_eq!(written["content"], "한\n글");
 }
 
-#[tokio::test]
-async fn one_memo_under_one_id() {
-    let world = World::new().await;
+async fn one_memo_under_one_id(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     let body = with(&book, "id", json!(ID));
     let first = world.post("/memos", body.clone()).send().await;
@@ -218,16 +204,28 @@ async fn one_memo_under_one_id() {
     assert_eq!(world.get("/today-flow?date=2024-05-01").send().await.ok()["totalMemoCount"], 1);
 }
 
-#[tokio::test]
-async fn the_tag_catalogue_is_for_everybody() {
-    let world = World::new().await;
+async fn the_tag_catalogue_is_for_everybody(world: World) {
     let tags = world.get("/tags").of_nobody().send().await.ok();
     let tags = tags.as_array().unwrap();
-    assert_eq!(tags[0], json!({"code": "QUOTE", "category": "TYPE", "labels": {"ko": "인용", "en": "Quote"}}));
+    assert_eq!(
+        tags[0],
+        json!({"code": "QUOTE", "category": "TYPE", "labels": {"ko": "인용", "en": "Quote"}})
+    );
     assert!(tags.iter().any(|tag| tag["category"] == "TOPIC"));
 
     let book = world.shelved(1, "9780441172719").await;
     for tag in tags {
         world.post("/memos", with(&book, "tags", json!([tag["code"]]))).send().await.created();
     }
+}
+
+crate::world::checks! {
+    a_memo_is_written_read_changed_and_deleted,
+    a_change_holds_only_for_the_version_that_was_seen,
+    another_readers_memo_is_not_there,
+    bad_input_names_its_fields_and_changes_nothing,
+    the_messages_are_in_the_readers_language,
+    a_memo_typed_on_a_mac_reads_the_same,
+    one_memo_under_one_id,
+    the_tag_catalogue_is_for_everybody,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use multi_master::{Db, DbError};
+use multi_master::Db;
 use serde_json::{Value, json};
 
 use crate::world::{Ask, World};
@@ -22,9 +22,7 @@ async fn memo_count(world: &World) -> Value {
     world.get("/today-flow?date=2024-05-01").send().await.ok()["totalMemoCount"].clone()
 }
 
-#[tokio::test]
-async fn a_repeat_gets_the_first_answer() {
-    let world = World::new().await;
+async fn a_repeat_gets_the_first_answer(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     let first = write(&world, "k-1", memo(&book, "one")).send().await;
     let written = first.created();
@@ -45,9 +43,7 @@ async fn a_repeat_gets_the_first_answer() {
     assert_eq!(got.header("idempotency-key", "\"k-1\"").send().await, first);
 }
 
-#[tokio::test]
-async fn a_key_is_for_one_body_and_one_reader() {
-    let world = World::new().await;
+async fn a_key_is_for_one_body_and_one_reader(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     write(&world, "k-1", memo(&book, "one")).send().await.created();
     let other = write(&world, "k-1", memo(&book, "two")).send().await;
@@ -62,9 +58,7 @@ async fn a_key_is_for_one_body_and_one_reader() {
     }
 }
 
-#[tokio::test]
-async fn a_request_that_failed_can_be_repeated_under_its_key() {
-    let world = World::new().await;
+async fn a_request_that_failed_can_be_repeated_under_its_key(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     write(&world, "k-1", memo(&book, "")).send().await.refuses(&["content"]);
     let nobodys = "0190163d-8694-739b-aea5-966c26f8ad91";
@@ -72,9 +66,7 @@ async fn a_request_that_failed_can_be_repeated_under_its_key() {
     write(&world, "k-1", memo(&book, "one")).send().await.created();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_at_once_one_is_written() {
-    let world = World::new().await;
+async fn of_many_at_once_one_is_written(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     for round in 0..20 {
         let key = format!("k-{round}");
@@ -100,9 +92,7 @@ async fn of_many_at_once_one_is_written() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_request_that_was_cancelled_frees_its_key() {
-    let world = World::new().await;
+async fn a_request_that_was_cancelled_frees_its_key(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     for round in 0..20 {
         let key = format!("k-{round}");
@@ -119,16 +109,14 @@ async fn a_request_that_was_cancelled_frees_its_key() {
     }
 }
 
-#[tokio::test]
-async fn answers_are_kept_a_day_at_least_and_not_for_ever() {
-    let world = World::new().await;
+async fn answers_are_kept_a_day_at_least_and_not_for_ever(world: World) {
     let book = world.shelved(1, "9780441172719").await;
     let kept = async || {
         world
             .store
             .read(async |db: &mut Db| {
                 let row = db.query_first("select count(*) as n from memo_requests", vec![]).await?;
-                Ok::<i64, DbError>(row.unwrap().get("n")?)
+                row.unwrap().get::<i64>("n")
             })
             .await
             .unwrap()
@@ -136,14 +124,23 @@ async fn answers_are_kept_a_day_at_least_and_not_for_ever() {
     for number in 0..20 {
         write(&world, &format!("old-{number}"), memo(&book, "one")).send().await.created();
     }
-    world.clock.advance(Duration::from_secs(24 * 60 * 60));
+    world.clock.advance(Duration::from_hours(24));
     let count = memo_count(&world).await;
     write(&world, "old-0", memo(&book, "one")).send().await.created();
     assert_eq!(memo_count(&world).await, count, "after a day it is still a repeat");
 
-    world.clock.advance(Duration::from_secs(25 * 60 * 60));
+    world.clock.advance(Duration::from_hours(25));
     for number in 0..10 {
         write(&world, &format!("new-{number}"), memo(&book, "one")).send().await.created();
     }
     assert_eq!(kept().await, 10, "each new one took some old ones along");
+}
+
+crate::world::checks! {
+    a_repeat_gets_the_first_answer,
+    a_key_is_for_one_body_and_one_reader,
+    a_request_that_failed_can_be_repeated_under_its_key,
+    of_many_at_once_one_is_written,
+    a_request_that_was_cancelled_frees_its_key,
+    answers_are_kept_a_day_at_least_and_not_for_ever,
 }

@@ -13,16 +13,17 @@ fn titles(shelf: &Value) -> Vec<&str> {
     shelf["books"].as_array().unwrap().iter().map(|book| book["title"].as_str().unwrap()).collect()
 }
 
-#[tokio::test]
-async fn a_book_goes_through_its_categories() {
-    let world = World::new().await;
+async fn a_book_goes_through_its_categories(world: World) {
     let shelved = world
-        .post("/user/books", json!({
-            "isbn": "0-441-17271-7", "title": "Dune", "author": "Frank Herbert",
-            "publisher": "Ace", "pubDate": "1965", "totalPages": 600, "mainGenre": "Fiction",
-            "coverUrl": "https://covers.example/dune.jpg", "description": "Sand.\nSpice.",
-            "category": "ToRead", "expectation": "worms",
-        }))
+        .post(
+            "/user/books",
+            json!({
+                "isbn": "0-441-17271-7", "title": "Dune", "author": "Frank Herbert",
+                "publisher": "Ace", "pubDate": "1965", "totalPages": 600, "mainGenre": "Fiction",
+                "coverUrl": "https://covers.example/dune.jpg", "description": "Sand.\nSpice.",
+                "category": "ToRead", "expectation": "worms",
+            }),
+        )
         .send()
         .await
         .created();
@@ -31,9 +32,12 @@ async fn a_book_goes_through_its_categories() {
     let book = shelved["userBookId"].as_str().unwrap();
 
     let started = world
-        .post(&format!("/user/books/{book}/start-reading"), json!({
-            "readingStartDate": "2024-04-01", "readingProgress": 10, "purchaseType": "Borrowed",
-        }))
+        .post(
+            &format!("/user/books/{book}/start-reading"),
+            json!({
+                "readingStartDate": "2024-04-01", "readingProgress": 10, "purchaseType": "Borrowed",
+            }),
+        )
         .send()
         .await
         .ok();
@@ -47,19 +51,25 @@ async fn a_book_goes_through_its_categories() {
     let asked = world.post(&close, json!({"lastReadPage": 600})).send().await;
     asked.refuses(&["readingFinishedDate", "rating"]);
     let finished = world
-        .post(&close, json!({
-            "lastReadPage": 600, "readingFinishedDate": "2024-04-30", "rating": 5,
-            "review": "=SUM(worms)",
-        }))
+        .post(
+            &close,
+            json!({
+                "lastReadPage": 600, "readingFinishedDate": "2024-04-30", "rating": 5,
+                "review": "=SUM(worms)",
+            }),
+        )
         .send()
         .await
         .ok();
     assert_eq!(finished["category"], "Finished");
 
     let again = world
-        .post(&format!("/user/books/{book}/finish-reading"), json!({
-            "readingFinishedDate": "2024-05-01", "rating": 4,
-        }))
+        .post(
+            &format!("/user/books/{book}/finish-reading"),
+            json!({
+                "readingFinishedDate": "2024-05-01", "rating": 4,
+            }),
+        )
         .send()
         .await
         .ok();
@@ -82,9 +92,7 @@ async fn a_book_goes_through_its_categories() {
     }
 }
 
-#[tokio::test]
-async fn the_same_book_twice_is_one_book() {
-    let world = World::new().await;
+async fn the_same_book_twice_is_one_book(world: World) {
     let first = world.shelved(1, DUNE).await;
     // Written otherwise, it is the same book.
     for isbn in [DUNE, "978-0-441-17271-9", "0441172717"] {
@@ -96,9 +104,7 @@ async fn the_same_book_twice_is_one_book() {
     assert_ne!(first, another, "another reader has another shelf");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_devices_at_once_make_one_book() {
-    let world = World::new().await;
+async fn two_devices_at_once_make_one_book(world: World) {
     for round in 0..20 {
         let body = json!({"title": format!("Book {round}"), "author": "A"});
         let (left, right) = tokio::join!(
@@ -113,9 +119,7 @@ async fn two_devices_at_once_make_one_book() {
     assert_eq!(world.get("/user/books").send().await.ok()["totalCount"], 20);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_readers_at_once_share_the_book_and_not_the_shelf() {
-    let world = World::new().await;
+async fn two_readers_at_once_share_the_book_and_not_the_shelf(world: World) {
     let body = json!({"isbn": DUNE, "title": "Dune"});
     let all = (1..=8).map(|number| world.post("/user/books", body.clone()).of(number).send());
     let mut books = Vec::new();
@@ -129,17 +133,13 @@ async fn futures<F: Future>(all: impl IntoIterator<Item = F>) -> Vec<F::Output> 
     futures_util::future::join_all(all).await
 }
 
-#[tokio::test]
-async fn what_one_reader_types_is_not_shown_to_others() {
-    let world = World::new().await;
+async fn what_one_reader_types_is_not_shown_to_others(world: World) {
     world.shelved(1, DUNE).await;
     let got = world.post("/user/books", json!({"isbn": DUNE})).of(2).send().await;
     got.refuses(&["title"]);
 }
 
-#[tokio::test]
-async fn a_change_sets_what_is_given_and_keeps_the_rest() {
-    let world = World::new().await;
+async fn a_change_sets_what_is_given_and_keeps_the_rest(world: World) {
     let book = world.shelved(1, DUNE).await;
     let path = format!("/user/books/{book}");
     let change = json!({"author": "F. Herbert", "expectation": "sand", "readingProgress": 70});
@@ -161,9 +161,7 @@ async fn a_change_sets_what_is_given_and_keeps_the_rest() {
     assert_eq!(moved["userBookId"], book.as_str());
 }
 
-#[tokio::test]
-async fn a_category_set_by_hand_stays() {
-    let world = World::new().await;
+async fn a_category_set_by_hand_stays(world: World) {
     let book = world.shelved(1, DUNE).await;
     let set = world.ask("PUT", &format!("/user/books/{book}/category?category=Reading"));
     let set = set.send().await.ok();
@@ -178,9 +176,7 @@ async fn a_category_set_by_hand_stays() {
     none.send().await.refuses(&["category"]);
 }
 
-#[tokio::test]
-async fn the_shelf_is_sorted_for_its_reader() {
-    let world = World::new().await;
+async fn the_shelf_is_sorted_for_its_reader(world: World) {
     for (title, author, publisher, genre, category) in [
         ("토지 10권", Some("박경리"), "다산", "소설", "ToRead"),
         ("Emma", Some("Jane Austen"), "Penguin", "Novel", "Reading"),
@@ -218,9 +214,7 @@ async fn the_shelf_is_sorted_for_its_reader() {
     world.get("/user/books?category=").send().await.refuses(&["category"]);
 }
 
-#[tokio::test]
-async fn a_book_that_comes_back_brings_its_memos() {
-    let world = World::new().await;
+async fn a_book_that_comes_back_brings_its_memos(world: World) {
     let book = world.shelved(1, DUNE).await;
     let memo = world.memo(1, &book, "2024-05-01T09:00:00+09:00", &[]).await;
     for _ in 0..2 {
@@ -249,9 +243,7 @@ async fn a_book_that_comes_back_brings_its_memos() {
     assert_eq!(world.shelved(1, DUNE).await, book);
 }
 
-#[tokio::test]
-async fn another_readers_book_is_not_there() {
-    let world = World::new().await;
+async fn another_readers_book_is_not_there(world: World) {
     let book = world.shelved(1, DUNE).await;
     let started = json!({"readingStartDate": "2024-04-01", "readingProgress": 1});
     let finished = json!({"readingFinishedDate": "2024-04-01", "rating": 1});
@@ -279,9 +271,7 @@ async fn another_readers_book_is_not_there() {
     assert_eq!(world.get("/user/books").of(2).send().await.ok()["totalCount"], 0);
 }
 
-#[tokio::test]
-async fn bad_input_names_its_fields_and_changes_nothing() {
-    let world = World::new().await;
+async fn bad_input_names_its_fields_and_changes_nothing(world: World) {
     let shelve = async |body: Value| world.post("/user/books", body).send().await;
     shelve(json!({})).await.refuses(&["title"]);
     shelve(json!({"isbn": "9780441172718", "title": "D"})).await.refuses(&["isbn"]);
@@ -326,12 +316,13 @@ async fn bad_input_names_its_fields_and_changes_nothing() {
             Ok::<_, DbError>(rows.len() as u64 + store::books::count(db).await?)
         })
         .await;
-    assert_eq!((books, world.get("/user/books").send().await.ok()["totalCount"].clone()), (Ok(0), json!(0)));
+    assert_eq!(
+        (books, world.get("/user/books").send().await.ok()["totalCount"].clone()),
+        (Ok(0), json!(0))
+    );
 }
 
-#[tokio::test]
-async fn a_title_typed_on_a_mac_is_the_same_title() {
-    let world = World::new().await;
+async fn a_title_typed_on_a_mac_is_the_same_title(world: World) {
     let apart = "\u{1112}\u{1161}\u{11ab}\u{1100}\u{1161}\u{11bc}";
     world.post("/user/books", json!({"title": apart})).send().await.created();
     let got = world.post("/user/books", json!({"title": "한강"})).send().await;
@@ -340,9 +331,7 @@ async fn a_title_typed_on_a_mac_is_the_same_title() {
     assert_eq!(titles(&shelf), ["한강"]);
 }
 
-#[tokio::test]
-async fn a_fresh_service_on_the_same_store_has_the_same_shelf() {
-    let world = World::new().await;
+async fn a_fresh_service_on_the_same_store_has_the_same_shelf(world: World) {
     let book = world.shelved(1, DUNE).await;
     let again = endpaper_reading::ReadingService::new(
         world.store.clone(),
@@ -353,4 +342,20 @@ async fn a_fresh_service_on_the_same_store_has_the_same_shelf() {
     let reader = crate::world::reader(1);
     let found = again.shelf_book(reader, book.parse().unwrap()).await.unwrap();
     assert_eq!(found, world.service.shelf_book(reader, book.parse().unwrap()).await.unwrap());
+}
+
+crate::world::checks! {
+    a_book_goes_through_its_categories,
+    the_same_book_twice_is_one_book,
+    two_devices_at_once_make_one_book,
+    two_readers_at_once_share_the_book_and_not_the_shelf,
+    what_one_reader_types_is_not_shown_to_others,
+    a_change_sets_what_is_given_and_keeps_the_rest,
+    a_category_set_by_hand_stays,
+    the_shelf_is_sorted_for_its_reader,
+    a_book_that_comes_back_brings_its_memos,
+    another_readers_book_is_not_there,
+    bad_input_names_its_fields_and_changes_nothing,
+    a_title_typed_on_a_mac_is_the_same_title,
+    a_fresh_service_on_the_same_store_has_the_same_shelf,
 }

@@ -64,8 +64,13 @@ impl World {
 
     pub(crate) async fn with(sources: BookSources) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let config = Config::embedded(directory.path(), Policy::Available);
+        Self::over(config, sources, directory).await
+    }
+
+    /// Over other masters; `directory` lives as long as the world.
+    pub(crate) async fn over(mut config: Config, sources: BookSources, directory: TempDir) -> Self {
         let clock = Clock::starting_at(NOW);
-        let mut config = Config::embedded(directory.path(), Policy::Available);
         config.clock = clock.clone();
         let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
         let ids = IdSource::new(clock.clone(), Random::new(Seed(7)));
@@ -79,9 +84,7 @@ impl World {
     pub(crate) fn ask(&self, method: &str, path: &str) -> Ask<'_> {
         Ask {
             world: self,
-            request: Request::builder()
-                .method(method)
-                .uri(format!("/api/v1{path}")),
+            request: Request::builder().method(method).uri(format!("/api/v1{path}")),
             reader: Some(1),
             language: "en".to_owned(),
             body: Body::empty(),
@@ -92,10 +95,12 @@ impl World {
         self.ask("GET", path)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers make it in place")]
     pub(crate) fn post(&self, path: &str, body: Value) -> Ask<'_> {
         self.ask("POST", path).json(&body)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers make it in place")]
     pub(crate) fn put(&self, path: &str, body: Value) -> Ask<'_> {
         self.ask("PUT", path).json(&body)
     }
@@ -225,3 +230,24 @@ impl Got {
         assert_eq!(found, fields, "{}", self.text);
     }
 }
+
+/// Makes tests of checks, each on a store of its own: over two SQLite masters
+/// here, and over two MariaDB servers by `all`, which `mariadb.rs` runs.
+macro_rules! checks {
+    ($($name:ident),* $(,)?) => {
+        mod embedded {
+            use crate::world::World;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                super::$name(World::new().await).await;
+            })*
+        }
+
+        pub(crate) async fn all(new_world: &impl AsyncFn(&str) -> World) {
+            $($name(new_world(stringify!($name)).await).await;)*
+        }
+    };
+}
+
+pub(crate) use checks;

@@ -164,21 +164,26 @@ fn the_last_page_asks_for_the_finish() {
 
 #[test]
 fn finishing_needs_no_number_of_pages() {
-    let request = FinishReading {
-        reading_finished_date: day("2024-05-09"),
-        rating: 3,
-        review: None,
-    };
+    let request =
+        FinishReading { reading_finished_date: day("2024-05-09"), rating: 3, review: None };
     let known = finish(&to_read(), &request, Some(100)).unwrap();
     assert_eq!((known.category, known.progress, known.by_hand), (Category::Finished, 100, false));
     let unknown = finish(&to_read(), &request, None).unwrap();
-    assert_eq!((unknown.category, unknown.progress, unknown.by_hand), (Category::Finished, 0, true));
+    assert_eq!(
+        (unknown.category, unknown.progress, unknown.by_hand),
+        (Category::Finished, 0, true)
+    );
     let started = Reading { started_on: Some(day("2024-05-10").date()), ..to_read() };
     let early = finish(&started, &request, None).unwrap_err();
     assert_eq!(fields(&early), ["readingFinishedDate"]);
 }
 
-fn changed(old: &Reading, request: &ChangeShelfBook, before: Option<u32>, after: Option<u32>) -> Result<Reading, Flaws> {
+fn changed(
+    old: &Reading,
+    request: &ChangeShelfBook,
+    before: Option<u32>,
+    after: Option<u32>,
+) -> Result<Reading, Flaws> {
     let mut flaws = Flaws::default();
     let new = change(old, request, before, after, &mut flaws);
     flaws.check(new)
@@ -187,7 +192,8 @@ fn changed(old: &Reading, request: &ChangeShelfBook, before: Option<u32>, after:
 #[test]
 fn a_change_of_progress_changes_the_category() {
     let total = Some(100);
-    let pages = |page| ChangeShelfBook { reading_progress: Some(page), ..ChangeShelfBook::default() };
+    let pages =
+        |page| ChangeShelfBook { reading_progress: Some(page), ..ChangeShelfBook::default() };
     let read = |page| changed(&to_read(), &pages(page), total, total);
     assert_eq!(read(1).unwrap().category, Category::Reading);
     assert_eq!(read(70).unwrap().category, Category::AlmostFinished);
@@ -205,7 +211,8 @@ fn a_change_of_progress_changes_the_category() {
 
 #[test]
 fn a_finished_book_whose_pages_are_counted_anew_stays_finished() {
-    let request = FinishReading { reading_finished_date: day("2024-05-09"), rating: 3, review: None };
+    let request =
+        FinishReading { reading_finished_date: day("2024-05-09"), rating: 3, review: None };
     let finished = finish(&to_read(), &request, Some(100)).unwrap();
     let nothing = ChangeShelfBook::default();
     for total in [Some(90), Some(320), None] {
@@ -217,7 +224,10 @@ fn a_finished_book_whose_pages_are_counted_anew_stays_finished() {
     let reading = close(&to_read(), &closing(50), Some(100)).unwrap();
     let fewer = changed(&reading, &nothing, Some(100), Some(49)).unwrap_err();
     assert_eq!(fields(&fewer), ["totalPages"]);
-    assert_eq!(changed(&reading, &nothing, Some(100), Some(60)).unwrap().category, Category::AlmostFinished);
+    assert_eq!(
+        changed(&reading, &nothing, Some(100), Some(60)).unwrap().category,
+        Category::AlmostFinished
+    );
 }
 
 proptest! {
