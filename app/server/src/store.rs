@@ -27,7 +27,7 @@ pub(crate) async fn open_existing(
 /// Every domain's migrations. Their names begin with the domain's, so one list
 /// never collides with another.
 fn migrations() -> Vec<Migration> {
-    Vec::new()
+    [endpaper_accounts::MIGRATIONS, endpaper_reading::MIGRATIONS].concat()
 }
 
 /// How long a read may take before the store counts as not serving. Below the

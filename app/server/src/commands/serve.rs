@@ -34,10 +34,14 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     let operator_listener = bind_operator(&settings).await?;
 
     let store = store::open(&settings).await?;
-    let app = App::new(&settings, store.clone()).await?;
+    let app = App::new(&settings, store.clone())?;
     if demo {
         demo::prepare(&app).await?;
     }
+    let tidying = tokio::spawn({
+        let app = app.clone();
+        async move { app.keep_tidy().await }
+    });
 
     let metrics = Arc::new(Metrics::default());
     let operator_address =
@@ -73,8 +77,9 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     if how == Stopped::CutOff {
         tracing::warn!(limit = ?settings.server.stop, "requests in flight were cut off at the limit");
     }
+    // These have nothing that must be finished.
+    tidying.abort();
     if let Some(operator) = operator {
-        // It stops by the same signal and has nothing that must be finished.
         operator.abort();
     }
     app.finish().await;

@@ -172,14 +172,30 @@ pub(super) const KEYS: &[Key] = &[
         "accounts.refresh_token_ms",
         millis(60_000, 400 * DAY_MS),
         "2592000000",
-        "How long a refresh token holds when it is not used.",
+        "How long a session lasts after its last refresh.",
     ),
+    key(
+        "accounts.reset_token_ms",
+        millis(60_000, DAY_MS),
+        "1800000",
+        "How long a token to reset a password holds.",
+    ),
+    Key {
+        default: None,
+        ..key(
+            "accounts.public_url",
+            Takes::WebAddress,
+            "",
+            "Where the web client is, for links in mail.",
+        )
+    },
     key(
         "mail.outbox",
         Takes::OneOf(&["file", "log"]),
         "file",
         "Where mail goes: a file each in `mail/` of the data directory, or the log.",
     ),
+    key("mail.from", Takes::Text, "no-reply@localhost", "The sender of mail."),
     Key {
         default: None,
         secret: true,
@@ -193,8 +209,8 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "books.aladin_url",
         Takes::WebAddress,
-        "http://www.aladin.co.kr",
-        "Where the Aladin book shop answers.",
+        "https://www.aladin.co.kr/ttb/api",
+        "Where Aladin's TTB interface answers.",
     ),
     key(
         "books.open_library",
@@ -207,6 +223,21 @@ pub(super) const KEYS: &[Key] = &[
         Takes::WebAddress,
         "https://openlibrary.org",
         "Where Open Library answers.",
+    ),
+    Key {
+        default: None,
+        ..key(
+            "books.contact",
+            Takes::Text,
+            "",
+            "A mail address of yours that Open Library is told; it asks for one.",
+        )
+    },
+    key(
+        "books.source_ms",
+        millis(100, 60_000),
+        "3000",
+        "How long an external source may take to answer.",
     ),
     Key {
         flag: Some("--log-format"),

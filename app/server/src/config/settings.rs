@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     pub(crate) server: ServerLimits,
     pub(crate) operator: Operator,
     pub(crate) accounts: AccountsSettings,
-    pub(crate) mail: MailOutbox,
+    pub(crate) mail: MailSettings,
     pub(crate) books: BooksSettings,
     pub(crate) log: LogSettings,
 }
@@ -44,11 +44,20 @@ pub(crate) struct Operator {
     pub(crate) chosen: bool,
 }
 
-/// Lifetimes of tokens.
+/// Lifetimes of tokens, and where the web client is.
 #[derive(Clone, Debug)]
 pub(crate) struct AccountsSettings {
     pub(crate) access_token: Duration,
     pub(crate) refresh_token: Duration,
+    pub(crate) reset_token: Duration,
+    pub(crate) public_url: Option<String>,
+}
+
+/// Mail.
+#[derive(Clone, Debug)]
+pub(crate) struct MailSettings {
+    pub(crate) outbox: MailOutbox,
+    pub(crate) from: String,
 }
 
 /// Where mail goes.
@@ -65,6 +74,8 @@ pub(crate) struct BooksSettings {
     pub(crate) aladin_url: String,
     pub(crate) open_library: bool,
     pub(crate) open_library_url: String,
+    pub(crate) contact: Option<String>,
+    pub(crate) source: Duration,
 }
 
 impl std::fmt::Debug for BooksSettings {
@@ -75,6 +86,8 @@ impl std::fmt::Debug for BooksSettings {
             .field("aladin_url", &self.aladin_url)
             .field("open_library", &self.open_library)
             .field("open_library_url", &self.open_library_url)
+            .field("contact", &self.contact)
+            .field("source", &self.source)
             .finish()
     }
 }
@@ -119,10 +132,15 @@ impl Settings {
             accounts: AccountsSettings {
                 access_token: values.millis("accounts.access_token_ms"),
                 refresh_token: values.millis("accounts.refresh_token_ms"),
+                reset_token: values.millis("accounts.reset_token_ms"),
+                public_url: values.text_or_none("accounts.public_url").map(str::to_owned),
             },
-            mail: match values.text("mail.outbox") {
-                "log" => MailOutbox::Log,
-                _ => MailOutbox::File,
+            mail: MailSettings {
+                outbox: match values.text("mail.outbox") {
+                    "log" => MailOutbox::Log,
+                    _ => MailOutbox::File,
+                },
+                from: values.text("mail.from").to_owned(),
             },
             books: BooksSettings {
                 aladin_key: values
@@ -132,6 +150,11 @@ impl Settings {
                 aladin_url: values.text("books.aladin_url").to_owned(),
                 open_library: values.truth("books.open_library"),
                 open_library_url: values.text("books.open_library_url").to_owned(),
+                contact: values
+                    .text_or_none("books.contact")
+                    .filter(|contact| !contact.is_empty())
+                    .map(str::to_owned),
+                source: values.millis("books.source_ms"),
             },
             log: LogSettings {
                 format: match values.text("log.format") {

@@ -2,7 +2,9 @@
 //! page to read it that loads nothing from elsewhere.
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderName, header};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use utoipa::OpenApi;
@@ -27,7 +29,7 @@ struct Base;
 
 /// The whole document: ours and every domain's.
 pub(crate) fn whole() -> utoipa::openapi::OpenApi {
-    let parts = [health::openapi()];
+    let parts = [health::openapi(), endpaper_accounts::openapi(), endpaper_reading::openapi()];
     let mut document = Base::openapi();
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     for part in parts {
@@ -39,13 +41,21 @@ pub(crate) fn whole() -> utoipa::openapi::OpenApi {
     document
 }
 
+/// The document, rendered once.
+#[derive(Clone)]
+struct Rendered {
+    json: Bytes,
+    page: Bytes,
+}
+
 pub(crate) fn router(document: &utoipa::openapi::OpenApi) -> Router {
     let value = serde_json::to_value(document).expect("a document is JSON");
-    let json = axum::body::Bytes::from(value.to_string());
-    let page = axum::body::Bytes::from(document_page::render(&value));
+    let rendered =
+        Rendered { json: value.to_string().into(), page: document_page::render(&value).into() };
     Router::new()
-        .route("/api/v1/openapi.json", get(async move || openapi_json(json)))
-        .route("/api/docs", get(async move || docs(page)))
+        .route("/api/v1/openapi.json", get(openapi_json))
+        .route("/api/docs", get(docs))
+        .with_state(rendered)
 }
 
 /// This document
@@ -55,8 +65,9 @@ pub(crate) fn router(document: &utoipa::openapi::OpenApi) -> Router {
     tag = "server",
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")),
 )]
-fn openapi_json(json: axum::body::Bytes) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json)
+async fn openapi_json(State(rendered): State<Rendered>) -> impl IntoResponse {
+    const JSON: (HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
+    ([JSON], rendered.json)
 }
 
 /// This document as a page
@@ -66,9 +77,9 @@ fn openapi_json(json: axum::body::Bytes) -> impl IntoResponse {
     tag = "server",
     responses((status = 200, description = "A page without scripts", content_type = "text/html")),
 )]
-fn docs(page: axum::body::Bytes) -> impl IntoResponse {
+async fn docs(State(rendered): State<Rendered>) -> impl IntoResponse {
     // The page is text and styles; whatever gets into it can't run.
     const POLICY: (HeaderName, &str) =
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'");
-    ([POLICY], Html(page))
+    ([POLICY], Html(rendered.page))
 }

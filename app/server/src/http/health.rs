@@ -30,7 +30,7 @@ pub(crate) fn router(store: MultiMaster) -> Router {
 /// A read is made, not guessed from states, so that a yes means that reads are
 /// served now.
 #[utoipa::path(
-    get,
+    method(get, head),
     path = "/api/v1/health",
     tag = "server",
     responses(
