@@ -213,15 +213,7 @@ fn commands_in_the_documents_exist() {
                 let is_call = line[..at].ends_with(['`', '/'])
                     || line[..at].trim_start().is_empty()
                     || line[..at].ends_with("-- ");
-                let words: Vec<&str> = line[at + start.len()..]
-                    .split_whitespace()
-                    .map_while(|word| {
-                        let end =
-                            word.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(word.len());
-                        (end > 0).then_some(&word[..end])
-                    })
-                    .take(2)
-                    .collect();
+                let words = words_of(&line[at + start.len()..]);
                 let known_groups = ["config", "import", "masters"];
                 let Some(first) = words.first().filter(|_| is_call) else { continue };
                 let depth = if known_groups.contains(first) { 2 } else { 1 };
@@ -234,4 +226,20 @@ fn commands_in_the_documents_exist() {
         }
     }
     assert!(commands > 0, "the documents name commands");
+}
+
+/// The first two words in lower case; what follows other characters is no part
+/// of the command.
+fn words_of(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    for word in text.split(' ').take(2) {
+        let end = word.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(word.len());
+        if end > 0 {
+            words.push(&word[..end]);
+        }
+        if end < word.len() {
+            break;
+        }
+    }
+    words
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lab::{Finished, Program};
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Of a command that ends by itself.
 const ENDS_WITHIN: Duration = Duration::from_mins(1);
@@ -88,4 +88,61 @@ pub(crate) async fn ask(
     let status = response.status();
     let text = response.text().await?;
     Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+}
+
+/// Somebody who is logged in.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    pub(crate) token: String,
+}
+
+pub(crate) const PASSWORD: &str = "a long enough password 책";
+
+impl Reader {
+    /// Signs up and logs in.
+    pub(crate) async fn sign_up(server: &Server, login_id: &str) -> Self {
+        let account = json!({
+            "loginId": login_id,
+            "email": format!("{login_id}@example.com"),
+            "name": "읽는 사람",
+            "password": PASSWORD,
+        });
+        let (status, answer) =
+            server.ask(Method::POST, "/api/v1/auth/signup", None, Some(account)).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        Self::log_in(server, login_id).await
+    }
+
+    pub(crate) async fn log_in(server: &Server, login_id: &str) -> Self {
+        let credentials = json!({ "loginId": login_id, "password": PASSWORD });
+        let (status, answer) =
+            server.ask(Method::POST, "/api/v1/auth/login", None, Some(credentials)).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let token = answer["data"]["accessToken"].as_str().unwrap().to_owned();
+        Self { token }
+    }
+
+    /// What a GET answers, which is a success.
+    pub(crate) async fn get(&self, server: &Server, path: &str) -> Value {
+        self.done(server, Method::GET, path, None).await
+    }
+
+    /// Does what has to succeed, and returns the data of the answer.
+    pub(crate) async fn done(
+        &self,
+        server: &Server,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Value {
+        let (status, mut answer) = server.ask(method, path, Some(&self.token), body).await;
+        assert!(status.is_success(), "{path}: {status} {answer}");
+        answer["data"].take()
+    }
+
+    /// Puts a book on the shelf and returns its id there.
+    pub(crate) async fn shelve(&self, server: &Server, book: Value) -> String {
+        let shelved = self.done(server, Method::POST, "/api/v1/user/books", Some(book)).await;
+        shelved["userBookId"].as_str().unwrap().to_owned()
+    }
 }
