@@ -200,7 +200,7 @@ async fn log_out(State(service): State<AccountsService>, caller: Caller) -> Answ
 /// is the same where none has.
 #[utoipa::path(
     post, path = "/api/v1/auth/find-login-id", tag = "auth", request_body = FindLoginIdRequest,
-    responses((status = 202, body = Success<RecoveryAccepted>), (status = 400, body = Failure),
+    responses((status = 200, body = Success<RecoveryAccepted>), (status = 400, body = Failure),
         (status = 429, body = Failure), (status = 503, body = Failure)),
 )]
 async fn find_login_id(
@@ -210,14 +210,14 @@ async fn find_login_id(
     JsonBody(request): JsonBody<FindLoginIdRequest>,
 ) -> Answered<RecoveryAccepted> {
     service.find_login_id(&request.email, &request.name, address).await?;
-    Ok(Answer::accepted(accepted(language)))
+    Ok(Answer::ok(accepted(language)))
 }
 
 /// Mails a token to set a new password, where an account has this login id and
 /// address. The answer is the same where none has.
 #[utoipa::path(
     post, path = "/api/v1/auth/verify-account", tag = "auth", request_body = VerifyAccountRequest,
-    responses((status = 202, body = Success<RecoveryAccepted>), (status = 400, body = Failure),
+    responses((status = 200, body = Success<RecoveryAccepted>), (status = 400, body = Failure),
         (status = 429, body = Failure), (status = 503, body = Failure)),
 )]
 async fn verify_account(
@@ -227,7 +227,7 @@ async fn verify_account(
     JsonBody(request): JsonBody<VerifyAccountRequest>,
 ) -> Answered<RecoveryAccepted> {
     service.verify_account(&request.login_id, &request.email, address).await?;
-    Ok(Answer::accepted(accepted(language)))
+    Ok(Answer::ok(accepted(language)))
 }
 
 /// Sets a new password; all sessions end.

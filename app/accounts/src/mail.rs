@@ -249,7 +249,7 @@ mod tests {
             .collect();
         files.sort();
         assert_eq!(files.len(), 2);
-        expect![[r#"
+        expect![[r"
             From: Endpaper <no-reply@localhost>
             To: haeri@example.com
             Subject: =?UTF-8?B?67mE67CA67KI7Zi4?=
@@ -261,7 +261,8 @@ mod tests {
 
             한 줄
             두 줄
-        "#]].assert_eq(&std::fs::read_to_string(&files[0]).unwrap().replace("\r\n", "\n"));
+        "]]
+        .assert_eq(&std::fs::read_to_string(&files[0]).unwrap().replace("\r\n", "\n"));
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

@@ -1,6 +1,7 @@
 //! Hashing passwords, a few at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use stdx::Random;
@@ -35,6 +36,7 @@ pub struct Passwords {
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
     random: Random,
+    hashed: AtomicU64,
 }
 
 /// Whether a password is the one that was set.
@@ -78,7 +80,13 @@ impl Passwords {
             running: Arc::new(Semaphore::new(at_once)),
             admitted: Arc::new(Semaphore::new(at_once + Self::WAITING_MAX)),
             random,
+            hashed: AtomicU64::new(0),
         }
+    }
+
+    /// How many hashings were begun.
+    pub fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
     }
 
     /// Hashes a password with a fresh salt.
@@ -137,6 +145,7 @@ impl Passwords {
         };
         let running = Arc::clone(&self.running).acquire_owned().await;
         let running: OwnedSemaphorePermit = running.map_err(|_| HashError::Busy)?;
+        self.hashed.fetch_add(1, Ordering::Relaxed);
         let hashing = tokio::task::spawn_blocking(move || {
             // Held by the thread and not by the request: a client that hangs up
             // leaves a thread that still hashes.
@@ -147,7 +156,6 @@ impl Passwords {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as the function of map_err")]
 fn broken(error: argon2::password_hash::Error) -> HashError {
     HashError::Broken(error.to_string())
 }

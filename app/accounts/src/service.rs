@@ -258,6 +258,13 @@ impl AccountsService {
         }))
     }
 
+    /// How many passwords were hashed since the start, for operators: each costs
+    /// what [`Config::hash_cost`] says.
+    #[must_use]
+    pub fn passwords_hashed(&self) -> u64 {
+        self.0.passwords.hashed()
+    }
+
     /// Waits until the recoveries under way have sent their mail: before a
     /// program ends, and before a test looks for it.
     pub async fn settle(&self) {

@@ -129,7 +129,7 @@ mod tests {
         let clock = Clock::starting_at(UnixMicros::from_secs(1_000));
         let ids = IdSource::new(clock.clone(), Random::new(Seed(1)));
         let mut cache = SessionCache::new(Duration::from_secs(5));
-        for _ in 0..SESSIONS_REMEMBERED_MAX * 2 + 1 {
+        for _ in 0..=SESSIONS_REMEMBERED_MAX * 2 {
             cache.remember(principal(&ids), cache.generation(), clock.now());
             assert!(cache.known.len() <= SESSIONS_REMEMBERED_MAX);
         }
