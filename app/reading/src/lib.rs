@@ -6,6 +6,9 @@
 //! | [`text`] | one form for text, and searches by part, spelling and initial consonants |
 //! | [`collation`] | [`ShelfCollator`](collation::ShelfCollator): the order of Korean and Latin titles |
 //! | [`sources`] | [`BookSources`](sources::BookSources): Aladin and Open Library |
+//! | [`csv_rows`] | CSV files that people have: bad rows by their line, nothing lost without a word |
+//! | [`goodbooks`], [`goodreads`] | the public catalogue; a reader's Goodreads export |
+//! | [`export`], [`import`] | all of a reader's data out, as JSON and CSV, and back in |
 
 pub mod isbn;
 
@@ -14,6 +17,16 @@ pub mod text;
 pub mod collation;
 
 pub mod sources;
+
+pub mod csv_rows;
+
+pub mod goodbooks;
+
+pub mod goodreads;
+
+pub mod export;
+
+pub mod import;
 
 pub mod model;
 

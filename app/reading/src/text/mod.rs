@@ -2,7 +2,7 @@
 //!
 //! | function or type | what it is for |
 //! |---|---|
-//! | [`nfc`], [`line`](fn@line), [`paragraphs`] | bringing text from outside into one form |
+//! | [`nfc`], [`line`](fn@line), [`paragraphs`], [`plain_text`] | bringing text from outside into one form |
 //! | [`SearchKeys`] | what the store keeps beside a text so that it can be found |
 //! | [`SearchQuery`] | what a reader typed, turned into what to look for in those |
 //!
@@ -29,8 +29,11 @@ mod fold;
 
 mod hangul;
 
+mod markup;
+
 mod query;
 
 pub use fold::{SearchKeys, line, nfc, paragraphs};
 pub use hangul::initial;
+pub use markup::plain_text;
 pub use query::{Lookup, NoQuery, QUERY_CHARS_MAX, SearchQuery};

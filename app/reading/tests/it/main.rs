@@ -5,6 +5,10 @@ mod replay;
 
 mod sources;
 
+mod catalogue;
+
+mod import_export;
+
 mod world;
 
 mod books;
