@@ -103,11 +103,12 @@ impl Db {
 pub struct Tx {
     db: Db,
     clock: HybridClock,
-    /// What was done so far, in order.
+    /// What was done so far, in order, and the statements that did it.
     ops: Vec<RowOp>,
-    /// Rows that this transaction read by key or wrote: it holds them, so they
-    /// need not be read again.
-    held: HashMap<(&'static str, Vec<Value>), Option<Image>>,
+    statements: Vec<Statement>,
+    /// The last operation on each row that this transaction wrote: the row need
+    /// not be read again.
+    wrote: HashMap<(&'static str, Vec<Value>), usize>,
 }
 
 impl Deref for Tx {
@@ -134,7 +135,12 @@ pub(crate) struct WriteSet {
 impl Tx {
     pub(crate) fn new(link: Link, schema: Arc<Schema>, clock: HybridClock) -> Self {
         let db = Db { link, schema, locking: true, fault: None };
-        Self { db, clock, ops: Vec::new(), held: HashMap::new() }
+        Self { db, clock, ops: Vec::new(), statements: Vec::new(), wrote: HashMap::new() }
+    }
+
+    /// Whether it changed something on the primary.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.statements.is_empty()
     }
 
     /// Gives the connection back.
@@ -211,8 +217,10 @@ impl Tx {
     /// The row as this transaction sees and holds it.
     async fn image(&mut self, info: &TableInfo, key: &[Value]) -> Result<Option<Image>, DbError> {
         self.db.known(info.check_key(key))?;
-        if let Some(image) = self.held.get(&(info.name, key.to_vec())) {
-            return Ok(image.clone());
+        if !self.wrote.is_empty()
+            && let Some(&at) = self.wrote.get(&(info.name, key.to_vec()))
+        {
+            return Ok(self.ops[at].after().cloned());
         }
         let row = self.db.query_first(&info.sql.select, key.to_vec()).await?;
         let image = match row {
@@ -223,18 +231,14 @@ impl Tx {
     }
 
     async fn apply(&mut self, info: &TableInfo, op: RowOp) -> Result<(), DbError> {
-        let mut statements = Vec::with_capacity(2);
-        op.statements(info, &mut statements);
-        for statement in &statements {
+        let first = self.statements.len();
+        op.statements(info, &mut self.statements);
+        for statement in &self.statements[first..] {
             if let Err(fault) = self.db.link.push(statement).await {
                 return Err(self.db.fail(fault));
             }
         }
-        let after = match &op.change {
-            Change::Insert { after } | Change::Update { after, .. } => Some(after.clone()),
-            Change::Delete { .. } => None,
-        };
-        self.held.insert((op.table, op.key.clone()), after);
+        self.wrote.insert((op.table, op.key.clone()), self.ops.len());
         self.ops.push(op);
         Ok(())
     }
@@ -260,10 +264,7 @@ impl Tx {
         }
         self.db.link.push(&marker).await?;
         self.db.link.flush().await?;
-        let mut statements = Vec::with_capacity(self.ops.len() + 1);
-        for op in &self.ops {
-            op.statements(info(op.table), &mut statements);
-        }
+        let mut statements = std::mem::take(&mut self.statements);
         statements.push(marker);
         Ok(Some(WriteSet { txid, statements }))
     }
@@ -284,6 +285,14 @@ pub(crate) fn marker(txid: TxId, epoch: u64, ops: Vec<u8>) -> Statement {
 }
 
 impl RowOp {
+    /// The row after this operation; none after a deletion.
+    fn after(&self) -> Option<&Image> {
+        match &self.change {
+            Change::Insert { after } | Change::Update { after, .. } => Some(after),
+            Change::Delete { .. } => None,
+        }
+    }
+
     fn version(&self) -> HybridTime {
         match &self.change {
             Change::Insert { after } | Change::Update { after, .. } => after.version,

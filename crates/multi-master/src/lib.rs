@@ -1,6 +1,103 @@
-//! N databases written as one.
+//! N databases written as one: every write goes to all of them or is known not
+//! to, any of them answers reads, and one that was away is brought up to date
+//! before it serves again.
 //!
-//! (The crate's documentation is written when its parts stand.)
+//! The masters of a set are SQLite files, or MariaDB or MySQL servers. With one
+//! master (which may itself be a cluster) the same code runs with N = 1.
+//!
+//! ```
+//! use multi_master::{
+//!     Column, Config, Db, DbError, Kind, Migration, MultiMaster, Policy, Step, Table, Tx,
+//!     fields, params,
+//! };
+//!
+//! const MIGRATIONS: &[Migration] = &[Migration {
+//!     name: "notes",
+//!     steps: &[Step::CreateTable(Table {
+//!         name: "notes",
+//!         key: &["id"],
+//!         columns: &[
+//!             Column::new("id", Kind::Int),
+//!             Column::new("content", Kind::Text { chars_max: 5_000 }),
+//!         ],
+//!         indexes: &[],
+//!     })],
+//! }];
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! # let folder = tempfile::tempdir()?;
+//! // Two SQLite files, a.db and b.db, and the witness beside them.
+//! let config = Config::embedded(folder.path(), Policy::Available);
+//! let store = MultiMaster::open(config, MIGRATIONS).await?;
+//! store
+//!     .write(async move |tx: &mut Tx| {
+//!         tx.insert("notes", fields! {"id" => 1i64, "content" => "책갈피"}).await
+//!     })
+//!     .await
+//!     .into_result()?;
+//! let content: String = store
+//!     .read(async move |db: &mut Db| {
+//!         let row = db.get("notes", params![1i64]).await?.expect("it was inserted");
+//!         Ok::<_, DbError>(row.get("content")?)
+//!     })
+//!     .await?;
+//! assert_eq!(content, "책갈피");
+//! # store.close().await;
+//! # Ok(()) })
+//! # }
+//! ```
+//!
+//! # How a write goes
+//!
+//! 1. [`MultiMaster::write`] runs the closure with a [`Tx`] on the **primary**,
+//!    the first master that serves. Reads inside it hold what they read.
+//! 2. Each row operation gives its row a version (`_v`, hybrid logical time) and
+//!    a digest (`_d`). The transaction's last statement inserts its **marker**
+//!    into `mm_log`: *present there* means *committed here*. The marker also
+//!    carries the rows before and after: it is the journal for a master that is
+//!    away.
+//! 3. The other masters run the same statements; each must meet one row at the
+//!    version that the primary had. Then all commit: at the same time under
+//!    [`Policy::Available`], the primary last under [`Policy::All`].
+//! 4. A master that fails stops serving **before** the caller is told
+//!    [`Outcome::Owed`]: the witness hears of it, then the epoch row of those
+//!    that are left, which every writer shares.
+//!
+//! When a master answers again, markers are exchanged both ways, rows are
+//! applied where the incoming version is newer, and it joins while writers wait
+//! for one short transaction. What a crash left between two commits is settled
+//! by the same code when the set is opened.
+//!
+//! # What is promised
+//!
+//! - *Durability*: what was acknowledged is on every master that serves, and a
+//!   master that misses something acknowledged serves nothing.
+//! - *Order*: two writes that meet in a row are in one order on all masters.
+//! - *Isolation*: a write sees what is committed on the primary and holds the
+//!   rows that it reads. On SQLite that is serializable. On MariaDB (`READ
+//!   COMMITTED`, every read of a write with `FOR UPDATE`) rows that were read
+//!   can't change before the commit, and the **absence** of a row is not held:
+//!   a unique index has to decide. A read sees one moment of one master, after
+//!   every write that was acknowledged before it began; with the policy `all` it
+//!   may, on a master that is not the primary, see a transaction that a crash in
+//!   the same instant takes back.
+//!
+//! # What it does not do
+//!
+//! - One process at a time may have a set open: the witness is a file.
+//! - It does not look for rows that somebody changed behind its back; a write
+//!   that meets one is refused with [`DbError::Diverged`].
+//! - It does not choose between two databases that both lost writes of each
+//!   other: it prevents that, by the witness.
+//!
+//! # Where to read next
+//!
+//! `store.rs` (opening, the handles), `db.rs` ([`Db`], [`Tx`]), `write_set.rs`
+//! (what a marker holds), `sqlite/writer.rs` and `mysql/store.rs` (commits),
+//! `membership.rs` (who serves: a state machine without I/O), `supervisor.rs`
+//! and `settle.rs` (coming back).
 
 pub mod config;
 pub mod error;

@@ -6,6 +6,7 @@
 //! to MariaDB, literals by [`inline`].
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::schema::{Column, Index, Kind, Step, Table, TableInfo};
 use crate::value::Value;
@@ -22,11 +23,34 @@ pub(crate) enum Dialect {
 /// A statement, its parameters, and how many rows it must meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
-    pub(crate) sql: std::borrow::Cow<'static, str>,
+    pub(crate) sql: Sql,
     pub(crate) params: Vec<Value>,
     pub(crate) rows: Rows,
     /// Which table it is about, for messages.
     pub(crate) table: &'static str,
+}
+
+/// The text of a statement: cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sql {
+    Fixed(&'static str),
+    Made(Arc<str>),
+}
+
+impl From<&'static str> for Sql {
+    fn from(sql: &'static str) -> Self {
+        Self::Fixed(sql)
+    }
+}
+
+impl std::ops::Deref for Sql {
+    type Target = str;
+    fn deref(&self) -> &str {
+        match self {
+            Self::Fixed(sql) => sql,
+            Self::Made(sql) => sql,
+        }
+    }
 }
 
 /// How many rows a statement must meet.
@@ -37,18 +61,30 @@ pub(crate) enum Rows {
 }
 
 /// The statements of a table that don't depend on the values.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct TableSql {
     /// All columns, then `_v`, `_d`.
-    pub(crate) insert: String,
+    pub(crate) insert: Sql,
     /// The key, then `_v`.
-    pub(crate) delete: String,
+    pub(crate) delete: Sql,
     /// The key; answers all columns, then `_v`, `_d`.
     pub(crate) select: String,
     /// `key = ? and …`
     pub(crate) where_key: String,
     /// All columns, `_v`, `_d`, separated by commas.
     pub(crate) columns: String,
+}
+
+impl Default for TableSql {
+    fn default() -> Self {
+        Self {
+            insert: Sql::Fixed(""),
+            delete: Sql::Fixed(""),
+            select: String::new(),
+            where_key: String::new(),
+            columns: String::new(),
+        }
+    }
 }
 
 impl TableInfo {
@@ -65,8 +101,8 @@ impl TableInfo {
             .join(" and ");
         let name = self.name;
         self.sql = TableSql {
-            insert: format!("insert into {name} ({columns}) values ({marks})"),
-            delete: format!("delete from {name} where {where_key} and _v = ?"),
+            insert: Sql::Made(format!("insert into {name} ({columns}) values ({marks})").into()),
+            delete: Sql::Made(format!("delete from {name} where {where_key} and _v = ?").into()),
             select: format!("select {columns} from {name} where {where_key}"),
             where_key,
             columns,
@@ -124,10 +160,9 @@ fn create_index(table: &str, index: &Index) -> String {
 
 fn column_sql(column: &Column, dialect: Dialect) -> String {
     let kind = match (column.kind, dialect) {
-        (Kind::Id, Dialect::Sqlite) | (Kind::Bytes { .. }, Dialect::Sqlite) => "blob".to_owned(),
+        (Kind::Id | Kind::Bytes { .. }, Dialect::Sqlite) => "blob".to_owned(),
         (Kind::Id, _) => "binary(16)".to_owned(),
-        (Kind::Int | Kind::Time, _) => "bigint".to_owned(),
-        (Kind::Bool, Dialect::Sqlite) => "bigint".to_owned(),
+        (Kind::Int | Kind::Time, _) | (Kind::Bool, Dialect::Sqlite) => "bigint".to_owned(),
         (Kind::Bool, _) => "tinyint".to_owned(),
         (Kind::Text { .. }, Dialect::Sqlite) => "text".to_owned(),
         (Kind::Text { chars_max }, _) if chars_max <= Kind::VARCHAR_CHARS_MAX => {

@@ -106,11 +106,10 @@ impl Rule {
         base_is_primary: bool,
     ) -> (Self, Self) {
         match policy {
-            Policy::Available => (Self::RollForward, Self::Follow),
             Policy::All if away_is_primary => (Self::Follow, Self::Abort),
             Policy::All if base_is_primary => (Self::Abort, Self::Follow),
-            // Two others, the primary being away: it decides when it is back.
-            Policy::All => (Self::RollForward, Self::Follow),
+            // Under `all`: two others, and the primary decides when it is back.
+            Policy::All | Policy::Available => (Self::RollForward, Self::Follow),
         }
     }
 }

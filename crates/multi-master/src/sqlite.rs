@@ -5,6 +5,10 @@ mod link;
 
 mod writer;
 
+mod lanes;
+
+mod lane;
+
 mod readers;
 
 pub(crate) use link::{IfAbsent, SqliteLink};

@@ -81,16 +81,14 @@ impl MultiMaster {
             .await
             .map_err(|_| OpenError::Config("the store's thread ended while opening".into()))??;
         let mut threads = vec![thread];
-        let engine = match handle {
-            Some(handle) => Engine::MySql(handle),
-            None => {
-                let (writer, thread) =
-                    Writer::start(Arc::clone(&shared)).map_err(|e| no_thread(&e))?;
-                threads.push(thread);
-                let (readers, more) = Readers::start(&shared).map_err(|e| no_thread(&e))?;
-                threads.extend(more);
-                Engine::Sqlite { writer, readers }
-            }
+        let engine = if let Some(handle) = handle {
+            Engine::MySql(handle)
+        } else {
+            let (writer, thread) = Writer::start(Arc::clone(&shared)).map_err(|e| no_thread(&e))?;
+            threads.push(thread);
+            let (readers, more) = Readers::start(&shared).map_err(|e| no_thread(&e))?;
+            threads.extend(more);
+            Engine::Sqlite { writer, readers }
         };
         Ok(Self(Arc::new(Inner { shared, engine, threads: Mutex::new(threads) })))
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{TxId, txid_of};
-use crate::render::{Rows, Statement};
+use crate::render::{Rows, Sql, Statement};
 use crate::schema::TableInfo;
 use crate::value::Value;
 
@@ -56,15 +56,11 @@ impl RowOp {
 }
 
 pub(crate) fn insert(info: &TableInfo, after: &Image) -> Statement {
-    let mut params = after.row.clone();
+    let mut params = Vec::with_capacity(after.row.len() + 2);
+    params.extend_from_slice(&after.row);
     params.push(after.version.into());
     params.push(Value::Int(digest(info, &after.row)));
-    Statement {
-        sql: Cow::Owned(info.sql.insert.clone()),
-        params,
-        rows: Rows::One,
-        table: info.name,
-    }
+    Statement { sql: info.sql.insert.clone(), params, rows: Rows::One, table: info.name }
 }
 
 /// Sets the columns `changed` of a row that is at version `old`.
@@ -81,7 +77,7 @@ pub(crate) fn update(
     params.extend_from_slice(key);
     params.push(old.into());
     Statement {
-        sql: Cow::Owned(info.update_sql(changed)),
+        sql: Sql::Made(info.update_sql(changed).into()),
         params,
         rows: Rows::One,
         table: info.name,
@@ -91,19 +87,14 @@ pub(crate) fn update(
 pub(crate) fn delete(info: &TableInfo, key: &[Value], old: HybridTime) -> Statement {
     let mut params = key.to_vec();
     params.push(old.into());
-    Statement {
-        sql: Cow::Owned(info.sql.delete.clone()),
-        params,
-        rows: Rows::One,
-        table: info.name,
-    }
+    Statement { sql: info.sql.delete.clone(), params, rows: Rows::One, table: info.name }
 }
 
 /// Keeps the version at which a row was deleted, so that an older insert or
 /// update that arrives later can't bring it back.
 pub(crate) fn tombstone(table: &'static str, key: &[Value], version: HybridTime) -> Statement {
     Statement {
-        sql: Cow::Borrowed("replace into mm_tombstones (tbl, k, v) values (?, ?, ?)"),
+        sql: "replace into mm_tombstones (tbl, k, v) values (?, ?, ?)".into(),
         params: vec![table.into(), Value::Bytes(key_bytes(key)), version.into()],
         rows: Rows::Any,
         table,

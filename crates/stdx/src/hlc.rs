@@ -107,7 +107,7 @@ pub struct HybridClock {
 
 impl HybridClock {
     /// How far ahead others may be unless the program says otherwise.
-    pub const DRIFT_MAX_DEFAULT: Duration = Duration::from_secs(60);
+    pub const DRIFT_MAX_DEFAULT: Duration = Duration::from_mins(1);
 
     /// A clock that has seen nothing.
     #[must_use]

@@ -344,12 +344,35 @@ fn not_open(place: &str, error: &mysql_async::Error) -> String {
             1049 => format!("{place}: there is no such database: create it first"),
             _ => format!("{place}: {}", server.message),
         },
-        mysql_async::Error::Io(error) => format!("{place}: {error}"),
-        mysql_async::Error::Driver(_) => {
+        mysql_async::Error::Io(mysql_async::IoError::Io(io)) if nobody_there(io.kind()) => {
+            format!("{place}: {io}")
+        }
+        mysql_async::Error::Io(_) | mysql_async::Error::Driver(_) => {
             format!("{place}: what answers there is no MariaDB or MySQL server ({error})")
         }
         other => format!("{place}: {other}"),
     }
+}
+
+fn nobody_there(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{
+        AddrNotAvailable, BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset,
+        HostUnreachable, NetworkDown, NetworkUnreachable, NotFound, TimedOut, UnexpectedEof,
+    };
+    matches!(
+        kind,
+        AddrNotAvailable
+            | BrokenPipe
+            | ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | NotFound
+            | TimedOut
+            | UnexpectedEof
+    )
 }
 
 #[cfg(test)]

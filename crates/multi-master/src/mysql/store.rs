@@ -33,7 +33,7 @@ const RUNS_MAX: u32 = 10;
 const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 /// A connection that was not used for this long is closed rather than used:
 /// servers and firewalls drop idle ones.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+const IDLE_MAX: Duration = Duration::from_mins(1);
 
 enum Message {
     Write(Box<dyn WriteJob>),

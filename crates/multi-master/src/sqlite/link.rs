@@ -62,13 +62,12 @@ impl SqliteLink {
     }
 
     pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Fault> {
-        self.try_query(sql, params).map_err(|error| self.fault(error))
+        self.try_query(sql, params).map_err(|error| self.fault(&error))
     }
 
     fn try_query(&self, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {
         let mut statement = self.connection.prepare_cached(sql)?;
-        let columns: Arc<[String]> =
-            statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query(rusqlite::params_from_iter(params))?;
         let mut all = Vec::new();
         while let Some(row) = rows.next()? {
@@ -87,7 +86,7 @@ impl SqliteLink {
             .and_then(|mut prepared| {
                 prepared.execute(rusqlite::params_from_iter(&statement.params))
             })
-            .map_err(|error| self.fault(error))?;
+            .map_err(|error| self.fault(&error))?;
         match statement.rows {
             Rows::One if rows != 1 => {
                 Err(Fault::Mismatch { table: statement.table, rows: rows as u64 })
@@ -105,11 +104,11 @@ impl SqliteLink {
             "rollback" if self.connection.is_autocommit() => Ok(()),
             _ => self.connection.execute_batch(sql),
         };
-        run.map_err(|error| self.fault(error))
+        run.map_err(|error| self.fault(&error))
     }
 
-    fn fault(&self, error: rusqlite::Error) -> Fault {
-        let rusqlite::Error::SqliteFailure(failure, message) = &error else {
+    fn fault(&self, error: &rusqlite::Error) -> Fault {
+        let rusqlite::Error::SqliteFailure(failure, message) = error else {
             return Fault::Refused(DbError::Statement(error.to_string()));
         };
         match failure.code {

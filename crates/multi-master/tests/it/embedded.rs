@@ -64,3 +64,160 @@ async fn a_store_is_used_by_one_process_at_a_time() {
             .await;
     assert!(matches!(second, Err(OpenError::InUse(_))), "{second:?}");
 }
+
+#[tokio::test]
+async fn an_error_in_one_write_of_a_group_touches_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    let _ = add(&store, 0, "taken").await;
+    // All are submitted before the writer's thread can have finished the first:
+    // most share a commit.
+    let writes = (1..200i64).map(|id| {
+        let store = store.clone();
+        async move {
+            let outcome: Outcome<(), DbError> = store
+                .write(async move |tx: &mut Tx| {
+                    let login = format!("account {id}");
+                    let fields = fields! {"id" => id, "login" => login, "balance" => 0i64};
+                    tx.insert("accounts", fields).await?;
+                    match id % 5 {
+                        // The closure says no after it changed something.
+                        1 => Err(DbError::Busy),
+                        // So does an index.
+                        2 => {
+                            let fields =
+                                fields! {"id" => -id, "login" => "taken", "balance" => 0i64};
+                            tx.insert("accounts", fields).await
+                        }
+                        3 => panic!("a mistake in a closure"),
+                        _ => Ok(()),
+                    }
+                })
+                .await;
+            (id, outcome)
+        }
+    });
+    for (id, outcome) in futures_util::future::join_all(writes).await {
+        match (id % 5, &outcome) {
+            (1, Outcome::NotSaved(DbError::Busy))
+            | (2, Outcome::NotSaved(DbError::Duplicate { .. }))
+            | (3, Outcome::NotSaved(DbError::Misuse(_)))
+            | (0 | 4, Outcome::Saved { .. }) => {}
+            _ => panic!("{id}: {outcome:?}"),
+        }
+    }
+    let right: Vec<String> = std::iter::once("taken".to_owned())
+        .chain((1..200).filter(|id| matches!(id % 5, 0 | 4)).map(|id| format!("account {id}")))
+        .collect();
+    assert_eq!(logins(&store).await, right);
+    store.close().await;
+    assert_eq!(contents(&folder.path().join("a.db")), contents(&folder.path().join("b.db")));
+}
+
+#[tokio::test]
+async fn a_closure_that_waits_for_something_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    let waits: Outcome<(), DbError> = store
+        .write(async move |tx: &mut Tx| {
+            tx.insert("accounts", fields! {"id" => 1i64, "login" => "x", "balance" => 0i64})
+                .await?;
+            std::future::pending::<()>().await;
+            Ok(())
+        })
+        .await;
+    assert!(matches!(waits, Outcome::NotSaved(DbError::Misuse(_))), "{waits:?}");
+    assert!(logins(&store).await.is_empty());
+}
+
+#[tokio::test]
+async fn masters_that_differ_are_found_out_by_the_write_that_meets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    for id in 0..3 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    let b = rusqlite::Connection::open(folder.path().join("b.db")).unwrap();
+    b.execute("update accounts set _v = _v + 1 where id = 1", []).unwrap();
+    drop(b);
+    let writes = futures_util::future::join_all((0..3).map(|id| pay(&store, id, 5))).await;
+    assert!(matches!(writes[0], Outcome::Saved { value: 105, .. }), "{writes:?}");
+    assert!(matches!(writes[1], Outcome::NotSaved(DbError::Diverged(_))), "{writes:?}");
+    assert!(matches!(writes[2], Outcome::Saved { value: 105, .. }), "{writes:?}");
+}
+
+#[tokio::test]
+async fn migrations_are_taken_up_and_refused_when_they_differ() {
+    use multi_master::{Column, Kind, Migration, MultiMaster, Step, Table};
+    const NOTES: Step = Step::AddColumn {
+        table: "accounts",
+        column: Column::nullable("country", Kind::Text { chars_max: 2 }),
+    };
+    const EDITED: Migration = Migration {
+        name: "accounts",
+        steps: &[Step::CreateTable(Table {
+            name: "accounts",
+            key: &["id"],
+            columns: &[Column::new("id", Kind::Int)],
+            indexes: &[],
+        })],
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let config = || embedded(folder.path(), Policy::Available);
+    let store = open(folder.path(), Policy::Available).await;
+    let _ = add(&store, 1, "minji").await;
+    store.close().await;
+
+    let more = [MIGRATIONS[0], Migration { name: "country", steps: &[NOTES] }];
+    let store = MultiMaster::open(config(), &more).await.unwrap();
+    let set: Outcome<_, DbError> = store
+        .write(async move |tx: &mut Tx| {
+            let row = tx.update("accounts", params![1i64], fields! {"country" => "KR"}).await?;
+            row.get::<String>("country")
+        })
+        .await;
+    assert!(matches!(set.into_result(), Ok(country) if country == "KR"));
+    store.close().await;
+
+    let older = MultiMaster::open(config(), MIGRATIONS).await.unwrap_err().to_string();
+    assert!(older.contains("`country`, which this program does not know"), "{older}");
+    let edited = [EDITED, Migration { name: "country", steps: &[NOTES] }];
+    let edited = MultiMaster::open(config(), &edited).await.unwrap_err().to_string();
+    assert!(edited.contains("must not be edited"), "{edited}");
+}
+
+#[tokio::test]
+async fn what_can_not_be_opened_says_what_to_do() {
+    use multi_master::{Config, MasterConfig, MasterName, MultiMaster};
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("a.db"),
+        "this is no database, but it is long enough to be one",
+    )
+    .unwrap();
+    let broken = MultiMaster::open(embedded(folder.path(), Policy::Available), MIGRATIONS).await;
+    let broken = broken.unwrap_err().to_string();
+    assert!(broken.contains("master `a`") && broken.contains("not a database"), "{broken}");
+
+    // A port on which something answers that is no database.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let web = std::thread::spawn(move || {
+        use std::io::Write as _;
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let master = MasterConfig {
+        name: MasterName("a".to_owned()),
+        url: format!("mysql://reader:secret@127.0.0.1:{port}/books"),
+    };
+    let mut config =
+        Config::new(vec![master], Policy::Available, folder.path().join("witness.json"));
+    config.limits.connect = std::time::Duration::from_millis(500);
+    let no_database = MultiMaster::open(config, MIGRATIONS).await.unwrap_err().to_string();
+    assert!(no_database.contains("master `a`"), "{no_database}");
+    assert!(no_database.contains("no MariaDB or MySQL server"), "{no_database}");
+    assert!(!no_database.contains("secret"), "{no_database}");
+    web.join().unwrap();
+}

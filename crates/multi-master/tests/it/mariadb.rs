@@ -160,7 +160,7 @@ async fn one_server_dies_and_readers_do_not_notice() {
         assert!(matches!(wrote, Outcome::Saved { .. } | Outcome::Owed { .. }), "{wrote:?}");
         let paid = pay(&store, 1, 5).await;
         let Outcome::Owed { value: 105, owed: to, .. } = paid else { panic!("{paid:?}") };
-        assert_eq!(to, [owed.clone()]);
+        assert_eq!(to, std::slice::from_ref(&owed));
         let deleted: Outcome<bool, DbError> =
             store.write(async move |tx: &mut Tx| tx.delete("accounts", params![2i64]).await).await;
         assert!(matches!(deleted.into_result(), Ok(true)));

@@ -1,0 +1,299 @@
+//! The connections of the writer's thread: one group of writes on every file,
+//! from its begin to its commit.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+
+use crate::config::Policy;
+use crate::db::{Tx, WriteSet};
+use crate::error::{DbError, MasterName, TxId};
+use crate::fault::Fault;
+use crate::job::{self, Ran, Verdict};
+use crate::link::Link;
+use crate::membership::View;
+use crate::render::Statement;
+use crate::shared::Shared;
+use crate::sqlite::IfAbsent;
+use crate::sqlite::lane::{Lane, Task, answered, begin, ready};
+use crate::sqlite::writer::{Guard, Next, Waiting, refuse};
+
+/// Statements handed to the other files' threads at a time.
+const SPREAD_AT: usize = 16;
+
+/// Connections for one view of the masters.
+pub(super) struct Lanes {
+    pub(super) view: Arc<View>,
+    pub(super) primary_at: usize,
+    /// Taken out while a transaction uses it.
+    primary: Option<Link>,
+    others: Vec<Lane>,
+    /// Statements that the others have not been given yet.
+    unspread: Vec<Statement>,
+}
+
+/// What became of one write of a group, before the commit.
+pub(super) enum One {
+    Sealed(Option<TxId>),
+    /// It changed nothing.
+    Unchanged,
+    Verdict(Verdict),
+    /// It has to be undone, and there is no savepoint.
+    Spoilt,
+    /// The primary can't be used.
+    Lost(Fault),
+}
+
+impl Lanes {
+    pub(super) fn open(shared: &Arc<Shared>, view: &Arc<View>) -> Result<Self, (usize, Fault)> {
+        let serving = view.serving();
+        let primary_at = serving[0];
+        let connect = |at: usize| match job::run_ready(shared.connect(at, IfAbsent::Refuse)) {
+            Ran::Returned(Ok(link)) => Ok(link),
+            Ran::Returned(Err(fault)) => Err((at, fault)),
+            Ran::Waited | Ran::Panicked => Err((at, Fault::Lost("not opened".to_owned()))),
+        };
+        let primary = Some(connect(primary_at)?);
+        let mut others = Vec::new();
+        for &at in &serving[1..] {
+            let lane = Lane::start(at, connect(at)?, view.epoch)
+                .map_err(|error| (at, Fault::Lost(error.to_string())))?;
+            others.push(lane);
+        }
+        Ok(Self { view: Arc::clone(view), primary_at, primary, others, unspread: Vec::new() })
+    }
+
+    fn primary(&mut self) -> &mut Link {
+        self.primary.as_mut().expect("put back after each transaction")
+    }
+
+    /// Begins on every file: the primary first, so that two sets of connections
+    /// always meet in one order.
+    pub(super) fn begin(&mut self) -> Result<(), (usize, Fault)> {
+        let (at, epoch) = (self.primary_at, self.view.epoch);
+        ready(begin(self.primary(), epoch)).map_err(|fault| (at, fault))?;
+        for lane in &self.others {
+            lane.tell(Task::Begin);
+        }
+        Ok(())
+    }
+
+    pub(super) fn rollback(&mut self) {
+        self.unspread.clear();
+        if let Some(primary) = &mut self.primary {
+            drop(ready(primary.rollback()));
+        }
+        for lane in &self.others {
+            drop(lane.ask(Task::Rollback));
+        }
+    }
+
+    pub(super) fn run_one(&mut self, shared: &Shared, waiting: &mut Waiting, guard: Guard) -> One {
+        let mut link = self.primary.take().expect("put back after each transaction");
+        if guard == Guard::Savepoints
+            && let Err(fault) = ready(link.batch("savepoint one"))
+        {
+            self.primary = Some(link);
+            return One::Lost(fault);
+        }
+        let mut tx = Tx::new(link, Arc::clone(&shared.schema), shared.clock.clone());
+        let ran = job::run_ready(waiting.job.run(&mut tx));
+        let went_well = ran == Ran::Returned(true);
+        let mut end = match (tx.fault.take(), job::misuse(&ran)) {
+            (Some(fault @ (Fault::Lost(_) | Fault::Busy)), _) => End::Lost(fault),
+            (_, Some(misuse)) => End::Undo(Verdict::NotSaved(misuse)),
+            // The closure's own error says more than the statement's.
+            (_, None) if !went_well => End::Undo(Verdict::Refused),
+            (Some(fault), None) => End::Undo(Verdict::NotSaved(fault.into())),
+            (None, None) => End::Keep(None),
+        };
+        let dirty = tx.is_dirty();
+        if let End::Keep(set) = &mut end {
+            match ready(tx.seal(self.view.epoch, shared.random.next_u64())) {
+                Ok(sealed) => *set = sealed,
+                Err(fault @ (Fault::Lost(_) | Fault::Busy)) => end = End::Lost(fault),
+                Err(fault) => end = End::Undo(Verdict::NotSaved(fault.into())),
+            }
+        }
+        self.primary = Some(tx.into_link());
+        match (end, guard) {
+            (End::Lost(fault), _) => One::Lost(fault),
+            (End::Undo(verdict), _) if !dirty => self.release(guard, One::Verdict(verdict)),
+            (End::Undo(_), Guard::None) => One::Spoilt,
+            (End::Undo(verdict), Guard::Savepoints) => {
+                match ready(self.primary().batch("rollback to one")) {
+                    Ok(()) => self.release(guard, One::Verdict(verdict)),
+                    Err(fault) => One::Lost(fault),
+                }
+            }
+            (End::Keep(None), _) => self.release(guard, One::Unchanged),
+            (End::Keep(Some(WriteSet { txid, statements })), _) => {
+                self.spread(statements);
+                self.release(guard, One::Sealed(Some(txid)))
+            }
+        }
+    }
+
+    fn release(&mut self, guard: Guard, one: One) -> One {
+        if guard == Guard::None {
+            return one;
+        }
+        match ready(self.primary().batch("release one")) {
+            Ok(()) => one,
+            Err(fault) => One::Lost(fault),
+        }
+    }
+
+    /// Hands statements to the other files' threads, some transactions at a
+    /// time: each handing over may have to wake a thread.
+    fn spread(&mut self, statements: Vec<Statement>) {
+        if self.others.is_empty() {
+            return;
+        }
+        self.unspread.extend(statements);
+        if self.unspread.len() >= SPREAD_AT {
+            self.spread_rest();
+        }
+    }
+
+    fn spread_rest(&mut self) {
+        if !self.unspread.is_empty() {
+            let statements = Arc::new(std::mem::take(&mut self.unspread));
+            for lane in &self.others {
+                lane.tell(Task::Apply(Arc::clone(&statements)));
+            }
+        }
+    }
+
+    /// Commits the group and tells each caller.
+    pub(super) fn commit(&mut self, shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>) -> Next {
+        if sealed.iter().all(|(_, txid)| txid.is_none()) {
+            self.rollback();
+            saved(shared, sealed, &self.view.away());
+            return Next::Done;
+        }
+        let left = |sealed: Vec<(Waiting, Option<TxId>)>| {
+            sealed.into_iter().map(|(waiting, _)| waiting).collect::<Vec<_>>()
+        };
+        self.spread_rest();
+        // Every file has run everything before any of them commits.
+        let applied: Vec<(usize, Result<(), Fault>)> =
+            self.others.iter().map(|lane| (lane.at, lane.ask(Task::Report))).collect();
+        if let Some((at, Err(fault))) = applied.into_iter().find(|(_, result)| result.is_err()) {
+            self.rollback();
+            return match fault {
+                Fault::Mismatch { .. } | Fault::Duplicate { .. } | Fault::Refused(_) => {
+                    self.differ(shared, left(sealed), at, fault)
+                }
+                fault => Next::failed(left(sealed), at, fault),
+            };
+        }
+        match shared.policy {
+            Policy::Available => self.commit_available(shared, sealed),
+            Policy::All => self.commit_all(shared, sealed),
+        }
+    }
+
+    /// The other file holds something else than the primary. One write that
+    /// meets it is refused; in a group it is found by running each by itself.
+    fn differ(&self, shared: &Shared, mut left: Vec<Waiting>, at: usize, fault: Fault) -> Next {
+        if left.len() > 1 {
+            return Next::OneByOne(left);
+        }
+        let what = format!("{}: {}", self.view.masters[at].name, DbError::from(fault));
+        tracing::error!(severity = "CRITICAL", what, "the masters hold different rows");
+        if let Some(one) = left.pop() {
+            refuse(shared, vec![one], &DbError::Diverged(what));
+        }
+        Next::Done
+    }
+
+    fn commit_available(&mut self, shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>) -> Next {
+        let answers: Vec<(usize, Receiver<Result<(), Fault>>)> =
+            self.others.iter().map(|lane| (lane.at, lane.begin_ask(Task::Commit))).collect();
+        let mut failed = Vec::new();
+        if let Err(fault) = ready(self.primary().commit()) {
+            failed.push((self.primary_at, fault));
+        }
+        let masters = 1 + answers.len();
+        for (at, answer) in answers {
+            if let Err(fault) = answered(&answer) {
+                failed.push((at, fault));
+            }
+        }
+        if failed.is_empty() {
+            saved(shared, sealed, &self.view.away());
+            return Next::Done;
+        }
+        let everywhere = failed.len() == masters;
+        // Those that failed stop serving before anybody hears that it is saved.
+        let owed: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
+        let out = report_all(shared, &self.view, failed);
+        if everywhere || !out {
+            in_doubt(shared, sealed, &self.view.away());
+        } else {
+            saved(shared, sealed, &self.view.owed(&owed));
+        }
+        Next::NewView { left: Vec::new(), failed: None }
+    }
+
+    fn commit_all(&mut self, shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>) -> Next {
+        for lane in &self.others {
+            if let Err(fault) = lane.ask(Task::Commit) {
+                // The primary has not committed, and never will: not saved.
+                // Whoever has it already is set right when it joins again.
+                let others: Vec<(usize, Fault)> =
+                    self.others.iter().map(|lane| (lane.at, fault.clone())).collect();
+                self.rollback();
+                report_all(shared, &self.view, others);
+                let left = sealed.into_iter().map(|(waiting, _)| waiting).collect();
+                refuse(shared, left, &DbError::MasterAway(shared.view().away()));
+                return Next::Done;
+            }
+        }
+        if let Err(fault) = ready(self.primary().commit()) {
+            report_all(shared, &self.view, vec![(self.primary_at, fault)]);
+            in_doubt(shared, sealed, &self.view.away());
+            return Next::Done;
+        }
+        saved(shared, sealed, &self.view.away());
+        Next::Done
+    }
+}
+
+/// How a savepoint ends.
+enum End {
+    Keep(Option<WriteSet>),
+    Undo(Verdict),
+    Lost(Fault),
+}
+
+/// Reports masters that failed; false when the store is closing.
+fn report_all(shared: &Shared, view: &View, failed: Vec<(usize, Fault)>) -> bool {
+    failed.into_iter().all(|(at, fault)| {
+        shared.report(view, at, DbError::from(fault).to_string()).blocking_recv().is_ok()
+    })
+}
+
+fn saved(shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>, owed: &[MasterName]) {
+    let counter = if owed.is_empty() { &shared.counters.saved } else { &shared.counters.owed };
+    counter.add(sealed.len() as u64);
+    for (waiting, txid) in sealed {
+        let txid = txid.unwrap_or_else(|| {
+            crate::write_set::txid(shared.clock.tick(), shared.random.next_u64())
+        });
+        waiting.job.finish(Verdict::Saved { txid, owed: owed.to_vec() });
+    }
+}
+
+fn in_doubt(shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>, away: &[MasterName]) {
+    for (waiting, txid) in sealed {
+        match txid {
+            Some(txid) => {
+                shared.counters.in_doubt.add(1);
+                waiting.job.finish(Verdict::InDoubt(txid));
+            }
+            None => saved(shared, vec![(waiting, None)], away),
+        }
+    }
+}
