@@ -80,7 +80,9 @@ impl fmt::Debug for HybridTime {
 /// A timestamp from elsewhere is further ahead of this machine's clock than
 /// the clock was told to believe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a timestamp is {ahead:?} ahead of this machine's clock, and at most {drift_max:?} is believed")]
+#[error(
+    "a timestamp is {ahead:?} ahead of this machine's clock, and at most {drift_max:?} is believed"
+)]
 pub struct TooFarAhead {
     /// How far ahead it is.
     pub ahead: Duration,
@@ -158,5 +160,112 @@ impl HybridClock {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HybridTime> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What happens to two machines whose clocks disagree.
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        /// A machine does something.
+        Tick(usize),
+        /// A machine hears from the other.
+        Send(usize),
+        /// A machine's clock jumps, to this many milliseconds.
+        Jump(usize, i64),
+        /// A machine restarts and gives its clock what it stored.
+        Restart(usize),
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let event = prop_oneof![
+            4 => (0..2usize).prop_map(Event::Tick),
+            3 => (0..2usize).prop_map(Event::Send),
+            1 => (0..2usize, 0..10_000i64).prop_map(|(at, millis)| Event::Jump(at, millis)),
+            1 => (0..2usize).prop_map(Event::Restart),
+        ];
+        prop::collection::vec(event, 0..80)
+    }
+
+    proptest! {
+        #[test]
+        fn effects_are_later_than_their_causes(events in events()) {
+            let drift_max = Duration::from_secs(5);
+            let wall = [0, 0].map(|_| Clock::starting_at(UnixMicros::from_millis(5_000)));
+            let mut clocks = [0, 1].map(|at: usize| HybridClock::new(wall[at].clone(), drift_max));
+            let mut last = [HybridTime::ZERO; 2];
+            for event in events {
+                match event {
+                    Event::Tick(at) => {
+                        let now = clocks[at].tick();
+                        prop_assert!(now > last[at], "never back, whatever the machine's clock does");
+                        prop_assert!(now.wall() >= UnixMicros::from_millis(wall[at].now().as_millis()));
+                        last[at] = now;
+                    }
+                    Event::Send(to) => {
+                        let sent = clocks[1 - to].tick();
+                        last[1 - to] = sent;
+                        let before = clocks[to].last();
+                        let heard = clocks[to].observe(sent);
+                        let ahead = sent.wall().since(wall[to].now());
+                        prop_assert_eq!(heard.is_ok(), ahead <= drift_max);
+                        if heard.is_ok() {
+                            prop_assert!(clocks[to].tick() > sent);
+                        } else {
+                            prop_assert_eq!(clocks[to].last(), before, "refused and forgotten");
+                        }
+                        last[to] = clocks[to].last();
+                    }
+                    Event::Jump(at, millis) => wall[at].set(UnixMicros::from_millis(millis)),
+                    Event::Restart(at) => {
+                        clocks[at] = HybridClock::new(wall[at].clone(), drift_max);
+                        clocks[at].resume(last[at]);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_column_holds_every_timestamp(value in 0..=i64::MAX) {
+            let time = HybridTime::from_i64(value).unwrap();
+            prop_assert_eq!(time.as_i64(), value);
+            prop_assert!(time.wall() <= UnixMicros::from_millis(i64::MAX >> 16));
+        }
+
+        #[test]
+        fn a_new_version_is_after_the_old_one(floor in 0..i64::MAX - 1) {
+            let floor = HybridTime::from_i64(floor).unwrap();
+            let clock = HybridClock::new(Clock::starting_at(UnixMicros(0)), Duration::ZERO);
+            prop_assert!(clock.tick_after(floor) > floor);
+        }
+    }
+
+    #[test]
+    fn negative_columns_and_the_end_of_time() {
+        assert_eq!(HybridTime::from_i64(-1), None);
+        assert_eq!(
+            HybridTime::from_wall(UnixMicros(i64::MAX)).next().wall(),
+            HybridTime::MAX.wall()
+        );
+        assert!(std::panic::catch_unwind(|| HybridTime::MAX.next()).is_err());
+        assert_eq!(HybridTime::from_wall(UnixMicros(-5)), HybridTime::ZERO);
+    }
+
+    #[test]
+    fn more_than_65536_in_a_millisecond_go_on_in_the_next() {
+        let clock =
+            HybridClock::new(Clock::starting_at(UnixMicros::from_millis(9)), Duration::ZERO);
+        let mut last = HybridTime::ZERO;
+        for _ in 0..70_000 {
+            let now = clock.tick();
+            assert!(now > last);
+            last = now;
+        }
+        assert_eq!(last.wall(), UnixMicros::from_millis(10));
     }
 }

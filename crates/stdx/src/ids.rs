@@ -209,8 +209,7 @@ mod tests {
             IdSource::new(clock.clone(), Random::new(Seed(1))),
             IdSource::new(clock, Random::new(Seed(2))),
         );
-        let all: BTreeSet<Uuid> =
-            (0..5_000).flat_map(|_| [a.next_uuid(), b.next_uuid()]).collect();
+        let all: BTreeSet<Uuid> = (0..5_000).flat_map(|_| [a.next_uuid(), b.next_uuid()]).collect();
         assert_eq!(all.len(), 10_000);
     }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 /// What a [`Random`] starts from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
