@@ -5,6 +5,7 @@
 //! | [`books`] | `/books…`, `/health/books` |
 //! | [`shelf`] | `/user/books…`, `/memos/books/{id}/close`, `/memos/books/recent` |
 //! | [`memos`] | `/memos…`, `/today-flow`, `/tags` |
+//! | [`transfer`] | `/import…`, `/export` |
 //! | [`view`] | what is said, in the types of the wire |
 
 mod books;
@@ -12,6 +13,8 @@ mod books;
 mod memos;
 
 mod shelf;
+
+mod transfer;
 
 mod view;
 
@@ -30,6 +33,7 @@ pub fn router(service: ReadingService) -> Router {
         .merge(books::routes())
         .merge(shelf::routes())
         .merge(memos::routes())
+        .merge(transfer::routes())
         .with_state(service)
 }
 
@@ -49,6 +53,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document.merge(books::Document::openapi());
     document.merge(shelf::Document::openapi());
     document.merge(memos::Document::openapi());
+    document.merge(transfer::Document::openapi());
     document
 }
 

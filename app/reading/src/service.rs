@@ -14,6 +14,12 @@ pub mod shelf;
 
 pub mod memos;
 
+pub mod incoming;
+
+mod goodreads;
+
+pub mod transfer;
+
 pub mod demo;
 
 mod running;

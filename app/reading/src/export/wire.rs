@@ -210,6 +210,12 @@ pub fn read_json(bytes: &[u8]) -> Result<ReadExport, ExportUnreadable> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut document: Value =
         serde_json::from_slice(bytes).map_err(|error| ExportUnreadable::Json(error.to_string()))?;
+    // As the API answers with it: in the envelope of all answers.
+    if document.get("format").is_none()
+        && let Some(data @ Value::Object(_)) = document.get_mut("data")
+    {
+        document = data.take();
+    }
     if document.get("format").and_then(Value::as_str) != Some(FORMAT) {
         return Err(ExportUnreadable::Format);
     }

@@ -111,6 +111,11 @@ pub fn fitted(facts: BookFacts) -> Option<BookFacts> {
     })
 }
 
+/// Whether a text has at most `max` characters.
+pub fn within(text: &str, max: u32) -> Result<(), FieldProblem> {
+    if text.chars().count() > max as usize { Err(FieldProblem::TooLong { max }) } else { Ok(()) }
+}
+
 /// At most `max` characters of the text without the blanks around it and
 /// without control characters; `None` where nothing is left.
 fn cut(text: &str, max: u32) -> Option<String> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use multi_master::Tx;
 
 use super::{ReadingError, ReadingService};
+use crate::goodbooks::GoodbooksRows;
 use crate::isbn::BookKey;
 use crate::model::{BookFacts, BookId, CatalogueBook, Origin};
 use crate::rules::facts;
@@ -24,7 +25,7 @@ pub const SKIPPED_LISTED_MAX: usize = 1_000;
 
 /// A row of a catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CatalogueRow {
+pub struct CatalogueEntry {
     /// The line on which it begins, from 1.
     pub line: u64,
     /// What the book is known by.
@@ -35,7 +36,7 @@ pub struct CatalogueRow {
 
 /// A row that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SkippedRow {
+pub struct SkippedEntry {
     /// The line on which it begins, from 1.
     pub line: u64,
     /// Why, in words that are the same for all rows of the kind.
@@ -56,11 +57,11 @@ pub struct CatalogueSummary {
     /// Rows that were not taken, by reason.
     pub skipped: BTreeMap<String, u64>,
     /// The first [`SKIPPED_LISTED_MAX`] of them.
-    pub skipped_rows: Vec<SkippedRow>,
+    pub skipped_rows: Vec<SkippedEntry>,
 }
 
 impl CatalogueSummary {
-    fn skip(&mut self, row: SkippedRow) {
+    fn skip(&mut self, row: SkippedEntry) {
         *self.skipped.entry(row.reason.clone()).or_default() += 1;
         if self.skipped_rows.len() < SKIPPED_LISTED_MAX {
             self.skipped_rows.push(row);
@@ -82,7 +83,7 @@ impl ReadingService {
     /// The store's. What was written before stays; the import can be run again.
     pub async fn import_catalogue(
         &self,
-        rows: impl IntoIterator<Item = Result<CatalogueRow, SkippedRow>>,
+        rows: impl IntoIterator<Item = Result<CatalogueEntry, SkippedEntry>>,
         mut progress: impl FnMut(&CatalogueSummary),
     ) -> Result<CatalogueSummary, ReadingError> {
         let mut summary = CatalogueSummary::default();
@@ -104,12 +105,41 @@ impl ReadingService {
         Ok(summary)
     }
 
+    /// Imports the goodbooks catalogue: see [`crate::goodbooks`].
+    ///
+    /// # Errors
+    /// [`ReadingError::ImportUnreadable`] when the file is none; else as
+    /// [`ReadingService::import_catalogue`].
+    pub async fn import_goodbooks(
+        &self,
+        file: impl std::io::Read + Send,
+        progress: impl FnMut(&CatalogueSummary) + Send,
+    ) -> Result<CatalogueSummary, ReadingError> {
+        let rows = GoodbooksRows::open(file)
+            .map_err(|problem| ReadingError::ImportUnreadable(problem.to_string()))?;
+        let entries = rows.map(|row| match row {
+            Ok(row) => Ok(CatalogueEntry {
+                line: row.line,
+                facts: BookFacts {
+                    author: Some(row.author()),
+                    title: row.title,
+                    pub_date: row.pub_date.map(|date| date.to_string()),
+                    cover_url: row.cover_url,
+                    ..BookFacts::default()
+                },
+                book_key: row.key,
+            }),
+            Err(bad) => Err(SkippedEntry { line: bad.line, reason: bad.problem.to_string() }),
+        });
+        self.import_catalogue(entries, progress).await
+    }
+
     fn prepared(
         &self,
-        row: CatalogueRow,
+        row: CatalogueEntry,
         keys: &mut HashSet<BookKey>,
-    ) -> Result<CatalogueBook, SkippedRow> {
-        let skipped = |reason: &str| SkippedRow { line: row.line, reason: reason.to_owned() };
+    ) -> Result<CatalogueBook, SkippedEntry> {
+        let skipped = |reason: &str| SkippedEntry { line: row.line, reason: reason.to_owned() };
         let facts = facts::fitted(row.facts).ok_or_else(|| skipped("it has no title"))?;
         if !keys.insert(row.book_key.clone()) {
             return Err(skipped("the same book was in an earlier row"));

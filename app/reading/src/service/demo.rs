@@ -10,7 +10,7 @@ use stdx::UnixMicros;
 use stdx::ids::Id as _;
 use uuid::Uuid;
 
-use super::catalogue::CatalogueRow;
+use super::catalogue::CatalogueEntry;
 use super::{ReadingError, ReadingService};
 use crate::isbn::BookKey;
 use crate::model::{BookFacts, Content, MemoDraft, MemoId, Page, ReaderId, Tag, Tags, UserBookId};
@@ -156,7 +156,7 @@ impl ReadingService {
                 main_genre: Some(genre.to_owned()),
                 ..BookFacts::default()
             };
-            Ok(CatalogueRow { line, book_key: demo_key(isbn), facts })
+            Ok(CatalogueEntry { line, book_key: demo_key(isbn), facts })
         });
         let books = self.import_catalogue(rows, |_| {}).await?.added;
         let mut summary = DemoSummary { books, ..DemoSummary::default() };

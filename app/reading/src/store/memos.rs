@@ -1,11 +1,13 @@
 //! Memos. All reads join the shelf: memos of a book that was taken off it are
 //! there and found by nothing.
 
+use std::collections::HashMap;
+
 use endpaper_api::reading::TagCategory;
 use multi_master::{Db, DbError, Row, Tx, Value, fields, id, params};
 use stdx::UnixMicros;
 
-use super::{book_key, strange, tag_category};
+use super::{book_key, placeholders, strange, tag_category};
 use crate::model::{
     Content, Memo, MemoDraft, MemoId, MemoVersion, Page, ReaderId, Tags, UserBookId,
 };
@@ -67,17 +69,15 @@ pub async fn holder(db: &mut Db, memo_id: MemoId) -> Result<Option<(ReaderId, Ve
     Ok(Some((row.id("user_id")?, row.get("made_of")?)))
 }
 
-/// Ids of a reader's memos among `ids`.
-pub async fn present(
-    db: &mut Db,
-    ids: &[MemoId],
-) -> Result<std::collections::HashSet<MemoId>, DbError> {
+/// Whose the memos are among `ids` that there are, whoever asks: only for
+/// telling whether an id is taken.
+pub async fn holders(db: &mut Db, ids: &[MemoId]) -> Result<HashMap<MemoId, ReaderId>, DbError> {
     if ids.is_empty() {
-        return Ok(std::collections::HashSet::new());
+        return Ok(HashMap::new());
     }
-    let sql = format!("select id from memos where id in ({})", super::placeholders(ids.len()));
+    let sql = format!("select id, user_id from memos where id in ({})", placeholders(ids.len()));
     let rows = db.query(&sql, ids.iter().map(|memo| id(*memo)).collect()).await?;
-    rows.iter().map(|row| row.id("id")).collect()
+    rows.iter().map(|row| Ok((row.id("id")?, row.id("user_id")?))).collect()
 }
 
 /// Writes a memo on a book that is on the reader's shelf.
@@ -144,7 +144,7 @@ pub async fn of_book(
         sql.push_str(" and m.started_at >= ? and m.started_at < ?");
         values.extend(params![span.from, span.until]);
     }
-    sql.push_str(" order by m.started_at, m.id");
+    sql.push_str(" order by m.started_at, m.created_at, m.id");
     db.query(&sql, values).await?.iter().map(memo).collect()
 }
 
@@ -161,7 +161,7 @@ pub async fn of_span(
         sql.push_str(" and m.started_at >= ? and m.started_at < ?");
         values.extend(params![span.from, span.until]);
     }
-    sql.push_str(" order by m.started_at, m.id");
+    sql.push_str(" order by m.started_at, m.created_at, m.id");
     db.query(&sql, values).await?.iter().map(memo).collect()
 }
 

@@ -121,7 +121,11 @@ const REMOVED_BOOKS: Table = Table {
         Column::new("user_book_id", Kind::Id),
         Column::new("removed_at", Kind::Time),
     ],
-    indexes: &[],
+    indexes: &[Index {
+        name: "removed_books_user_book",
+        columns: &["user_book_id"],
+        unique: false,
+    }],
 };
 
 /// Memos. Those of a book that was taken off the shelf stay, and no query finds

@@ -1,11 +1,13 @@
 //! The books on readers' shelves.
 
+use std::collections::{HashMap, HashSet};
+
 use endpaper_api::reading::{Category, PurchaseType};
 use multi_master::{Db, DbError, Row, Tx, Value, fields, id, params};
 use stdx::UnixMicros;
 
 use super::books::{fact_fields, facts};
-use super::{book_key, category, day, purchase_type};
+use super::{book_key, category, day, placeholders, purchase_type};
 use crate::isbn::BookKey;
 use crate::model::{Rating, ReaderId, Reading, ShelfBook, UserBookId};
 
@@ -83,6 +85,43 @@ pub async fn find(
     let sql = "select id from user_books where user_id = ? and book_key = ?";
     let row = db.query_first(sql, params![id(reader), key.as_str()]).await?;
     row.map(|row| row.id("id")).transpose()
+}
+
+/// Those of `keys` that are on a reader's shelf.
+pub async fn find_all(
+    db: &mut Db,
+    reader: ReaderId,
+    keys: &[BookKey],
+) -> Result<HashMap<BookKey, UserBookId>, DbError> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let marks = placeholders(keys.len());
+    let sql =
+        format!("select id, book_key from user_books where user_id = ? and book_key in ({marks})");
+    let mut values = params![id(reader)];
+    values.extend(keys.iter().map(|key| Value::from(key.as_str())));
+    let rows = db.query(&sql, values).await?;
+    rows.iter().map(|row| Ok((book_key(row)?, row.id("id")?))).collect()
+}
+
+/// Those of `ids` that are some reader's: only for telling whether an id is
+/// free. The id of a book that was taken off a shelf is not free.
+pub async fn taken(db: &mut Db, ids: &[UserBookId]) -> Result<HashSet<UserBookId>, DbError> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let marks = placeholders(ids.len());
+    let mut taken = HashSet::new();
+    for sql in [
+        format!("select id from user_books where id in ({marks})"),
+        format!("select user_book_id as id from removed_books where user_book_id in ({marks})"),
+    ] {
+        for row in db.query(&sql, ids.iter().map(|book| id(*book)).collect()).await? {
+            taken.insert(row.id("id")?);
+        }
+    }
+    Ok(taken)
 }
 
 /// Keys and ids of everything on a reader's shelf.

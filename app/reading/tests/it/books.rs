@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use endpaper_reading::model::BookFacts;
-use endpaper_reading::service::catalogue::{CatalogueRow, CatalogueSummary, SkippedRow};
+use endpaper_reading::service::catalogue::{CatalogueEntry, CatalogueSummary, SkippedEntry};
 use endpaper_reading::sources::{
     BookSource, BookSources, OpenLibraryConfig, OpenLibrarySource, SourceEnvironment,
 };
@@ -14,8 +14,8 @@ use crate::replay::{Replay, Reply, fixture};
 use crate::world::{NOW, World};
 
 #[expect(clippy::unnecessary_wraps, reason = "as the importer takes them")]
-fn row(line: u64, key: &str, title: &str, author: &str) -> Result<CatalogueRow, SkippedRow> {
-    Ok(CatalogueRow {
+fn row(line: u64, key: &str, title: &str, author: &str) -> Result<CatalogueEntry, SkippedEntry> {
+    Ok(CatalogueEntry {
         line,
         book_key: key.parse().unwrap(),
         facts: BookFacts {
@@ -26,7 +26,7 @@ fn row(line: u64, key: &str, title: &str, author: &str) -> Result<CatalogueRow, 
     })
 }
 
-fn rows() -> Vec<Result<CatalogueRow, SkippedRow>> {
+fn rows() -> Vec<Result<CatalogueEntry, SkippedEntry>> {
     vec![
         row(
             2,
@@ -41,7 +41,10 @@ fn rows() -> Vec<Result<CatalogueRow, SkippedRow>> {
     ]
 }
 
-async fn import(world: &World, rows: Vec<Result<CatalogueRow, SkippedRow>>) -> CatalogueSummary {
+async fn import(
+    world: &World,
+    rows: Vec<Result<CatalogueEntry, SkippedEntry>>,
+) -> CatalogueSummary {
     world.service.import_catalogue(rows, |_| {}).await.unwrap()
 }
 
@@ -68,7 +71,7 @@ async fn an_import_can_be_run_again(world: World) {
 
     let mut changed = rows();
     changed[4] = row(6, "9788936434120", "소년이 온다", "한강 (HAN KANG)");
-    changed.push(Err(SkippedRow { line: 7, reason: "no ISBN".to_owned() }));
+    changed.push(Err(SkippedEntry { line: 7, reason: "no ISBN".to_owned() }));
     changed.push(row(8, "9788936434120", "Again", "Somebody"));
     changed.push(row(9, "9780141439587", " \n ", "Nobody"));
     let third = import(&world, changed).await;

@@ -21,6 +21,8 @@ mod repeats;
 
 mod days;
 
+mod transfer;
+
 mod document;
 
 mod mariadb;
