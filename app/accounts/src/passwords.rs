@@ -20,7 +20,7 @@ pub struct HashCost {
 
 impl HashCost {
     /// What OWASP's *Password Storage Cheat Sheet* asks of argon2id: 19 MiB, two
-    /// passes, one lane. About 20 ms on a server's core.
+    /// passes, one lane. It takes a core for some tens of milliseconds.
     pub const OWASP: Self = Self { memory_kib: 19 * 1_024, passes: 2 };
 }
 

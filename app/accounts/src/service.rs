@@ -66,7 +66,7 @@ pub struct Config {
     pub believe_sessions_for: Duration,
     /// What hashing a password costs. Default [`HashCost::OWASP`].
     pub hash_cost: HashCost,
-    /// Passwords hashed at once. Default 2: some 40 MiB, 80 log-ins a second.
+    /// Passwords hashed at once. Default 2: some 40 MiB while it lasts.
     pub hashings_at_once: usize,
     /// How often what may be tried.
     pub limits: LimitRules,

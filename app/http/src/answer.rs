@@ -27,11 +27,6 @@ impl<T> Answer<T> {
         Self { data, status: StatusCode::CREATED, etag: None, no_store: false }
     }
 
-    /// 202: it will be done.
-    pub const fn accepted(data: T) -> Self {
-        Self { data, status: StatusCode::ACCEPTED, etag: None, no_store: false }
-    }
-
     /// Adds a strong `ETag`, which the client sends back as `If-Match`
     /// ([`crate::IfMatch`]). `version` is of visible ASCII without `"`.
     #[must_use]

@@ -238,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn a_write_in_doubt_is_to_be_repeated_as_it_was() {
+        let txid = "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap();
+        let problem = Problem::from(WriteError::<DbError>::InDoubt(txid));
+        assert_eq!((problem.code(), problem.status().as_u16()), (ErrorCode::OutcomeUnknown, 503));
+        assert!(problem.body(Language::En).error.retryable);
+        assert_eq!(problem.response(Language::En).headers()[header::RETRY_AFTER], "1");
+    }
+
+    #[test]
     fn retry_after_is_whole_seconds_and_never_zero() {
         for (millis, expected) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (61_000, "61")] {
             let problem =
