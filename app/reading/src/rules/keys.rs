@@ -23,8 +23,10 @@ pub fn of_input(text: &str) -> Result<BookKey, FieldProblem> {
 
 fn is_of_a_source(id: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let aladin =
-        |id: &str| id.strip_prefix('K').is_some_and(|rest| rest.len() == 9 && digits(rest));
+    let aladin = |id: &str| {
+        id.strip_prefix('K').is_some_and(|rest| rest.len() == 9 && digits(rest))
+            || id.strip_prefix("aladin:").is_some_and(digits)
+    };
     let open_library = |id: &str| {
         let number = id.strip_prefix("OL").and_then(|rest| rest.strip_suffix(['M', 'W']));
         number.is_some_and(digits)
@@ -65,6 +67,7 @@ mod tests {
             ("0140449132", "9780140449136"),
             (" 9788936434120 ", "9788936434120"),
             ("K642734155", "K642734155"),
+            ("aladin:281256147", "aladin:281256147"),
             ("OL7353617M", "OL7353617M"),
             ("goodreads:2767052", "goodreads:2767052"),
         ] {

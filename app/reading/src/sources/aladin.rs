@@ -284,10 +284,11 @@ fn aladin_id(id: &SourceItemId) -> Option<(&'static str, &str)> {
 /// Before the item number of a book that has no other id.
 const ITEM_PREFIX: &str = "aladin:";
 
-/// What Aladin gives as `isbn` where there is none: a letter and nine digits.
+/// What Aladin gives as `isbn` where there is none: a K and nine digits. No
+/// other letter, so that `O140449132` is a mistyped ISBN and not an id.
 fn is_own_isbn(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() == 10 && bytes[0].is_ascii_uppercase() && bytes[1..].iter().all(u8::is_ascii_digit)
+    let digits = text.strip_prefix('K').unwrap_or_default();
+    digits.len() == 9 && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The ISBN where there is one in either place, else Aladin's own `isbn`, else
@@ -409,6 +410,7 @@ mod tests {
             (json!({"isbn": "K642734155", "isbn13": "9791162541402"}), Some("K642734155")),
             (json!({"isbn": "", "isbn13": "", "itemId": 281_256_147}), Some("aladin:281256147")),
             (json!({"isbn": "8801234567893", "itemId": "77"}), Some("aladin:77")),
+            (json!({"isbn": "O140449132", "itemId": 77}), Some("aladin:77")),
             (json!({"isbn": ""}), None),
             (json!({}), None),
         ] {

@@ -67,8 +67,9 @@ fn ten_thousand_books_are_read_found_and_sorted() {
     assert_eq!(keys.len(), 10_000, "each is a book of its own");
     let without_isbn = books.iter().filter(|book| book.isbn13().is_none()).count();
     if is_real {
-        assert_eq!(without_isbn, 700);
-        assert!(books.iter().all(|book| book.isbn_not_used.is_none()));
+        // 700 have none, and of 23 the check digit does not hold.
+        let not_used = books.iter().filter(|book| book.isbn_not_used.is_some()).count();
+        assert_eq!((without_isbn, not_used), (723, 23));
         let odyssey = books.iter().find(|book| book.title == "The Odyssey").unwrap();
         assert_eq!(
             odyssey.author(),
