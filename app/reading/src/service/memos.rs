@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use multi_master::{Db, Tx};
 use sha2::{Digest as _, Sha256};
 
+use super::running::Run;
 use super::{ReadingError, ReadingService};
 use crate::model::{
     Memo, MemoChange, MemoDraft, MemoId, MemoVersion, ReaderId, Tag, Tags, UserBookId,
@@ -97,20 +98,33 @@ impl ReadingService {
         draft: MemoDraft,
         keyed: Option<Keyed>,
     ) -> Result<Written, ReadingError> {
-        // Held until the request ends, however it ends.
-        let _run = match &keyed {
-            None => None,
-            Some(keyed) => {
-                let run = self.0.requests.begin(&(reader, keyed.key.clone()));
-                Some(run.ok_or(ReadingError::KeyInUse)?)
-            }
+        let Some(keyed) = keyed else {
+            return self.write_memo_once(reader, memo_id, draft, None).await;
         };
+        // It runs until it is answered; where the request is cancelled, until
+        // its write has ended.
+        let run = self.0.requests.begin(&(reader, keyed.key.clone()));
+        let run = run.ok_or(ReadingError::KeyInUse)?;
+        let written =
+            self.write_memo_once(reader, memo_id, draft, Some((keyed, run.clone()))).await;
+        run.end();
+        written
+    }
+
+    async fn write_memo_once(
+        &self,
+        reader: ReaderId,
+        memo_id: Option<MemoId>,
+        draft: MemoDraft,
+        keyed: Option<(Keyed, Run<(ReaderId, String)>)>,
+    ) -> Result<Written, ReadingError> {
         let now = self.now();
         let made_of = made_of(&draft);
         let chosen = memo_id.is_some();
         let memo_id = memo_id.unwrap_or_else(|| self.0.ids.next());
         self.write(async move |tx: &mut Tx| {
-            if let Some(keyed) = &keyed {
+            let keyed = keyed.as_ref().map(|(keyed, _)| keyed);
+            if let Some(keyed) = keyed {
                 if let Some(first) = requests::find(tx, reader, &keyed.key).await? {
                     return if first.body_digest == keyed.body_digest {
                         Ok(Written::Answered(first.answer))
@@ -134,7 +148,7 @@ impl ReadingService {
             }
             let memo =
                 memos::get(tx, reader, memo_id).await?.ok_or(ReadingError::UserBookNotFound)?;
-            if let Some(keyed) = &keyed {
+            if let Some(keyed) = keyed {
                 let answer = (keyed.answer)(&memo);
                 requests::insert(tx, reader, &keyed.key, &keyed.body_digest, &answer, now).await?;
             }

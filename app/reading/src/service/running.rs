@@ -10,11 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub(super) struct Running<K: Eq + Hash>(Arc<Mutex<HashSet<K>>>);
 
-/// Something that runs, until this is dropped: also when its request was
-/// cancelled or panicked.
+/// Something that runs, until [`Run::end`], or until the last clone of this is
+/// dropped: also when its request was cancelled or panicked.
+///
+/// A write goes on when its request is cancelled. Whoever gives its closure a
+/// clone says that it runs as long as the write does.
+#[derive(Clone, Debug)]
+pub(super) struct Run<K: Eq + Hash>(Arc<Guard<K>>);
+
 #[derive(Debug)]
-pub(super) struct Run<K: Eq + Hash> {
-    key: K,
+struct Guard<K: Eq + Hash> {
+    /// `None` once it has ended.
+    key: Mutex<Option<K>>,
     running: Running<K>,
 }
 
@@ -34,13 +41,31 @@ impl<K: Eq + Hash + Clone> Running<K> {
     /// Begins to run, unless something with this key runs.
     pub(super) fn begin(&self, key: &K) -> Option<Run<K>> {
         let is_new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
-        is_new.then(|| Run { key: key.clone(), running: self.clone() })
+        is_new.then(|| {
+            Run(Arc::new(Guard { key: Mutex::new(Some(key.clone())), running: self.clone() }))
+        })
     }
 }
 
-impl<K: Eq + Hash> Drop for Run<K> {
+impl<K: Eq + Hash> Run<K> {
+    /// It has ended, also where clones are left.
+    pub(super) fn end(&self) {
+        self.0.end();
+    }
+}
+
+impl<K: Eq + Hash> Guard<K> {
+    fn end(&self) {
+        let Some(key) = self.key.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+}
+
+impl<K: Eq + Hash> Drop for Guard<K> {
     fn drop(&mut self) {
-        self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.end();
     }
 }
 
@@ -58,6 +83,20 @@ mod tests {
         assert!(running.begin(&"b").is_some());
         drop(first);
         assert!(running.begin(&"a").is_some());
+    }
+
+    #[test]
+    fn it_runs_while_a_clone_is_left_unless_it_is_ended() {
+        let running = Running::default();
+        let request = running.begin(&"a").unwrap();
+        let write = request.clone();
+        drop(request);
+        assert!(running.begin(&"a").is_none(), "the write goes on");
+        write.end();
+        let next = running.begin(&"a");
+        assert!(next.is_some());
+        drop(write);
+        assert!(running.begin(&"a").is_none(), "an old one does not end the next");
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn read(reader: ReaderId, file: &[u8], zone: &TimeZone) -> Result<Incoming, Read
     if let Some(second) = second {
         let (mut report, books, memos) = read_one(reader, second, zone)?;
         // The second table's lines go on after the first's.
-        let lines = first.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let lines = first.split(|byte| *byte == b'\n').skip(1).count() as u64;
         report.problems.iter_mut().for_each(|problem| problem.line += lines);
         for problem in std::mem::take(&mut report.problems) {
             incoming.0.problem(problem.line, problem.problem);
