@@ -102,7 +102,6 @@ impl Metrics {
                 text.sample("endpaper_http_requests_total", &labels, count);
             }
         }
-        const LATENCY: &str = "endpaper_http_request_duration_seconds";
         text.head(LATENCY, "histogram", "From the head of the request to the head of the answer.");
         for ((route, method), counted) in &requests {
             let labels = [("route", route.as_str()), ("method", *method)];
@@ -127,6 +126,8 @@ impl Metrics {
         }
     }
 }
+
+const LATENCY: &str = "endpaper_http_request_duration_seconds";
 
 const STATES: [(MasterState, &str); 3] =
     [(MasterState::Live, "live"), (MasterState::Behind, "behind"), (MasterState::Down, "down")];

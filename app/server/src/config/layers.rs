@@ -95,7 +95,7 @@ impl Resolved {
         for (name, text) in &flags.values {
             let key = keys::find(name).expect("flags are named after keys");
             let flag = key.flag.expect("a key with a flag");
-            let value = key.takes.from_text(text).map_err(|wrong| {
+            let value = key.takes.read_text(text).map_err(|wrong| {
                 ConfigError::usage(wrong_value(flag, key.takes, &format!("`{text}`"), wrong))
             })?;
             resolved.values.insert(key.name, (value, Source::Flag(flag)));
@@ -115,7 +115,7 @@ impl Resolved {
     fn put_defaults(&mut self) {
         for key in KEYS {
             if let Some(default) = key.default {
-                let value = key.takes.from_text(default).expect("a default is what its key takes");
+                let value = key.takes.read_text(default).expect("a default is what its key takes");
                 self.values.insert(key.name, (value, Source::Default));
             }
         }
@@ -137,7 +137,7 @@ impl Resolved {
             let Some(key) = keys::find(&name) else {
                 return Err(unknown(&shown.to_string(), &name));
             };
-            let read = key.takes.from_toml(&value).map_err(|wrong| {
+            let read = key.takes.read_toml(&value).map_err(|wrong| {
                 let given = if key.is_sensitive() { SENSITIVE.to_owned() } else { given(&value) };
                 ConfigError::new(format!(
                     "{shown}: {}",
@@ -178,7 +178,7 @@ impl Resolved {
             let text = value.to_str().ok_or_else(|| wrong_here("bytes that are no UTF-8", None))?;
             let value = key
                 .takes
-                .from_text(text)
+                .read_text(text)
                 .map_err(|wrong| wrong_here(&format!("`{text}`"), wrong))?;
             self.values.insert(key.name, (value, Source::Variable(name.to_owned())));
         }

@@ -84,7 +84,7 @@ pub(super) type Wrong = Option<String>;
 
 impl Takes {
     /// Reads a value of the file.
-    pub(super) fn from_toml(self, value: &toml::Value) -> Result<Setting, Wrong> {
+    pub(super) fn read_toml(self, value: &toml::Value) -> Result<Setting, Wrong> {
         match (self, value) {
             (Self::Number { .. }, toml::Value::Integer(number)) => {
                 self.number(u64::try_from(*number).map_err(|_| None)?)
@@ -98,13 +98,13 @@ impl Takes {
                 masters(values.iter().map(master).collect::<Result<_, _>>()?)
             }
             (Self::Number { .. } | Self::Truth | Self::IpAddresses | Self::Masters, _) => Err(None),
-            (_, toml::Value::String(text)) => self.from_text(text),
+            (_, toml::Value::String(text)) => self.read_text(text),
             _ => Err(None),
         }
     }
 
     /// Reads a value of the environment or of a flag.
-    pub(super) fn from_text(self, text: &str) -> Result<Setting, Wrong> {
+    pub(super) fn read_text(self, text: &str) -> Result<Setting, Wrong> {
         let kept = |fits: bool| if fits { Ok(Setting::Text(text.to_owned())) } else { Err(None) };
         match self {
             Self::Address => address(text).map(|_| Setting::Text(text.to_owned())).ok_or(None),

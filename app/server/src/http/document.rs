@@ -31,7 +31,7 @@ struct Base;
 pub(crate) fn whole() -> utoipa::openapi::OpenApi {
     let parts = [health::openapi(), endpaper_accounts::openapi(), endpaper_reading::openapi()];
     let mut document = Base::openapi();
-    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     for part in parts {
         document.merge(part);
     }

@@ -5,3 +5,7 @@ mod common;
 mod cli;
 
 mod serve;
+
+mod walk;
+
+mod tables;

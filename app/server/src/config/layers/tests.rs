@@ -1,5 +1,7 @@
 //! What each mistake says, and who wins.
 
+use std::fmt::Write as _;
+
 use expect_test::{Expect, expect, expect_file};
 
 use super::super::Settings;
@@ -194,13 +196,13 @@ fn later_layers_win_and_every_value_knows_its_source() {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    expect![[r#"
+    expect![[r"
         listen 127.0.0.1:3 flag --listen
         data file
         masters one=mysql://endpaper:***@db1:3306/endpaper two=mysql://endpaper:***@db2/endpaper env ENDPAPER_MASTERS
         store.probe_ms 500 file
         books.aladin_key *** file
-        log.format text env ENDPAPER_LOG_FORMAT"#]]
+        log.format text env ENDPAPER_LOG_FORMAT"]]
     .assert_eq(&lines.iter().map(|line| directory(line)).collect::<Vec<_>>().join("\n"));
     assert!(!resolved.to_json().contains("secret"));
 
@@ -261,12 +263,9 @@ fn the_reference_in_the_documents_is_this_list() {
             .map_or_else(|| "–".to_owned(), |default| format!("`{default}`"));
         let flag = key.flag.map_or_else(String::new, |flag| format!(", `{flag}`"));
         let takes = key.takes.to_string();
-        text.push_str(&format!(
-            "| `{}` | {takes} | {default} | {} | `{}`{flag} |\n",
-            key.name,
-            key.about,
-            key.variable()
-        ));
+        let (name, about, variable) = (key.name, key.about, key.variable());
+        writeln!(text, "| `{name}` | {takes} | {default} | {about} | `{variable}`{flag} |")
+            .unwrap();
     }
     text.push_str(REFERENCE_ENDS);
     expect_file!["../../../../../docs/operations/configuration.md"].assert_eq(&text);
