@@ -35,14 +35,20 @@ fn aladin_with(clock: &Clock, base_url: &str, limits: SourceLimits) -> AladinSou
     AladinSource::new(config, environment(clock)).unwrap()
 }
 
+/// So long that no test meets it on a busy machine, but for those that mean to.
+fn patient() -> SourceLimits {
+    SourceLimits { time: Duration::from_mins(1), ..SourceLimits::default() }
+}
+
 fn aladin(clock: &Clock, replay: &Replay) -> AladinSource {
-    aladin_with(clock, &replay.base_url, SourceLimits::default())
+    aladin_with(clock, &replay.base_url, patient())
 }
 
 fn open_library(clock: &Clock, replay: &Replay) -> OpenLibrarySource {
     let config = OpenLibraryConfig {
         base_url: replay.base_url.clone(),
         contact: Some("library@example.org".to_owned()),
+        limits: patient(),
         ..OpenLibraryConfig::default()
     };
     OpenLibrarySource::new(config, environment(clock)).unwrap()
@@ -328,13 +334,13 @@ async fn a_server_that_never_answers_is_given_up() {
 #[tokio::test]
 async fn a_body_without_an_end_is_not_read_to_it() {
     let replay = Replay::always(|| Reply::Endless).await;
-    let limits = SourceLimits { body_bytes_max: 100_000, ..SourceLimits::default() };
+    let limits = SourceLimits { body_bytes_max: 100_000, ..patient() };
     let source = aladin_with(&clock(), &replay.base_url, limits);
     let too_long = Err(Unavailable::TooLong { bytes_max: 100_000 }.into());
     assert_eq!(source.look_up(&key("9791100000014")).await, too_long);
 
     let long = Replay::always(|| Reply::Ok(vec![b' '; 100_001])).await;
-    let limits = SourceLimits { body_bytes_max: 100_000, ..SourceLimits::default() };
+    let limits = SourceLimits { body_bytes_max: 100_000, ..patient() };
     let source = aladin_with(&clock(), &long.base_url, limits);
     assert_eq!(source.look_up(&key("9791100000014")).await, too_long, "it said so in advance");
 }
@@ -344,7 +350,7 @@ async fn other_ways_to_fail() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let source = aladin_with(&clock(), &nobody, SourceLimits::default());
+    let source = aladin_with(&clock(), &nobody, patient());
     let wanted = key("9791100000014");
     assert_eq!(source.look_up(&wanted).await, Err(Unavailable::Connect.into()));
 
@@ -396,6 +402,7 @@ async fn a_caller_that_gives_up_leaves_the_trial_to_another() {
     let clock = clock();
     let config = AladinConfig {
         base_url: replay.base_url.clone(),
+        limits: patient(),
         breaker: BreakerConfig { consecutive_failures_max: 1, ..BreakerConfig::default() },
         ..AladinConfig::new(Secret::new(KEY).unwrap())
     };
