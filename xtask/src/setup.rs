@@ -5,24 +5,51 @@ use std::process::{Command, Stdio};
 
 use crate::shell::{Failure, Result, run, succeeds};
 
-/// Installs MariaDB where that is possible without asking: as root on Debian
-/// and its like. Otherwise says exactly what to install.
+/// What the full suite needs: Debian's package, and what is missing of it.
+struct Need {
+    package: &'static str,
+    missing: fn() -> Option<String>,
+}
+
+const NEEDS: [Need; 2] = [
+    Need { package: lab::mariadb::PACKAGE, missing: lab::mariadb_missing },
+    Need { package: "curl", missing: curl_missing },
+];
+
+fn curl_missing() -> Option<String> {
+    let mut curl = Command::new("curl");
+    curl.arg("--version");
+    (!succeeds(curl))
+        .then(|| "`curl` is not installed (Debian, Ubuntu: `apt-get install curl`)".to_owned())
+}
+
+/// Installs what is missing where that is possible without asking: as root on
+/// Debian and its like. Otherwise says exactly what to install.
 pub(crate) fn install() -> Result {
-    let Some(missing) = lab::mariadb_missing() else { return Ok(()) };
+    let missing = || NEEDS.iter().filter_map(|need| Some((need.package, (need.missing)()?)));
+    let (packages, messages): (Vec<&str>, Vec<String>) = missing().unzip();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let messages = messages.join("; ");
     if !(is_root() && Path::new("/etc/debian_version").exists()) {
         return Err(Failure(format!(
-            "{missing}. It is not installed for you: that takes root on Debian or Ubuntu. \
+            "{messages}. Nothing is installed for you: that takes root on Debian or Ubuntu. \
              `cargo test` runs the part of the tests that needs nothing installed"
         )));
     }
-    eprintln!("{missing}; doing that now");
+    eprintln!("{messages}; doing that now");
+    let install = || run(apt(&["install", "--yes", "--no-install-recommends"], &packages));
     // Package lists that are there may be good enough; on a fresh machine
     // there are none.
-    if run(apt(&["install", "--yes", "--no-install-recommends", lab::mariadb::PACKAGE])).is_err() {
-        run(apt(&["update"]))?;
-        run(apt(&["install", "--yes", "--no-install-recommends", lab::mariadb::PACKAGE]))?;
+    if install().is_err() {
+        run(apt(&["update"], &[]))?;
+        install()?;
     }
-    lab::mariadb_missing().map_or(Ok(()), |missing| Err(Failure(missing)))
+    match missing().next() {
+        None => Ok(()),
+        Some((_, still)) => Err(Failure(still)),
+    }
 }
 
 /// Whether `cargo NAME` is there; where it is a component of rustup's that is
@@ -45,8 +72,12 @@ fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-fn apt(arguments: &[&str]) -> Command {
+fn apt(arguments: &[&str], packages: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
-    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null());
     command
 }

@@ -44,4 +44,4 @@ pub use error::LabError;
 pub use mariadb::{MariaDb, Software, mariadb_missing, require_mariadb};
 pub use process::{Finished, Process, run};
 pub use program::Program;
-pub use suite::{Scratch, Suite, target_dir};
+pub use suite::{Scratch, Suite, has_program, target_dir};

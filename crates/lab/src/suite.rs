@@ -39,6 +39,22 @@ pub fn left_out(test: &str, needs: &str) {
     let _ = writeln!(io::stderr(), "left out: {test}: needs {needs}; run `cargo xtask test`");
 }
 
+/// Whether `program` is on `PATH`. In the quick suite it says on standard error
+/// that `test` is left out where it is not, and the test returns.
+///
+/// # Panics
+/// When the full suite runs and the program is missing.
+#[must_use]
+pub fn has_program(program: &str, test: &str) -> bool {
+    let found = crate::process::find_program(program, &[]).is_some();
+    match Suite::current() {
+        Suite::Quick if !found => left_out(test, program),
+        Suite::Full => assert!(found, "`{program}` is not installed, and {test} needs it"),
+        Suite::Quick => {}
+    }
+    found
+}
+
 /// The target directory that the running test was built into.
 ///
 /// # Panics

@@ -6,6 +6,8 @@ mod cli;
 
 mod serve;
 
+mod readme;
+
 mod walk;
 
 mod tables;

@@ -82,11 +82,11 @@ fn import(report: &mut Report, server: &Path, directory: &Path, data: &Path) {
 /// A file in the form of goodbooks-10k.
 fn catalogue() -> String {
     let mut csv = String::from(
-        "book_id,isbn,isbn13,authors,original_publication_year,original_title,title,language_code\n",
+        "book_id,goodreads_book_id,isbn,isbn13,authors,original_publication_year,original_title,title,language_code\n",
     );
     for number in 1..=BOOKS {
         let isbn = isbn10(number);
-        writeln!(csv, "{number},{isbn},,\"Author {}, Translator {}\",{}.0,,Book number {number} of the bench,eng", number % 700, number % 50, 1_900 + number % 120)
+        writeln!(csv, "{number},{number},{isbn},,\"Author {}, Translator {}\",{}.0,,Book number {number} of the bench,eng", number % 700, number % 50, 1_900 + number % 120)
             .expect("a string takes all");
     }
     csv

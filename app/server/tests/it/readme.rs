@@ -1,0 +1,77 @@
+//! What the README promises.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use lab::Scratch;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::common::Server;
+use crate::tables;
+
+/// The five minutes with curl, word for word, and what is said after them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_five_minutes_are_true() {
+    if !lab::has_program("curl", "the five minutes of the README") {
+        return;
+    }
+    let scratch = Scratch::new("readme").unwrap();
+    let data = scratch.path().join("data");
+    let server = Server::start(&data, &[]);
+    let script = tour().replace("http://127.0.0.1:8080", &server.program.url(""));
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-euc", &script]);
+    let said = lab::run(shell, Duration::from_mins(1)).unwrap();
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(!said.stdout.contains("\"ok\":false"), "{}", said.stdout);
+    let answers = said.stdout.matches("\"ok\":true").count();
+    let questions = script.matches("curl -s").count();
+    // Two of the answers go into variables.
+    assert_eq!(answers, questions - 2, "{}", said.stdout);
+    assert!(said.stdout.contains("AlmostFinished"), "160 of 216 pages: {}", said.stdout);
+
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+    let before = tables::of_sqlite(&data.join("a.db"));
+    fs::rename(data.join("b.db"), data.join("b.db.away")).unwrap();
+    let server = Server::start(&data, &[]);
+    let (_, health) = server.ask(Method::GET, "/api/v1/health", None, None).await;
+    assert_eq!(health["data"]["status"], "UP", "{health}");
+    let login = json!({ "loginId": "reader", "password": "a long password" });
+    let (status, answer) = server.ask(Method::POST, "/api/v1/auth/login", None, Some(login)).await;
+    assert!(status.is_success(), "{answer}");
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+    let [a, b] = ["a.db", "b.db"].map(|file| tables::of_sqlite(&data.join(file)));
+    tables::assert_same(&a, &b);
+    assert_eq!(a["memos"], before["memos"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_is_there_after_each_start_and_does_not_double() {
+    let scratch = Scratch::new("demo").unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let server = Server::start(scratch.path(), &["--demo"]);
+        let login = json!({ "loginId": "demo", "password": "endpaper-demo" });
+        let (_, answer) = server.ask(Method::POST, "/api/v1/auth/login", None, Some(login)).await;
+        let token = answer["data"]["accessToken"].as_str().expect("the demo account logs in");
+        let (_, shelf) = server.ask(Method::GET, "/api/v1/user/books", Some(token), None).await;
+        let (_, recent) =
+            server.ask(Method::GET, "/api/v1/memos/books/recent", Some(token), None).await;
+        seen.push((shelf, recent));
+        assert_eq!(server.program.stop().unwrap().code, Some(0));
+    }
+    assert!(seen[0].0["data"]["totalCount"].as_u64() > Some(3), "{}", seen[0].0);
+    assert_eq!(seen[0], seen[1]);
+}
+
+/// The longest block of shell in README.md.
+fn tour() -> String {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let text = fs::read_to_string(readme).unwrap();
+    let blocks = text.split("```sh\n").skip(1);
+    let blocks = blocks.map(|block| block.split("```").next().unwrap());
+    blocks.max_by_key(|block| block.len()).unwrap().to_owned()
+}
