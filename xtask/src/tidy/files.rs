@@ -19,8 +19,8 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Finding> {
 }
 
 fn check_file(file: &SourceFile, root: &str) -> Vec<Finding> {
-    // Made by cargo.
-    if file.path.ends_with("Cargo.lock") {
+    // Made by cargo; or what somebody else's server said, byte for byte.
+    if file.path.ends_with("Cargo.lock") || file.path.contains("/tests/fixtures/") {
         return Vec::new();
     }
     let mut findings = Vec::new();
