@@ -48,6 +48,7 @@ impl IdSource {
     }
 
     /// A source for programs: the real clock and secret randomness.
+    #[cfg(feature = "system")]
     #[must_use]
     pub fn system() -> Self {
         Self::new(Clock::real(), Random::secret())

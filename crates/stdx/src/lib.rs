@@ -10,9 +10,10 @@
 //! | [`bounded`] | [`BoundedQueue`]: a queue that refuses instead of growing |
 //!
 //! **What it does not do:** it opens no file and no socket and starts no
-//! thread. The one door to the operating system is [`Clock::real`] and
-//! [`Seed::from_system`]; everything else is a value whose inputs are
-//! arguments, so that a simulation can replay it.
+//! thread. The doors to the operating system are [`Clock::real`] and, with the
+//! feature `system`, `Random::secret` and `Seed::from_system`; everything else
+//! is a value whose inputs are arguments, so that a simulation can replay it.
+//! Without that feature it compiles for wasm32.
 //!
 //! ```
 //! use stdx::{Clock, IdSource, Random, Seed};

@@ -12,7 +12,8 @@ pub struct Seed(pub u64);
 
 impl Seed {
     /// A seed from the operating system's randomness: 64 bits, enough to tell
-    /// runs apart. Secrets need more: see [`Random::secret`].
+    /// runs apart. Secrets need more: see `Random::secret`.
+    #[cfg(feature = "system")]
     #[must_use]
     pub fn from_system() -> Self {
         Self(uuid::Uuid::new_v4().as_u64_pair().0 ^ uuid::Uuid::new_v4().as_u64_pair().1)
@@ -25,7 +26,8 @@ impl fmt::Debug for Seed {
     }
 }
 
-/// A source of randomness: `ChaCha12`, seeded, or the operating system's.
+/// A source of randomness: `ChaCha12`, seeded, or (with the feature `system`)
+/// keyed by the operating system.
 ///
 /// The same seed gives the same bytes on every platform and in every version
 /// of this crate. Cheap to clone; clones draw from one stream.
@@ -41,6 +43,7 @@ impl Random {
 
     /// A stream keyed with 244 bits of the operating system's randomness, fit
     /// for tokens and salts.
+    #[cfg(feature = "system")]
     #[must_use]
     pub fn secret() -> Self {
         let mut key = [0u8; 32];
@@ -125,6 +128,7 @@ mod tests {
         assert_eq!(random.below(0), 0);
     }
 
+    #[cfg(feature = "system")]
     #[test]
     fn secrets_differ() {
         assert_ne!(Random::secret().bytes::<16>(), Random::secret().bytes::<16>());
