@@ -6,6 +6,8 @@ mod cli;
 
 mod serve;
 
+mod connections;
+
 mod readme;
 
 mod walk;
