@@ -3,7 +3,8 @@
 //! A write runs on the primary, which orders it against others by its locks;
 //! then each other master gets the whole of it in one packet; then all commit.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use stdx::Backoff;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::config::Policy;
@@ -93,7 +94,42 @@ pub(crate) struct MySqlStore {
     waiting: Arc<Semaphore>,
     writing: Vec<Pool>,
     reading: Vec<Pool>,
+    commits: Commits,
     turn: AtomicUsize,
+}
+
+/// The commits that are under way, in the order in which they began.
+///
+/// A write may have read what another has committed on the primary and not yet
+/// on the others. It is acknowledged after that one, so that who reads next,
+/// from any master, finds what the write had found.
+#[derive(Default)]
+struct Commits {
+    next: Cell<u64>,
+    open: RefCell<BTreeSet<u64>>,
+    ended: Notify,
+}
+
+impl Commits {
+    fn begin(&self) -> u64 {
+        let ticket = self.next.get();
+        self.next.set(ticket + 1);
+        self.open.borrow_mut().insert(ticket);
+        ticket
+    }
+
+    /// Ends this commit, and waits for those that began before it.
+    async fn end(&self, ticket: u64) {
+        self.open.borrow_mut().remove(&ticket);
+        self.ended.notify_waiters();
+        loop {
+            let ended = self.ended.notified();
+            if self.open.borrow().first().is_none_or(|first| *first > ticket) {
+                return;
+            }
+            ended.await;
+        }
+    }
 }
 
 /// Connections to one master.
@@ -189,6 +225,7 @@ impl MySqlStore {
             waiting: Arc::clone(&waiting),
             writing: pools(shared.limits.write_connections),
             reading: pools(shared.limits.read_connections),
+            commits: Commits::default(),
             turn: AtomicUsize::new(0),
         });
         tokio::task::spawn_local(async move {
@@ -328,10 +365,13 @@ impl MySqlStore {
                 }
             };
         }
-        Ok(match self.shared.policy {
+        let ticket = self.commits.begin();
+        let verdict = match self.shared.policy {
             Policy::Available => self.commit_available(view, primary, branches, set.txid).await,
             Policy::All => self.commit_all(view, primary, branches, set.txid).await,
-        })
+        };
+        self.commits.end(ticket).await;
+        Ok(verdict)
     }
 
     async fn apply<'a>(
@@ -515,5 +555,25 @@ fn refused(again: Result<Again, Fault>) -> Result<Verdict, Again> {
     match again {
         Ok(again) => Err(again),
         Err(fault) => Ok(Verdict::NotSaved(fault.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::Commits;
+
+    #[test]
+    fn a_commit_is_acknowledged_after_those_that_began_before_it() {
+        let commits = Commits::default();
+        let tickets = [0; 3].map(|_| commits.begin());
+        let mut last = std::pin::pin!(commits.end(tickets[2]));
+        assert!((&mut last).now_or_never().is_none(), "two are under way");
+        assert!(commits.end(tickets[0]).now_or_never().is_some(), "none began before it");
+        assert!((&mut last).now_or_never().is_none(), "one is under way");
+        let _later = commits.begin();
+        assert!(commits.end(tickets[1]).now_or_never().is_some());
+        assert!(last.now_or_never().is_some(), "one that began later is not waited for");
     }
 }
