@@ -11,7 +11,7 @@ use crate::{setup, tidy};
 
 #[derive(Default, clap::Args)]
 pub(crate) struct Arguments {
-    /// Leave out formatting, lints and tidy
+    /// Leave out formatting, lints, tidy and crate docs
     #[arg(long)]
     tests_only: bool,
 }
@@ -48,6 +48,10 @@ fn checks() -> Result {
     } else {
         left_out.push("lints: needs clippy");
     }
+    // Links in crate docs that lead nowhere.
+    let mut docs = cargo(["doc", "--workspace", "--no-deps", "--quiet"]);
+    docs.env("RUSTDOCFLAGS", "--deny warnings");
+    run(docs)?;
     for check in left_out {
         eprintln!("left out: {check}; `rustup component add rustfmt clippy` installs it");
     }

@@ -2,11 +2,11 @@
 //!
 //! | module | routes |
 //! |---|---|
-//! | [`books`] | `/books…`, `/health/books` |
-//! | [`shelf`] | `/user/books…`, `/memos/books/{id}/close`, `/memos/books/recent` |
-//! | [`memos`] | `/memos…`, `/today-flow`, `/tags` |
-//! | [`transfer`] | `/import…`, `/export` |
-//! | [`view`] | what is said, in the types of the wire |
+//! | `books` | `/books…`, `/health/books` |
+//! | `shelf` | `/user/books…`, `/memos/books/{id}/close`, `/memos/books/recent` |
+//! | `memos` | `/memos…`, `/today-flow`, `/tags` |
+//! | `transfer` | `/import…`, `/export` |
+//! | `view` | what is said, in the types of the wire |
 
 mod books;
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{Clock, Random};
 
-/// A newtype around a UUID, as [`id_type!`] makes it.
+/// A newtype around a UUID, as [`id_type!`](crate::id_type) makes it.
 pub trait Id: Copy {
     /// Wraps any UUID, also one that is not version 7: a stored id is what it is.
     fn from_uuid(uuid: Uuid) -> Self;
