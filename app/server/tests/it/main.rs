@@ -10,6 +10,8 @@ mod connections;
 
 mod readme;
 
+mod masters;
+
 mod walk;
 
 mod tables;

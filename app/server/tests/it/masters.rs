@@ -1,0 +1,144 @@
+//! The server over masters that are elsewhere, away, or all away.
+
+use std::path::Path;
+use std::time::Duration;
+
+use lab::{MariaDb, Scratch};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::common::{Reader, Server, run};
+
+#[tokio::test]
+async fn masters_can_be_files_elsewhere() {
+    let scratch = Scratch::new("masters").unwrap();
+    let file = scratch.path().join("endpaper.toml");
+    let text = "data = \"data\"\n[[masters]]\nname = \"left\"\nurl = \"sqlite:disks/left.db\"\n[[masters]]\nname = \"right\"\nurl = \"sqlite:right.db\"\n";
+    std::fs::write(&file, text).unwrap();
+    std::fs::create_dir(scratch.path().join("disks")).unwrap();
+    let path = file.display().to_string();
+    let server = Server::start_with(&["serve", "--config", &path]);
+    Reader::sign_up(&server, "reader").await;
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+    assert!(scratch.path().join("disks/left.db").exists(), "relative to the file");
+    assert!(scratch.path().join("right.db").exists());
+    let status = run(&["masters", "status", "--config", &path]);
+    assert_eq!(status.stdout, "left   LIVE\nright  LIVE\n", "{}", status.stderr);
+}
+
+/// Two servers and a configuration for them.
+struct Pair {
+    masters: [MariaDb; 2],
+    scratch: Scratch,
+}
+
+impl Pair {
+    fn start(test: &str, policy: &str) -> Option<Self> {
+        let software = lab::require_mariadb(test)?;
+        let scratch = Scratch::new("masters-mariadb").unwrap();
+        let masters = [0, 1].map(|_| {
+            let master = MariaDb::start(&software, scratch.path()).unwrap();
+            master.create_database("endpaper").unwrap();
+            master
+        });
+        let [one, two] = [&masters[0], &masters[1]].map(|master| master.url("endpaper"));
+        let text = format!(
+            "data = \"data\"\n[store]\npolicy = \"{policy}\"\nprobe_ms = 50\nstatement_ms = 1000\ncommit_ms = 1000\n\
+             [[masters]]\nname = \"one\"\nurl = \"{one}\"\n[[masters]]\nname = \"two\"\nurl = \"{two}\"\n"
+        );
+        std::fs::write(scratch.path().join("endpaper.toml"), text).unwrap();
+        Some(Self { masters, scratch })
+    }
+
+    fn config(&self) -> String {
+        let path: &Path = self.scratch.path();
+        path.join("endpaper.toml").display().to_string()
+    }
+
+    fn serve(&self) -> Server {
+        Server::start_with(&["serve", "--config", &self.config()])
+    }
+}
+
+async fn write(server: &Server, reader: &Reader, book: &str, content: &str) -> (StatusCode, Value) {
+    let memo = json!({ "userBookId": book, "pageNumber": 1, "content": content, "memoStartTime": "2026-03-01T09:00:00+09:00" });
+    server.ask(Method::POST, "/api/v1/memos", Some(&reader.token), Some(memo)).await
+}
+
+async fn health(server: &Server) -> (StatusCode, Value) {
+    server.ask(Method::GET, "/api/v1/health", None, None).await
+}
+
+/// Asks for health until it says `UP`, for at most half a minute.
+async fn until_up(server: &Server) {
+    let up = tokio::time::timeout(Duration::from_secs(30), async {
+        while health(server).await.1["data"]["status"] != "UP" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(up.await.is_ok(), "the masters are not all live within half a minute");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_every_master_away_the_server_says_so_and_saves_nothing() {
+    let Some(mut pair) = Pair::start("a server whose masters are all away", "available") else {
+        return;
+    };
+    let server = pair.serve();
+    let reader = Reader::sign_up(&server, "reader").await;
+    let book = reader.shelve(&server, json!({ "title": "작별하지 않는다" })).await;
+    assert_eq!(write(&server, &reader, &book, "before").await.0, StatusCode::CREATED);
+
+    pair.masters.iter_mut().for_each(|master| master.kill().unwrap());
+    let (status, answer) = write(&server, &reader, &book, "while they are away").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+    assert_eq!(answer["error"]["retryable"], true, "{answer}");
+    let (status, answer) = health(&server).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let masters = json!([{"name": "one", "state": "DOWN"}, {"name": "two", "state": "DOWN"}]);
+    assert_eq!(answer["error"]["details"]["masters"], masters, "{answer}");
+
+    pair.masters.iter_mut().for_each(|master| master.restart().unwrap());
+    until_up(&server).await;
+    let memos = reader.get(&server, &format!("/api/v1/memos/books/{book}")).await;
+    assert_eq!(memos.as_array().unwrap().len(), 1, "{memos}");
+    assert_eq!(write(&server, &reader, &book, "after").await.0, StatusCode::CREATED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_master_holds_nobody_up_for_long() {
+    let Some(mut pair) = Pair::start("a server with a frozen master", "available") else { return };
+    let server = pair.serve();
+    let reader = Reader::sign_up(&server, "reader").await;
+    let book = reader.shelve(&server, json!({ "title": "작별하지 않는다" })).await;
+    for frozen in [1, 0] {
+        pair.masters[frozen].freeze().unwrap();
+        // The first to notice waits for the time limit of a statement; nobody
+        // is refused.
+        let (status, answer) = write(&server, &reader, &book, &format!("{frozen} is frozen")).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        let memos = reader.get(&server, &format!("/api/v1/memos/books/{book}")).await;
+        assert!(memos.to_string().contains(&format!("{frozen} is frozen")), "{memos}");
+        pair.masters[frozen].thaw().unwrap();
+        until_up(&server).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_the_policy_all_a_missing_master_stops_writes_and_no_reads() {
+    let Some(mut pair) = Pair::start("a server under the policy all", "all") else { return };
+    let server = pair.serve();
+    let reader = Reader::sign_up(&server, "reader").await;
+    let book = reader.shelve(&server, json!({ "title": "작별하지 않는다" })).await;
+    assert_eq!(write(&server, &reader, &book, "before").await.0, StatusCode::CREATED);
+    for away in [1, 0] {
+        pair.masters[away].kill().unwrap();
+        let (status, answer) = write(&server, &reader, &book, "refused").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+        let memos = reader.get(&server, &format!("/api/v1/memos/books/{book}")).await;
+        assert_eq!(memos.as_array().unwrap().len(), 1, "{memos}");
+        pair.masters[away].restart().unwrap();
+        until_up(&server).await;
+    }
+    assert_eq!(write(&server, &reader, &book, "after").await.0, StatusCode::CREATED);
+}
