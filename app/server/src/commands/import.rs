@@ -153,7 +153,7 @@ fn catalogue_json(summary: &CatalogueSummary) -> String {
 
 fn catalogue_text(summary: &CatalogueSummary) -> String {
     let mut text = format!(
-        "{} rows: {} books added, {} updated, {} unchanged, {} skipped\n",
+        "{} rows: {} added, {} updated, {} unchanged, {} skipped\n",
         summary.rows,
         summary.added,
         summary.updated,
@@ -187,7 +187,7 @@ fn wire(report: &ImportReport) -> ImportSummary {
 
 fn goodreads_text(summary: &ImportSummary) -> String {
     let mut text = format!(
-        "{}: {} books added, {} were there; {} memos added, {} were there; {} problems\n",
+        "{}: books: {} added, {} there; memos: {} added, {} there; problems: {}\n",
         summary.format,
         summary.books_added,
         summary.books_there,

@@ -10,6 +10,8 @@ mod connections;
 
 mod readme;
 
+mod import;
+
 mod masters;
 
 mod walk;
