@@ -49,6 +49,8 @@ impl Server {
         command.args(["--listen", "127.0.0.1:0"]);
         // Servers of tests that run at one time each have their own.
         command.env("ENDPAPER_OPERATOR_LISTEN", "off");
+        // A test asks nobody outside.
+        command.env("ENDPAPER_BOOKS_OPEN_LIBRARY", "false");
         Self { program: Program::start_command(command).unwrap(), client: client() }
     }
 
