@@ -18,8 +18,13 @@ impl fmt::Display for Failure {
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 
 /// The directory of the root `Cargo.toml`.
+///
+/// Cargo says at run time where it found us. Where we were built is another
+/// thing when two clones share a target directory.
 pub(crate) fn root() -> PathBuf {
-    let xtask = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let xtask =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let xtask = PathBuf::from(xtask);
     xtask.parent().expect("xtask lives in the root of the workspace").to_owned()
 }
 
