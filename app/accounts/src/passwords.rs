@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc;
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use stdx::Random;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -91,10 +92,16 @@ impl Passwords {
 
     /// Hashes a password with a fresh salt.
     pub async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError> {
-        let (argon, password) = (self.argon(), password.clone());
+        let (params, password) = (self.params.clone(), password.clone());
         let salt = self.random.bytes::<16>();
         self.on_a_thread(move || {
-            let hash = argon.hash_password_with_salt(password.as_bytes(), &salt).map_err(broken)?;
+            let hash = phc::PasswordHash {
+                algorithm: argon2::ARGON2ID_IDENT,
+                version: Some(Version::V0x13.into()),
+                params: phc::ParamsString::try_from(&params).map_err(broken)?,
+                salt: Some(phc::Salt::new(&salt).map_err(broken)?),
+                hash: Some(output(password.as_bytes(), &salt, ARGON2ID, params)?),
+            };
             Ok(PasswordHash(hash.to_string()))
         })
         .await
@@ -107,26 +114,22 @@ impl Passwords {
         password: &str,
         hash: Option<&PasswordHash>,
     ) -> Result<Check, HashError> {
-        let (argon, password) = (self.argon(), password.to_owned());
+        let (params, password) = (self.params.clone(), password.to_owned());
         let hash = hash.map(|hash| hash.0.clone());
         let prefix = self.prefix();
         let salt = self.random.bytes::<16>();
         self.on_a_thread(move || {
             let Some(hash) = hash else {
-                argon.hash_password_with_salt(password.as_bytes(), &salt).map_err(broken)?;
+                output(password.as_bytes(), &salt, ARGON2ID, params)?;
                 return Ok(Check::Wrong);
             };
-            match argon.verify_password(password.as_bytes(), hash.as_str()) {
-                Ok(()) => Ok(Check::Right { outdated: !hash.starts_with(&prefix) }),
-                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Check::Wrong),
-                Err(error) => Err(broken(error)),
-            }
+            Ok(if is_of(password.as_bytes(), &hash)? {
+                Check::Right { outdated: !hash.starts_with(&prefix) }
+            } else {
+                Check::Wrong
+            })
         })
         .await
-    }
-
-    fn argon(&self) -> Argon2<'static> {
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone())
     }
 
     /// How the PHC strings of the present cost begin.
@@ -156,7 +159,53 @@ impl Passwords {
     }
 }
 
-fn broken(error: argon2::password_hash::Error) -> HashError {
+type Kind = (Algorithm, Version);
+
+/// What passwords are hashed with; old hashes name their own.
+const ARGON2ID: Kind = (Algorithm::Argon2id, Version::V0x13);
+
+/// Hashes in memory that goes back to the system when it is done.
+///
+/// What a thread frees, glibc keeps for that thread: after some log-ins every
+/// thread that ever hashed would hold its 19 MiB for ever. Only what is larger
+/// than the largest value that its threshold can grow to (32 MiB) is always a
+/// mapping of its own, and unmapped when it is freed. So more is asked for than
+/// is used: pages that are never touched cost addresses and no memory.
+fn output(
+    password: &[u8],
+    salt: &[u8],
+    (algorithm, version): Kind,
+    params: Params,
+) -> Result<phc::Output, HashError> {
+    let count = params.block_count();
+    let mut blocks: Vec<Block> = Vec::new();
+    blocks.try_reserve_exact(count.max(MAPPED_BYTES_MIN / Block::SIZE)).map_err(broken)?;
+    blocks.resize(count, Block::new());
+    let mut hash = [0; phc::Output::MAX_LENGTH];
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let hash = hash.get_mut(..length).ok_or_else(|| broken("the hash is too long"))?;
+    let argon = Argon2::new(algorithm, version, params);
+    argon.hash_password_into_with_memory(password, salt, hash, &mut blocks).map_err(broken)?;
+    phc::Output::new(hash).map_err(broken)
+}
+
+/// More than glibc's `DEFAULT_MMAP_THRESHOLD_MAX`.
+const MAPPED_BYTES_MIN: usize = 33 << 20;
+
+/// Whether a password is the one of a hash, at the cost that the hash names.
+fn is_of(password: &[u8], hash: &str) -> Result<bool, HashError> {
+    let hash = phc::PasswordHash::new(hash).map_err(broken)?;
+    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else {
+        return Err(broken("there is no salt or no hash"));
+    };
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(broken)?;
+    let version = hash.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(broken)?;
+    let params = Params::try_from(&hash).map_err(broken)?;
+    // Outputs compare in constant time.
+    Ok(output(password, &salt, (algorithm, version), params)? == expected)
+}
+
+fn broken(error: impl std::fmt::Display) -> HashError {
     HashError::Broken(error.to_string())
 }
 
@@ -181,6 +230,51 @@ mod tests {
     async fn the_cost_is_in_the_hash_as_owasp_asks() {
         let hash = passwords(HashCost::OWASP, 1).hash(&password("correct horse")).await.unwrap();
         assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
+    }
+
+    /// Known to be of "correct horse": hashes that are stored stay good.
+    #[tokio::test]
+    async fn a_stored_hash_is_read() {
+        let stored = argon2::PasswordHasher::hash_password_with_salt(
+            &Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 3, 1, None).unwrap()),
+            b"correct horse",
+            &[7; 16],
+        );
+        let stored = PasswordHash(stored.unwrap().to_string());
+        let passwords = passwords(CHEAP, 1);
+        let right = passwords.check("correct horse", Some(&stored)).await;
+        assert_eq!(right, Ok(Check::Right { outdated: true }));
+        assert_eq!(passwords.check("wrong horse", Some(&stored)).await, Ok(Check::Wrong));
+        let ours = passwords.hash(&password("correct horse")).await.unwrap();
+        argon2::PasswordVerifier::verify_password(
+            &Argon2::default(),
+            b"correct horse",
+            ours.0.as_str(),
+        )
+        .expect("others read our hashes");
+    }
+
+    /// Eight threads that hash keep nothing of the 19 MiB that each took.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_memory_of_a_hashing_comes_back() {
+        let resident_kib = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+        };
+        let passwords = Arc::new(passwords(HashCost::OWASP, 8));
+        let before = resident_kib();
+        let mut running = tokio::task::JoinSet::new();
+        for _ in 0..24 {
+            let passwords = Arc::clone(&passwords);
+            running.spawn(async move { passwords.check("correct horse", None).await });
+        }
+        while let Some(check) = running.join_next().await {
+            assert_eq!(check.unwrap(), Ok(Check::Wrong));
+        }
+        let after = resident_kib();
+        assert!(after < before + 60 * 1_024, "{before} KiB before, {after} KiB after");
     }
 
     #[tokio::test]
