@@ -2,6 +2,10 @@
 
 pub(crate) mod listener;
 
+mod clients;
+
+mod stream;
+
 mod guard;
 
 mod observe;

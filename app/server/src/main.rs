@@ -38,6 +38,8 @@ mod metrics;
 
 mod operator;
 
+mod open_files;
+
 mod demo;
 
 mod logging;

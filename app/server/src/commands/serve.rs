@@ -17,7 +17,7 @@ use crate::http::listener::{self, Bounds, Stopped};
 use crate::http::{self, Guard, Observer};
 use crate::metrics::Metrics;
 use crate::operator::{self, Operator};
-use crate::{demo, store};
+use crate::{demo, open_files, store};
 
 pub(crate) fn run(arguments: &Serve) -> Result {
     let demo = arguments.demo;
@@ -32,6 +32,7 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     // An address that is taken is found out before the store is touched.
     let listener = bind(settings.listen).await?;
     let operator_listener = bind_operator(&settings).await?;
+    let bounds = bounds(&settings);
 
     let store = store::open(&settings).await?;
     let app = App::new(&settings, store.clone())?;
@@ -52,7 +53,7 @@ async fn serve(settings: Settings, demo: bool) -> Result {
             metrics: Arc::clone(&metrics),
             witness: settings.store.witness.clone(),
         };
-        let bounds = Bounds { connections_max: OPERATOR_CONNECTIONS_MAX, ..bounds(&settings) };
+        let bounds = Bounds { connections_max: OPERATOR_CONNECTIONS_MAX, ..bounds.clone() };
         tokio::spawn(listener::serve(
             listener,
             operator::router(operator),
@@ -73,7 +74,7 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     let address = listener.local_addr().map_err(Failure::new)?;
     announce(&settings, address, operator_address);
     print(&format!("listening on http://{address}"));
-    let how = listener::serve(listener, router, bounds(&settings), stopped(stop)).await;
+    let how = listener::serve(listener, router, bounds, stopped(stop)).await;
     if how == Stopped::CutOff {
         tracing::warn!(limit = ?settings.server.stop, "requests in flight were cut off at the limit");
     }
@@ -91,9 +92,26 @@ async fn serve(settings: Settings, demo: bool) -> Result {
 /// Prometheus and a person or two.
 const OPERATOR_CONNECTIONS_MAX: usize = 32;
 
+/// The bounds of the settings. As many connections as are wanted, or as many as
+/// there can be while the store still gets its files: without one it could not
+/// write, and would give up its masters.
 fn bounds(settings: &Settings) -> Bounds {
+    let wanted = settings.server.connections_max;
+    let limit = open_files::raise_limit();
+    let connections_max = wanted.min(open_files::connections_below(limit));
+    if connections_max < wanted {
+        tracing::warn!(
+            connections_max,
+            wanted,
+            open_files_max = limit,
+            "fewer connections than configured: the system's limit of open files is low"
+        );
+    }
     Bounds {
-        connections_max: settings.server.connections_max,
+        connections_max,
+        connections_per_client_max: settings.server.connections_per_client_max,
+        proxies: settings.server.trusted_proxies.as_slice().into(),
+        write: settings.server.write,
         header: settings.server.header,
         stop: settings.server.stop,
     }

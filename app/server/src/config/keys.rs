@@ -129,7 +129,13 @@ pub(super) const KEYS: &[Key] = &[
         "server.connections_max",
         Takes::Number { min: 1, max: 1_000_000 },
         "10000",
-        "Connections at one time; further ones wait to be accepted.",
+        "Connections at one time; further ones wait to be accepted. Fewer where the system's limit of open files leaves fewer.",
+    ),
+    key(
+        "server.connections_per_client_max",
+        Takes::Number { min: 1, max: 1_000_000 },
+        "256",
+        "Connections of one client (an IPv4 address, an IPv6 /64) at one time, and never more than half of all; further ones are closed. Trusted proxies have no such limit.",
     ),
     key(
         "server.body_bytes_max",
@@ -142,6 +148,12 @@ pub(super) const KEYS: &[Key] = &[
         millis(100, 600_000),
         "15000",
         "How long a client may take to send the head of a request, and how long an idle connection is kept.",
+    ),
+    key(
+        "server.write_ms_max",
+        millis(100, 600_000),
+        "30000",
+        "How long a client may read nothing of its answer before its connection is closed.",
     ),
     key("server.request_ms_max", millis(100, 600_000), "30000", "How long one request may take."),
     key(

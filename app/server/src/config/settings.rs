@@ -28,8 +28,10 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct ServerLimits {
     pub(crate) connections_max: usize,
+    pub(crate) connections_per_client_max: usize,
     pub(crate) body_bytes_max: usize,
     pub(crate) header: Duration,
+    pub(crate) write: Duration,
     pub(crate) request: Duration,
     pub(crate) stop: Duration,
     pub(crate) trusted_proxies: Vec<IpAddr>,
@@ -118,7 +120,9 @@ impl Settings {
             server: ServerLimits {
                 connections_max: values.count("server.connections_max"),
                 body_bytes_max: values.count("server.body_bytes_max"),
+                connections_per_client_max: values.count("server.connections_per_client_max"),
                 header: values.millis("server.header_ms_max"),
+                write: values.millis("server.write_ms_max"),
                 request: values.millis("server.request_ms_max"),
                 stop: values.millis("server.stop_ms_max"),
                 trusted_proxies: values.ip_addresses("server.trusted_proxies"),

@@ -1,13 +1,16 @@
 //! Slow clients, and requests in flight while the server stops.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use lab::{Program, Scratch};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 
-use crate::common::{Server, endpaper};
+use crate::common::{Server, ask, endpaper};
 
 /// Nothing here takes longer, unless it is broken.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -53,6 +56,90 @@ fn an_idle_connection_is_let_go() {
     idle.write_all(b"GET /api/v1/tags HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let answer = read_to_end(idle);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// Idle connections once took the files that the store needs, and with them
+/// both masters.
+#[tokio::test]
+async fn idle_connections_take_no_files_from_the_store() {
+    let scratch = Scratch::new("connections").unwrap();
+    let data = scratch.path().join("data").display().to_string();
+    let serve = endpaper(&["serve", "--listen", "127.0.0.1:0", "--data", &data]);
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "ulimit -n 200; exec \"$0\" \"$@\""]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    command.env("ENDPAPER_OPERATOR_LISTEN", "off").env("ENDPAPER_BOOKS_OPEN_LIBRARY", "false");
+    let mut program = Program::start_command(command).unwrap();
+    let idle: Vec<_> = (0..260).map(|_| connect(program.address())).collect();
+
+    // Another client, which the first one leaves room.
+    let client = reqwest::Client::builder().no_proxy().local_address(IpAddr::from([127, 0, 0, 2]));
+    let client = client.timeout(LIMIT).build().unwrap();
+    let account = json!({"loginId": "reader", "email": "a@example.com", "name": "a", "password": "a long password"});
+    let url = program.url("/api/v1/auth/signup");
+    let (status, answer) = ask(&client, &url, Method::POST, None, Some(account)).await.unwrap();
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let url = program.url("/api/v1/health");
+    let (_, health) = ask(&client, &url, Method::GET, None, None).await.unwrap();
+    assert_eq!(health["data"]["status"], "UP", "{health}");
+    drop(idle);
+    let log = program.process().stderr_so_far();
+    assert!(log.contains("fewer connections than configured"), "{log}");
+    assert!(!log.contains("Too many open files"), "{log}");
+    let refusals = log.matches("refused a client's further connections").count();
+    assert!((1..20).contains(&refusals), "it is said, and not for each: {log}");
+}
+
+#[test]
+fn a_client_has_a_bound_of_its_own() {
+    let scratch = Scratch::new("connections").unwrap();
+    let server = start(&config(&scratch, "connections_per_client_max = 2"));
+    let address = server.program.address();
+    let held = [connect(address), connect(address)];
+    // It is closed without an answer; a reset says the same.
+    let mut answer = Vec::new();
+    let _ = connect(address).read_to_end(&mut answer);
+    assert!(answer.is_empty());
+    for mut stream in held {
+        stream
+            .write_all(b"HEAD /api/v1/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        assert!(read_to_end(stream).starts_with("HTTP/1.1 200"));
+    }
+}
+
+#[test]
+fn a_client_that_never_reads_is_let_go() {
+    let scratch = Scratch::new("connections").unwrap();
+    let server = start(&config(&scratch, "write_ms_max = 300"));
+    let mut deaf = connect(server.program.address());
+    deaf.set_write_timeout(Some(LIMIT)).unwrap();
+    // Until the system's buffers are full, and then until the server has had
+    // enough.
+    let error = loop {
+        if let Err(error) = deaf.write_all(b"GET /api/v1/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n")
+        {
+            break error;
+        }
+    };
+    let closed = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+    assert!(closed.contains(&error.kind()), "{error}");
+}
+
+#[test]
+fn a_client_that_sends_on_still_reads_why_its_body_is_refused() {
+    let scratch = Scratch::new("connections").unwrap();
+    let server = start(&config(&scratch, "body_bytes_max = 2048"));
+    let body = vec![b' '; 500_000];
+    let head = format!(
+        "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = connect(server.program.address());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&body).unwrap();
+    let answer = read_to_end(stream);
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("BODY_TOO_LARGE"), "{answer}");
 }
 
 const LOGIN: &str = r#"{"loginId":"nobody","password":"no such password"}"#;
