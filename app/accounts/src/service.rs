@@ -23,12 +23,12 @@ use std::time::Duration;
 
 use endpaper_http::FieldError;
 use multi_master::{DbError, MultiMaster, TxId, WriteError};
-use stdx::{Clock, IdSource, Random};
+use stdx::{Clock, IdSource, Random, UnixMicros};
 use tokio::sync::Semaphore;
 
 use crate::limits::{Limiter, Rule, TryAfter};
 use crate::mail::Mailer;
-use crate::model::LoginId;
+use crate::model::{DeviceId, LoginId};
 use crate::passwords::{HashCost, HashError, Passwords};
 
 pub use sessions::{IssuedTokens, LogIn, LoggedIn};
@@ -93,7 +93,12 @@ impl Default for Config {
 /// How often what may be tried. Each process counts for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitRules {
-    /// Failed log-ins with one log-in id. Default 10, then one each 30 s.
+    /// Failed log-ins with one log-in id from one address; and from one device
+    /// that was logged in with it before. Default 10, then one each 30 s.
+    pub login_by_id_and_place: Rule,
+    /// Failed log-ins with one log-in id, from all addresses together: many,
+    /// so that nobody locks a reader out by guessing from a few. Default 200,
+    /// then one each 30 s.
     pub login_by_id: Rule,
     /// Log-ins from one address. Default 50, then one each 2 s.
     pub login_by_address: Rule,
@@ -112,7 +117,8 @@ pub struct LimitRules {
 impl Default for LimitRules {
     fn default() -> Self {
         Self {
-            login_by_id: Rule::new(10, Duration::from_secs(30)),
+            login_by_id_and_place: Rule::new(10, Duration::from_secs(30)),
+            login_by_id: Rule::new(200, Duration::from_secs(30)),
             login_by_address: Rule::new(50, Duration::from_secs(2)),
             signup_by_address: Rule::new(20, Duration::from_secs(30)),
             refresh_by_address: Rule::new(100, Duration::from_secs(1)),
@@ -274,7 +280,18 @@ impl AccountsService {
     }
 }
 
+/// From where somebody tries to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Place {
+    /// An address, as [`crate::limits::subscriber`] counts it.
+    Address(Option<IpAddr>),
+    /// A device that was logged in with this log-in id before. Nobody else
+    /// knows its id, so that nobody else's guesses count against it.
+    Device(DeviceId),
+}
+
 struct Limiters {
+    login_by_id_and_place: Limiter<(LoginId, Place)>,
     login_by_id: Limiter<LoginId>,
     login_by_address: Limiter<Option<IpAddr>>,
     signup_by_address: Limiter<Option<IpAddr>>,
@@ -287,6 +304,7 @@ struct Limiters {
 impl Limiters {
     fn new(rules: &LimitRules) -> Self {
         Self {
+            login_by_id_and_place: Limiter::new(rules.login_by_id_and_place, LIMIT_KEYS_MAX),
             login_by_id: Limiter::new(rules.login_by_id, LIMIT_KEYS_MAX),
             login_by_address: Limiter::new(rules.login_by_address, LIMIT_KEYS_MAX),
             signup_by_address: Limiter::new(rules.signup_by_address, LIMIT_KEYS_MAX),
@@ -294,6 +312,25 @@ impl Limiters {
             lookup_by_address: Limiter::new(rules.lookup_by_address, LIMIT_KEYS_MAX),
             recovery_by_target: Limiter::new(rules.recovery_by_target, LIMIT_KEYS_MAX),
             recovery_by_address: Limiter::new(rules.recovery_by_address, LIMIT_KEYS_MAX),
+        }
+    }
+}
+
+impl Limiters {
+    /// Takes a try to log in. A device that is known counts for itself alone.
+    fn take_login(&mut self, id: &LoginId, place: Place, now: UnixMicros) -> Result<(), TryAfter> {
+        self.login_by_id_and_place.take(&(id.clone(), place), now)?;
+        match place {
+            Place::Device(_) => Ok(()),
+            Place::Address(_) => self.login_by_id.take(id, now),
+        }
+    }
+
+    /// The try was one with the right password.
+    fn give_login_back(&mut self, id: &LoginId, place: Place, now: UnixMicros) {
+        self.login_by_id_and_place.give_back(&(id.clone(), place), now);
+        if let Place::Address(_) = place {
+            self.login_by_id.give_back(id, now);
         }
     }
 }

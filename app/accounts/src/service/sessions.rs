@@ -9,7 +9,7 @@ use endpaper_http::caller::Authenticating;
 use endpaper_http::{Authenticate, Principal, Problem, SessionId, UserId};
 use multi_master::{Db, Tx};
 
-use super::{AccountsError, AccountsService, Inner, SESSIONS_MAX};
+use super::{AccountsError, AccountsService, Inner, Place, SESSIONS_MAX};
 use crate::keys::Claims;
 use crate::limits::subscriber;
 use crate::model::{Account, DeviceId, DeviceName, Digest, LoginId, Password, Session};
@@ -80,20 +80,21 @@ impl AccountsService {
         inner.limiters().login_by_address.take(&subscriber(request.address), now)?;
         // What can't be a log-in id is as wrong as one that nobody has.
         let login_id = LoginId::parse(&request.login_id).ok();
-        if let Some(login_id) = &login_id {
-            inner.limiters().login_by_id.take(login_id, now)?;
-        }
         let found = match login_id.clone() {
             Some(login_id) => self.find_user(login_id.as_str()).await?,
             None => None,
         };
+        let place = self.place(&request, found.as_ref()).await?;
+        if let Some(login_id) = &login_id {
+            inner.limiters().take_login(login_id, place, now)?;
+        }
         let hash = found.as_ref().map(|account| &account.password_hash);
         let check = inner.passwords.check(request.password.expose(), hash).await?;
         let (Some(account), Check::Right { outdated }) = (found, check) else {
             return Err(AccountsError::BadCredentials);
         };
         if let Some(login_id) = &login_id {
-            inner.limiters().login_by_id.give_back(login_id, inner.clock.now());
+            inner.limiters().give_login_back(login_id, place, inner.clock.now());
         }
         if account.status == AccountStatus::Suspended {
             return Err(AccountsError::Suspended);
@@ -163,6 +164,23 @@ impl AccountsService {
             expires_in: inner.config.access_life,
         };
         Ok(LoggedIn { account, device, tokens })
+    }
+
+    /// Which tries count together with this one.
+    async fn place(
+        &self,
+        request: &LogIn,
+        account: Option<&Account>,
+    ) -> Result<Place, AccountsError> {
+        let address = Place::Address(subscriber(request.address));
+        let (Some(device), Some(user)) = (request.device, account.map(|account| account.id)) else {
+            return Ok(address);
+        };
+        let read = self.0.store.read(async move |db: &mut Db| {
+            let known = store::session_of_device(db, user, device).await?;
+            Ok::<_, AccountsError>(known.is_some())
+        });
+        Ok(if read.await? { Place::Device(device) } else { address })
     }
 
     /// Exchanges a refresh token for the next, and an access token.

@@ -21,35 +21,71 @@ async fn log_in(world: &World, address: &str, login_id: &str, password: &str) ->
     world.api.call_from(address, Method::POST, "/auth/login", &[], Some(body)).await
 }
 
+async fn log_in_on(world: &World, device: &str, address: &str, password: &str) -> Reply {
+    let body = json!({"loginId": "haeri", "password": password});
+    let headers = [("x-device-id", device)];
+    world.api.call_from(address, Method::POST, "/auth/login", &headers, Some(body)).await
+}
+
 #[tokio::test]
-pub(crate) async fn guessing_a_password_ends_after_ten() {
+pub(crate) async fn guessing_a_password_ends_after_ten_and_locks_nobody_else_out() {
     let world = strict().await;
     world.api.sign_up("haeri").await;
     world.api.sign_up("minsu").await;
     for guess in 0..10 {
-        // From everywhere, in any case: it is one account.
+        // In any case: it is one account.
         let login_id = if guess % 2 == 0 { "haeri" } else { "HAERI" };
-        let reply = log_in(&world, &format!("198.51.100.{guess}"), login_id, "wrong wrong").await;
+        let reply = log_in(&world, "198.51.100.1", login_id, "wrong wrong").await;
         assert_eq!(reply.line(), "401 BAD_CREDENTIALS");
     }
-    let refused = log_in(&world, "192.0.2.1", "haeri", PASSWORD).await;
+    let refused = log_in(&world, "198.51.100.1", "haeri", PASSWORD).await;
     assert_eq!(refused.line(), "429 RATE_LIMITED");
     assert_eq!(refused.body["error"]["retryable"], true);
     assert_eq!(refused.retry_after_secs(), 30);
-    assert_eq!(log_in(&world, "192.0.2.1", "minsu", PASSWORD).await.line(), "200", "others can");
+    assert_eq!(log_in(&world, "198.51.100.1", "minsu", PASSWORD).await.line(), "200", "others can");
+    assert_eq!(
+        log_in(&world, "192.0.2.1", "haeri", PASSWORD).await.line(),
+        "200",
+        "the reader can"
+    );
 
     world.clock.advance(Duration::from_secs(refused.retry_after_secs()));
     for _ in 0..20 {
-        let right = log_in(&world, "192.0.2.1", "haeri", PASSWORD).await;
+        let right = log_in(&world, "198.51.100.1", "haeri", PASSWORD).await;
         assert_eq!(right.line(), "200", "the right password costs nothing");
     }
 }
 
 #[tokio::test]
+pub(crate) async fn guessing_from_everywhere_ends_too_and_known_devices_still_get_in() {
+    let world = strict().await;
+    world.api.sign_up("haeri").await;
+    let device = "018f3b6e-0000-7000-8000-000000000001";
+    assert_eq!(log_in_on(&world, device, "192.0.2.1", PASSWORD).await.line(), "200");
+    for guess in 0..200 {
+        let address = format!("198.51.100.{guess}");
+        let reply = log_in(&world, &address, "haeri", "wrong wrong").await;
+        assert_eq!(reply.line(), "401 BAD_CREDENTIALS", "guess {guess}");
+    }
+    assert_eq!(log_in(&world, "192.0.2.1", "haeri", PASSWORD).await.line(), "429 RATE_LIMITED");
+    let unknown = "018f3b6e-0000-7000-8000-000000000002";
+    let reply = log_in_on(&world, unknown, "192.0.2.1", PASSWORD).await;
+    assert_eq!(reply.line(), "429 RATE_LIMITED");
+    assert_eq!(log_in_on(&world, device, "192.0.2.1", PASSWORD).await.line(), "200");
+    // The device may guess as seldom as anybody.
+    for _ in 0..10 {
+        let reply = log_in_on(&world, device, "192.0.2.1", "wrong wrong").await;
+        assert_eq!(reply.line(), "401 BAD_CREDENTIALS");
+    }
+    let reply = log_in_on(&world, device, "192.0.2.1", PASSWORD).await;
+    assert_eq!(reply.line(), "429 RATE_LIMITED");
+}
+
+#[tokio::test]
 pub(crate) async fn an_unknown_login_id_is_limited_like_any() {
     let world = strict().await;
-    for guess in 0..10 {
-        log_in(&world, &format!("198.51.100.{guess}"), "nobody", "wrong wrong").await;
+    for _ in 0..10 {
+        log_in(&world, "192.0.2.1", "nobody", "wrong wrong").await;
     }
     assert_eq!(
         log_in(&world, "192.0.2.1", "nobody", "wrong wrong").await.line(),

@@ -60,7 +60,7 @@ const CHECKS: &[(&str, fn())] = checks![
     recovery::a_few_tokens_hold_at_once_and_end_together,
     recovery::one_token_at_once_twice_works_once,
     recovery::what_is_wrong_is_named_and_leaves_the_token,
-    limits::guessing_a_password_ends_after_ten,
+    limits::guessing_a_password_ends_after_ten_and_locks_nobody_else_out,
     limits::an_unknown_login_id_is_limited_like_any,
     limits::one_address_tries_fifty_login_ids_and_no_more,
     limits::recovery_is_limited_by_target_and_by_address,

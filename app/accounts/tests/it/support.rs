@@ -46,6 +46,7 @@ thread_local! {
 pub(crate) fn generous() -> LimitRules {
     let rule = Rule::new(1_000_000, Duration::from_secs(1));
     LimitRules {
+        login_by_id_and_place: rule,
         login_by_id: rule,
         login_by_address: rule,
         signup_by_address: rule,
