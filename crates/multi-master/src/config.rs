@@ -66,14 +66,15 @@ pub struct Config {
 pub struct Limits {
     /// Connecting to a master. Default 2 s.
     pub connect: Duration,
-    /// One statement. Default 5 s; a lock is waited for at most as long.
+    /// One statement. Default 5 s, at least 2 s. A lock is waited for at most a
+    /// second less on MariaDB, and as long on SQLite, where nothing else is
+    /// limited: a call on a file can't be given up.
     pub statement: Duration,
-    /// One commit. Default 5 s.
+    /// One commit on MariaDB. Default 5 s, at least 2 s.
     pub commit: Duration,
     /// Connections to each MariaDB master for writes. Default 32.
     pub write_connections: usize,
-    /// Connections to each master for reads. Default 4 for SQLite files, 16
-    /// for MariaDB.
+    /// Connections to each master for reads. Default 8.
     pub read_connections: usize,
     /// Writes that may wait; more are refused with
     /// [`crate::DbError::Overloaded`]. Default 10,000.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use stdx::{HybridClock, HybridTime};
+use stdx::HybridClock;
 
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
@@ -14,6 +14,10 @@ use crate::render::{Rows, Statement};
 use crate::schema::{Schema, TableInfo};
 use crate::value::{Row, Value};
 use crate::write_set::{self, Change, Image, RowOp};
+
+/// What one write may change, rows before and after counted, as the marker holds
+/// it: written as hexadecimal it fits the 16 MiB that MariaDB takes by default.
+const MARKER_BYTES_MAX: usize = 6 << 20;
 
 /// Reads from one master, all from one moment.
 pub struct Db {
@@ -106,6 +110,8 @@ pub struct Tx {
     /// What was done so far, in order, and the statements that did it.
     ops: Vec<RowOp>,
     statements: Vec<Statement>,
+    /// How many of the statements went through.
+    done: usize,
     /// The last operation on each row that this transaction wrote: the row need
     /// not be read again.
     wrote: HashMap<(&'static str, Vec<Value>), usize>,
@@ -135,12 +141,12 @@ pub(crate) struct WriteSet {
 impl Tx {
     pub(crate) fn new(link: Link, schema: Arc<Schema>, clock: HybridClock) -> Self {
         let db = Db { link, schema, locking: true, fault: None };
-        Self { db, clock, ops: Vec::new(), statements: Vec::new(), wrote: HashMap::new() }
+        Self { db, clock, ops: Vec::new(), statements: Vec::new(), done: 0, wrote: HashMap::new() }
     }
 
     /// Whether it changed something on the primary.
-    pub(crate) fn is_dirty(&self) -> bool {
-        !self.statements.is_empty()
+    pub(crate) const fn is_dirty(&self) -> bool {
+        self.done > 0
     }
 
     /// Gives the connection back.
@@ -237,6 +243,7 @@ impl Tx {
             if let Err(fault) = self.db.link.push(statement).await {
                 return Err(self.db.fail(fault));
             }
+            self.done += 1;
         }
         self.wrote.insert((op.table, op.key.clone()), self.ops.len());
         self.ops.push(op);
@@ -257,11 +264,15 @@ impl Tx {
         let txid = write_set::txid(version, random);
         let schema = &self.db.schema;
         let info = |table: &str| schema.table(table).expect("each operation was checked");
-        let marker = marker(txid, epoch, write_set::encode(&self.ops, info));
-        if let Link::MySql(link) = &mut self.db.link {
-            let first = self.ops.first().map(RowOp::version).expect("there are operations");
-            link.expect_no_later_than(first);
+        let ops = write_set::encode(&self.ops, info);
+        if ops.len() > MARKER_BYTES_MAX {
+            return Err(Fault::Refused(DbError::Shape(format!(
+                "one write changes {} bytes, and at most {MARKER_BYTES_MAX} are taken: make it \
+                 several",
+                ops.len()
+            ))));
         }
+        let marker = marker(txid, epoch, ops);
         self.db.link.push(&marker).await?;
         self.db.link.flush().await?;
         let mut statements = std::mem::take(&mut self.statements);
@@ -290,13 +301,6 @@ impl RowOp {
         match &self.change {
             Change::Insert { after } | Change::Update { after, .. } => Some(after),
             Change::Delete { .. } => None,
-        }
-    }
-
-    fn version(&self) -> HybridTime {
-        match &self.change {
-            Change::Insert { after } | Change::Update { after, .. } => after.version,
-            Change::Delete { version, .. } => *version,
         }
     }
 }

@@ -25,8 +25,9 @@ stdx::id_type! {
 
 /// Why a statement, a read or a write failed.
 ///
-/// Whatever the variant: nothing of the transaction was saved, on any master.
-/// (The one outcome of which that can't be said is [`Outcome::InDoubt`].)
+/// In [`Outcome::NotSaved`], whatever the variant: nothing of the transaction was
+/// saved, on any master. (Where that can't be said, the outcome is
+/// [`Outcome::InDoubt`].)
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DbError {
     /// A row with the same key exists. The caller decides: it is a conflict,
@@ -114,7 +115,7 @@ pub enum Outcome<T, E> {
     Saved {
         /// What the closure returned.
         value: T,
-        /// The transaction's id.
+        /// The transaction's id. Where nothing was changed, no marker has it.
         txid: TxId,
     },
     /// It is saved, and these masters, which were away, are owed it. They get

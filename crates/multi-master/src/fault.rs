@@ -12,9 +12,6 @@ pub(crate) enum Fault {
     Busy,
     /// Another view of the masters is in force.
     Moved,
-    /// This process' clock is behind a version that the master has: the
-    /// transaction has to be made anew with later versions.
-    ClockBehind(stdx::HybridTime),
     /// A unique index refuses the row.
     Duplicate { table: String, index: String },
     /// A statement met another number of rows than it must.
@@ -29,7 +26,7 @@ impl From<Fault> for DbError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Lost(why) => Self::NoMaster(why),
-            Fault::Busy | Fault::Moved | Fault::ClockBehind(_) => Self::Busy,
+            Fault::Busy | Fault::Moved => Self::Busy,
             Fault::Duplicate { table, index } => Self::Duplicate { table, index },
             Fault::Mismatch { table, rows } => {
                 Self::Diverged(format!("a change of one row of `{table}` met {rows} rows"))

@@ -106,6 +106,7 @@ pub mod value;
 
 mod store;
 
+mod copy;
 mod counters;
 mod db;
 mod fault;

@@ -67,6 +67,14 @@ impl Link {
         }
     }
 
+    /// Changes tables, which may take as long as there are rows.
+    pub(crate) async fn alter(&mut self, sql: &str) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(link) => link.batch(sql),
+            Self::MySql(link) => link.alter(sql).await,
+        }
+    }
+
     /// Begins a transaction that writes.
     pub(crate) async fn begin(&mut self) -> Result<(), Fault> {
         match self {

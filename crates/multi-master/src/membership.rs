@@ -48,6 +48,9 @@ pub(crate) struct View {
     /// Counted up at each change: a report about an older view is no news.
     pub(crate) generation: u64,
     pub(crate) masters: Vec<MasterStatus>,
+    /// Why nothing may be written although masters serve: the witness can't be
+    /// told who they are.
+    pub(crate) refuses: Option<String>,
 }
 
 impl View {
@@ -86,15 +89,6 @@ impl View {
     }
 }
 
-/// What has to be made durable before a new view is in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// Nothing.
-    None,
-    /// The witness has to hear of it, then the masters that serve.
-    Claim,
-}
-
 /// The state machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Membership {
@@ -119,7 +113,7 @@ impl Membership {
             .map(|name| MasterStatus { name: name.clone(), state: MasterState::Down, reason: None })
             .collect();
         let left = vec![0; names.len()];
-        Self { policy, view: View { epoch, generation: 0, masters }, entitled, left }
+        Self { policy, view: View { epoch, generation: 0, masters, refuses: None }, entitled, left }
     }
 
     pub(crate) const fn view(&self) -> &View {
@@ -149,15 +143,27 @@ impl Membership {
     }
 
     /// `master` can't be used.
-    #[must_use]
-    pub(crate) fn fail(&mut self, master: usize, why: String) -> Change {
+    pub(crate) fn fail(&mut self, master: usize, why: String) {
         let served = self.view.serves(master);
         self.set(master, MasterState::Down, Some(why));
-        if !served {
-            return Change::None;
+        if served {
+            self.left[master] = self.view.generation;
+            self.retitle();
         }
-        self.left[master] = self.view.generation;
-        self.retitle()
+    }
+
+    /// Whoever still works under the present epoch is to be stopped.
+    pub(crate) fn next_epoch(&mut self) {
+        self.view.epoch += 1;
+        self.view.generation += 1;
+    }
+
+    /// Whether the witness could be told, and if not, why.
+    pub(crate) fn witnessed(&mut self, refuses: Option<String>) {
+        if self.view.refuses != refuses {
+            self.view.generation += 1;
+            self.view.refuses = refuses;
+        }
     }
 
     /// `master` answers, and does not have everything yet.
@@ -168,8 +174,7 @@ impl Membership {
 
     /// These masters have everything that the others have, or
     /// [`Self::may_lead`].
-    #[must_use]
-    pub(crate) fn join(&mut self, masters: &[usize]) -> Change {
+    pub(crate) fn join(&mut self, masters: &[usize]) {
         assert!(
             !self.view.serving().is_empty() || masters.iter().any(|&at| self.entitled[at]),
             "a master without the title can't serve alone"
@@ -177,21 +182,19 @@ impl Membership {
         for &master in masters {
             self.set(master, MasterState::Live, None);
         }
-        self.retitle()
+        self.retitle();
     }
 
     /// Under `available` the title follows those that serve; while nobody does,
     /// the last ones keep it. Under `all` it is never lost.
-    fn retitle(&mut self) -> Change {
+    fn retitle(&mut self) {
         let title: Vec<bool> = (0..self.entitled.len())
             .map(|at| self.view.serves(at) || (self.policy == Policy::All && self.entitled[at]))
             .collect();
-        if title == self.entitled || !title.contains(&true) {
-            return Change::None;
+        if title != self.entitled && title.contains(&true) {
+            self.entitled = title;
+            self.view.epoch += 1;
         }
-        self.entitled = title;
-        self.view.epoch += 1;
-        Change::Claim
     }
 
     fn set(&mut self, master: usize, state: MasterState, reason: Option<String>) {
@@ -216,12 +219,13 @@ mod tests {
     #[test]
     fn under_available_the_survivor_takes_the_title_alone() {
         let mut set = set(Policy::Available, 2);
-        assert_eq!(set.join(&[0, 1]), Change::None, "as the witness has it");
-        assert_eq!(set.view().epoch, 1);
-        assert_eq!(set.fail(0, "gone".to_owned()), Change::Claim);
-        assert_eq!(set.entitled(), [false, true]);
+        set.join(&[0, 1]);
+        assert_eq!(set.view().epoch, 1, "as the witness has it");
+        set.fail(0, "gone".to_owned());
+        assert_eq!((set.view().epoch, set.entitled()), (2, [false, true].as_slice()));
         assert!(!set.may_lead(0), "b took writes without a");
-        assert_eq!(set.fail(1, "gone".to_owned()), Change::None, "the last one keeps the title");
+        set.fail(1, "gone".to_owned());
+        assert_eq!(set.view().epoch, 2, "the last one keeps the title");
         assert!(!set.may_lead(0));
         assert!(set.may_lead(1));
     }
@@ -229,24 +233,24 @@ mod tests {
     #[test]
     fn under_all_nobody_loses_the_title() {
         let mut set = set(Policy::All, 2);
-        assert_eq!(set.join(&[0]), Change::None);
-        assert_eq!(set.join(&[1]), Change::None);
-        assert_eq!(set.fail(0, "gone".to_owned()), Change::None);
+        set.join(&[0]);
+        set.join(&[1]);
+        set.fail(0, "gone".to_owned());
+        set.fail(1, "gone".to_owned());
         assert_eq!(set.view().epoch, 1);
-        assert_eq!(set.fail(1, "gone".to_owned()), Change::None);
         assert!(set.may_lead(0) && set.may_lead(1));
     }
 
     #[test]
     fn an_old_report_does_not_take_out_a_master_that_is_back() {
         let mut set = set(Policy::Available, 2);
-        let _ = set.join(&[0, 1]);
+        set.join(&[0, 1]);
         let seen = set.view().generation;
         assert!(set.is_news(1, seen));
-        let _ = set.fail(1, "gone".to_owned());
+        set.fail(1, "gone".to_owned());
         assert!(!set.is_news(1, seen), "it is out already");
         assert!(set.is_news(0, seen), "the other may have failed as well");
-        let _ = set.join(&[1]);
+        set.join(&[1]);
         assert!(!set.is_news(1, seen), "it has everything again");
         assert!(set.is_news(1, set.view().generation));
     }
@@ -279,17 +283,17 @@ mod tests {
             for event in events {
                 match event {
                     Event::Fail(at) => {
-                    let _ = set.fail(at, "test".to_owned());
+                    set.fail(at, "test".to_owned());
                 }
                     Event::Return(at) if set.view().serves(at) => {}
                     Event::Return(at) if set.may_lead(at) => {
-                    let _ = set.join(&[at]);
+                    set.join(&[at]);
                 }
                     Event::Return(at) => match set.view().serving().first() {
                         None => set.behind(at, "waits".to_owned()),
                         Some(&from) => {
                             has[at] = has[from];
-                            let _ = set.join(&[at]);
+                            set.join(&[at]);
                         }
                     },
                     Event::Write => {

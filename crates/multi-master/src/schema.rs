@@ -137,6 +137,12 @@ pub(crate) struct TableInfo {
     pub(crate) sql: TableSql,
 }
 
+/// InnoDB's 3,072 bytes, less what its rows add.
+const INDEX_BYTES_MAX: u64 = Kind::INDEXED_CHARS_MAX as u64 * 4;
+/// A primary key, with nine bytes for each column, has to fit a tombstone's.
+const KEY_BYTES_MAX: u64 = 2_700;
+const KEY_COLUMNS_MAX: usize = 8;
+
 impl Schema {
     /// The tables that a list of migrations ends in.
     ///
@@ -160,6 +166,16 @@ impl Schema {
     }
 
     fn take(&mut self, step: &Step) -> Result<(), String> {
+        let made: &[Index] = match step {
+            Step::CreateTable(table) => table.indexes,
+            Step::CreateIndex { index, .. } => std::slice::from_ref(index),
+            Step::AddColumn { .. } => &[],
+        };
+        let known =
+            |name| self.infos().flat_map(|info| &info.indexes).any(|i: &Index| i.name == name);
+        if let Some(index) = made.iter().find(|index| known(index.name)) {
+            return Err(format!("index `{}` is made twice", index.name));
+        }
         match step {
             Step::CreateTable(table) => {
                 let info = TableInfo::of(table)?;
@@ -238,7 +254,10 @@ impl TableInfo {
         if info.key.is_empty() {
             return Err(format!("`{}` has no primary key", table.name));
         }
-        info.check_key_bytes("the primary key", table.key)?;
+        info.check_key_bytes("the primary key", table.key, KEY_BYTES_MAX)?;
+        if info.key.len() > KEY_COLUMNS_MAX {
+            return Err(format!("the primary key of `{}` has too many columns", table.name));
+        }
         for index in table.indexes {
             info.check_index(index)?;
             info.indexes.push(*index);
@@ -257,11 +276,11 @@ impl TableInfo {
                 return Err(no_column(self.name, column));
             }
         }
-        self.check_key_bytes(&format!("index `{}`", index.name), index.columns)
+        self.check_key_bytes(&format!("index `{}`", index.name), index.columns, INDEX_BYTES_MAX)
     }
 
     /// InnoDB's limit on the bytes of one key, four for each character.
-    fn check_key_bytes(&self, what: &str, columns: &[&str]) -> Result<(), String> {
+    fn check_key_bytes(&self, what: &str, columns: &[&str], bytes_max: u64) -> Result<(), String> {
         let bytes: u64 = columns
             .iter()
             .filter_map(|name| self.column_at(name))
@@ -273,11 +292,10 @@ impl TableInfo {
                 Kind::Bytes { bytes_max } => u64::from(bytes_max),
             })
             .sum();
-        if bytes > u64::from(Kind::INDEXED_CHARS_MAX) * 4 {
+        if bytes > bytes_max {
             return Err(format!(
                 "{what} of `{}` may need {bytes} bytes; a key holds {}",
-                self.name,
-                Kind::INDEXED_CHARS_MAX * 4
+                self.name, bytes_max
             ));
         }
         Ok(())
@@ -391,6 +409,167 @@ fn check_column(column: &Column) -> Result<(), String> {
     }
 }
 
+/// Words that MariaDB, MySQL or SQLite do not take as names.
+const RESERVED: &[&str] = &[
+    "add",
+    "all",
+    "alter",
+    "analyze",
+    "and",
+    "as",
+    "asc",
+    "before",
+    "between",
+    "both",
+    "by",
+    "call",
+    "cascade",
+    "case",
+    "change",
+    "check",
+    "collate",
+    "column",
+    "condition",
+    "constraint",
+    "continue",
+    "convert",
+    "create",
+    "cross",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "cursor",
+    "database",
+    "default",
+    "delete",
+    "desc",
+    "describe",
+    "distinct",
+    "div",
+    "drop",
+    "dual",
+    "each",
+    "else",
+    "empty",
+    "except",
+    "exists",
+    "explain",
+    "false",
+    "fetch",
+    "for",
+    "force",
+    "foreign",
+    "from",
+    "fulltext",
+    "function",
+    "grant",
+    "group",
+    "groups",
+    "having",
+    "if",
+    "ignore",
+    "in",
+    "index",
+    "infile",
+    "inner",
+    "insert",
+    "intersect",
+    "interval",
+    "into",
+    "is",
+    "iterate",
+    "join",
+    "key",
+    "keys",
+    "kill",
+    "lateral",
+    "leading",
+    "leave",
+    "left",
+    "like",
+    "limit",
+    "lines",
+    "load",
+    "lock",
+    "loop",
+    "match",
+    "mod",
+    "natural",
+    "not",
+    "null",
+    "of",
+    "offset",
+    "on",
+    "optimize",
+    "option",
+    "or",
+    "order",
+    "out",
+    "outer",
+    "over",
+    "partition",
+    "precision",
+    "primary",
+    "procedure",
+    "purge",
+    "range",
+    "rank",
+    "read",
+    "recursive",
+    "references",
+    "release",
+    "rename",
+    "repeat",
+    "replace",
+    "require",
+    "resignal",
+    "restrict",
+    "return",
+    "returning",
+    "revoke",
+    "right",
+    "row",
+    "row_number",
+    "rows",
+    "schema",
+    "select",
+    "separator",
+    "set",
+    "show",
+    "signal",
+    "spatial",
+    "sql",
+    "ssl",
+    "starting",
+    "system",
+    "table",
+    "terminated",
+    "then",
+    "to",
+    "trailing",
+    "transaction",
+    "trigger",
+    "true",
+    "undo",
+    "union",
+    "unique",
+    "unlock",
+    "unsigned",
+    "update",
+    "usage",
+    "use",
+    "using",
+    "values",
+    "when",
+    "where",
+    "while",
+    "window",
+    "with",
+    "write",
+    "xor",
+];
+
 /// Names are written into SQL as they are, so they may hold nothing that
 /// either engine would read otherwise.
 fn check_name(name: &str) -> Result<(), String> {
@@ -399,7 +578,9 @@ fn check_name(name: &str) -> Result<(), String> {
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         && !name.as_bytes()[0].is_ascii_digit();
-    if fits {
+    if RESERVED.contains(&name) {
+        Err(format!("`{name}` is a word of SQL's own: use another name"))
+    } else if fits {
         Ok(())
     } else {
         Err(format!("`{name}` is no name: use a to z, 0 to 9 and _, at most 60"))

@@ -2,8 +2,8 @@
 //!
 //! Markers are exchanged both ways. What a marker changed is applied by
 //! version: a row takes a change only when the change is newer, so that order
-//! and repetition do not matter. Under [`Policy::All`] a marker that the
-//! primary lacks is decided against, by an abort marker there.
+//! and repetition do not matter. One of the two is the authority: what it says
+//! was aborted is aborted, and the other is then made the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +23,6 @@ use crate::write_set::{self, Image, StoredOp};
 
 /// Markers read at a time. Each may hold a write of some hundred rows.
 const PAGE: usize = 200;
-/// Rows copied at a time.
-const COPY_PAGE: usize = 500;
 
 /// Which of the two masters failed.
 #[derive(Debug)]
@@ -33,11 +31,20 @@ pub(crate) enum At {
     From(Fault),
     /// The other.
     To(Fault),
+    /// The other holds rows that no transaction of this set put there.
+    Unfit(String),
 }
 
-/// Rows that have to be made the same by hand of ours, because a transaction
-/// that touched them lost.
-pub(crate) type Touched = BTreeSet<(String, Vec<Value>)>;
+impl At {
+    /// The same for a caller that names the masters the other way round.
+    pub(crate) fn swapped(self) -> Self {
+        match self {
+            Self::From(fault) => Self::To(fault),
+            Self::To(fault) => Self::From(fault),
+            Self::Unfit(why) => Self::Unfit(why),
+        }
+    }
+}
 
 struct Marker {
     txid: Uuid,
@@ -67,39 +74,30 @@ impl Marker {
     }
 
     fn ops(&self) -> Result<Vec<StoredOp>, Fault> {
-        if self.ops.is_empty() {
-            // An abort marker for a transaction that the primary never saw.
-            return Ok(Vec::new());
-        }
-        write_set::decode(&self.ops).map_err(|why| Fault::Lost(format!("{}: {why}", self.txid)))
+        decode(&self.ops, self.txid)
+    }
+
+    fn loses(self, why: Option<String>) -> Loser {
+        Loser { txid: self.txid, epoch: self.epoch, ops: self.ops, why }
     }
 }
 
-impl At {
-    /// The same for a caller that names the masters the other way round.
-    pub(crate) fn swapped(self) -> Self {
-        match self {
-            Self::From(fault) => Self::To(fault),
-            Self::To(fault) => Self::From(fault),
-        }
-    }
-}
-
-/// What is done with a marker that only `from` has.
+/// What is done with a marker that only `from` has, and who is the authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// `from` serves: `to` gets what the transaction changed.
+    /// `from` decides: `to` gets what the transaction changed.
     Follow,
-    /// `from` was away, and nobody was told that the transaction failed: `to`
-    /// gets it, unless another took its place there meanwhile.
+    /// `to` decides. `from` was away, and nobody was told that the transaction
+    /// failed: `to` gets it, unless something else took its place meanwhile.
     RollForward,
-    /// `to` is the primary and decides: the transaction does not count.
+    /// `to` decides, being the primary: the transaction never happens.
     Abort,
 }
 
 impl Rule {
     /// The rules for what only the master that was away has, and for what only
-    /// the one that serves has.
+    /// the one that serves has. The authority is the one that serves, unless
+    /// the other is the primary and the policy is `all`.
     pub(crate) fn both(
         policy: Policy,
         away_is_primary: bool,
@@ -114,13 +112,24 @@ impl Rule {
     }
 }
 
+/// A transaction that the authority says never happened, and that the other
+/// master holds.
+#[derive(Debug)]
+pub(crate) struct Loser {
+    txid: Uuid,
+    epoch: i64,
+    ops: Vec<u8>,
+    /// What took its place, where something did.
+    why: Option<String>,
+}
+
 /// A pass over the markers of one master.
 #[derive(Debug, Default)]
 pub(crate) struct Pass {
-    /// How many markers the other lacked.
+    /// How many markers the other lacked or saw otherwise.
     pub(crate) settled: usize,
-    /// Rows of transactions that lost.
-    pub(crate) touched: Touched,
+    /// What has to be undone on the master that is not the authority.
+    pub(crate) losers: Vec<Loser>,
 }
 
 /// Settles every marker of `from` with an id after `after` and, where given,
@@ -135,76 +144,61 @@ pub(crate) async fn pass(
 ) -> Result<Pass, At> {
     let mut pass = Pass::default();
     loop {
-        let rows = from
-            .query(
-                &format!(
-                    "select txid, epoch, aborted, ops from mm_log where txid > ? \
-                     order by txid limit {PAGE}"
-                ),
-                &[after.into()],
-            )
-            .await
-            .map_err(At::From)?;
-        let page: Vec<Marker> =
-            rows.iter().map(Marker::of).collect::<Result<_, _>>().map_err(At::From)?;
-        let page: Vec<Marker> = page
-            .into_iter()
-            .filter(|marker| until.is_none_or(|until| marker.txid <= until))
-            .collect();
+        let page = markers(from, after, until).await.map_err(At::From)?;
         let Some(last) = page.last().map(|marker| marker.txid) else { return Ok(pass) };
         let has = known(to, after, last).await.map_err(At::To)?;
         after = last;
-        let lacking: Vec<&Marker> =
-            page.iter().filter(|marker| has.get(&marker.txid) != Some(&marker.aborted)).collect();
-        if lacking.is_empty() {
+        let (mut open, mut overruled) = (Vec::new(), Vec::new());
+        for marker in page {
+            match (has.get(&marker.txid), rule) {
+                (Some(aborted), _) if *aborted == marker.aborted => continue,
+                (None, _) => open.push(marker),
+                // `from` decides: aborted, and `to` holds it.
+                (Some(false), Rule::Follow) => {
+                    pass.losers.push(loser(to, marker.txid).await.map_err(At::To)?);
+                }
+                // `from` decides: it counts, and `to` says that it was aborted.
+                (Some(true), Rule::Follow) => {
+                    overruled.push(marker.txid);
+                    open.push(marker);
+                }
+                // `to` decides: aborted, and `from` holds it.
+                (Some(true), Rule::RollForward | Rule::Abort) => {
+                    pass.losers.push(marker.loses(None))
+                }
+                // `to` decides: it counts. The pass the other way sees to it.
+                (Some(false), Rule::RollForward | Rule::Abort) => continue,
+            }
+            pass.settled += 1;
+        }
+        if open.is_empty() {
             continue;
         }
-        pass.settled += lacking.len();
-        // One side says that it was aborted: that was decided, and stays so.
-        let (decided, open): (Vec<&Marker>, Vec<&Marker>) =
-            lacking.into_iter().partition(|marker| has.contains_key(&marker.txid));
-        for marker in decided {
-            let (ops, done) = if marker.aborted {
-                (ops_of(to, marker.txid).await.map_err(At::To)?, mark_aborted(to, marker).await)
-            } else {
-                (marker.ops().map_err(At::From)?, mark_aborted(from, marker).await)
-            };
-            done.map_err(if marker.aborted { At::To } else { At::From })?;
-            pass.touched.extend(ops.into_iter().map(|op| (op.table, op.key)));
-        }
-        match rule {
-            Rule::Follow => {
-                if let Some((marker, why)) = forward(to, schema, &open).await.map_err(At::To)?.pop()
-                {
-                    return Err(At::To(Fault::Lost(format!(
-                        "it can't take transaction {}: {why}, which no transaction of this set \
-                         put there",
-                        marker.txid
-                    ))));
-                }
-            }
-            Rule::RollForward => {
-                for (marker, why) in forward(to, schema, &open).await.map_err(At::To)? {
-                    lose(from, marker, &why).await.map_err(At::From)?;
-                    touch(&mut pass.touched, marker).map_err(At::From)?;
-                }
-            }
-            Rule::Abort => {
-                abort_on_primary(to, &open).await.map_err(At::To)?;
-                for marker in open {
-                    mark_aborted(from, marker).await.map_err(At::From)?;
-                    touch(&mut pass.touched, marker).map_err(At::From)?;
-                }
-            }
+        if rule == Rule::Abort {
+            abort_on_primary(to, &open).await.map_err(At::To)?;
+            pass.losers.extend(open.into_iter().map(|marker| marker.loses(None)));
+        } else {
+            let lost = forward(to, schema, open, &overruled, rule).await?;
+            pass.losers.extend(lost);
         }
     }
 }
 
-async fn ops_of(link: &mut Link, txid: Uuid) -> Result<Vec<StoredOp>, Fault> {
+async fn markers(from: &mut Link, after: Uuid, until: Option<Uuid>) -> Result<Vec<Marker>, Fault> {
+    let sql = format!(
+        "select txid, epoch, aborted, ops from mm_log where txid > ? order by txid limit {PAGE}"
+    );
+    let rows = from.query(&sql, &[after.into()]).await?;
+    let mut page: Vec<Marker> = rows.iter().map(Marker::of).collect::<Result<_, _>>()?;
+    page.retain(|marker| until.is_none_or(|until| marker.txid <= until));
+    Ok(page)
+}
+
+async fn loser(link: &mut Link, txid: Uuid) -> Result<Loser, Fault> {
     let sql = "select txid, epoch, aborted, ops from mm_log where txid = ?";
     match link.query(sql, &[txid.into()]).await?.first() {
-        Some(row) => Marker::of(row)?.ops(),
-        None => Ok(Vec::new()),
+        Some(row) => Ok(Marker::of(row)?.loses(None)),
+        None => Err(Fault::Busy),
     }
 }
 
@@ -218,41 +212,109 @@ async fn known(link: &mut Link, after: Uuid, last: Uuid) -> Result<BTreeMap<Uuid
     rows.iter().map(|row| Ok((read(row, "txid")?, read(row, "aborted")?))).collect()
 }
 
-/// Applies markers, each whole or not at all. Returns those that a unique index
-/// of `to` refuses: another transaction took their place meanwhile.
-async fn forward<'a>(
+/// Applies markers, each whole or not at all. Returns those in whose place `to`
+/// has something else.
+async fn forward(
     to: &mut Link,
     schema: &Schema,
-    markers: &[&'a Marker],
-) -> Result<Vec<(&'a Marker, String)>, Fault> {
+    markers: Vec<Marker>,
+    overruled: &[Uuid],
+    rule: Rule,
+) -> Result<Vec<Loser>, At> {
     let mut lost = Vec::new();
-    to.begin().await?;
+    to.begin().await.map_err(At::To)?;
+    for txid in overruled {
+        to.push(&any("delete from mm_log where txid = ?", vec![(*txid).into()]))
+            .await
+            .map_err(At::To)?;
+    }
     for marker in markers {
-        to.batch("savepoint one").await?;
-        match apply_marker(to, schema, marker).await {
-            Ok(()) => to.batch("release savepoint one").await?,
-            Err(Fault::Duplicate { table, index }) => {
-                to.batch("rollback to savepoint one").await?;
-                to.batch("release savepoint one").await?;
-                let why = format!("`{index}` of `{table}` has another row with the same values");
-                conflict(to, marker, &why).await?;
-                lost.push((*marker, why));
+        to.batch("savepoint one").await.map_err(At::To)?;
+        let stopped = match apply_marker(to, schema, &marker, rule).await {
+            Ok(()) => {
+                to.batch("release savepoint one").await.map_err(At::To)?;
+                continue;
             }
-            Err(fault) => return Err(fault),
+            Err(stopped) => stopped,
+        };
+        let why = match stopped {
+            // Its commit was under way here, and came through meanwhile.
+            Stopped::Fault(Fault::Duplicate { table, .. }) if table == "mm_log" => None,
+            Stopped::Fault(Fault::Duplicate { table, index }) => {
+                Some(format!("`{index}` of `{table}` has another row with the same values"))
+            }
+            Stopped::Conflict(why) => Some(why),
+            Stopped::Fault(fault) => return Err(At::To(fault)),
+        };
+        if let (Some(why), Rule::Follow) = (&why, rule) {
+            return Err(At::Unfit(format!(
+                "it can't take transaction {}: {why}, which no transaction of this set put there. \
+                 Take that row away by hand, or empty this master: it is then filled anew",
+                marker.txid
+            )));
+        }
+        undo_savepoint(to).await.map_err(At::To)?;
+        if let Some(why) = why {
+            let marker = marker.loses(Some(why));
+            keep(to, &marker).await.map_err(At::To)?;
+            to.push(&aborted(marker.txid, marker.epoch)).await.map_err(At::To)?;
+            to.flush().await.map_err(At::To)?;
+            lost.push(marker);
         }
     }
-    to.commit().await?;
+    to.commit().await.map_err(At::To)?;
     Ok(lost)
 }
 
-async fn apply_marker(to: &mut Link, schema: &Schema, marker: &Marker) -> Result<(), Fault> {
+async fn undo_savepoint(link: &mut Link) -> Result<(), Fault> {
+    link.batch("rollback to savepoint one").await?;
+    link.batch("release savepoint one").await
+}
+
+/// Why a marker could not be applied.
+enum Stopped {
+    Fault(Fault),
+    /// A row is not what the transaction had found.
+    Conflict(String),
+}
+
+impl From<Fault> for Stopped {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+async fn apply_marker(
+    to: &mut Link,
+    schema: &Schema,
+    marker: &Marker,
+    rule: Rule,
+) -> Result<(), Stopped> {
     if !marker.aborted {
         for op in marker.ops()? {
+            if rule == Rule::RollForward {
+                check_before(to, schema, &op).await?;
+            }
             apply(to, schema, &op).await?;
         }
     }
     to.push(&marker.statement()).await?;
-    to.flush().await
+    to.flush().await?;
+    Ok(())
+}
+
+/// Nobody was told that this transaction is saved, and others may have gone on
+/// without it: half of it must not be put between their changes.
+async fn check_before(to: &mut Link, schema: &Schema, op: &StoredOp) -> Result<(), Stopped> {
+    let info = table(schema, &op.table)?;
+    let now = version(to, info, &op.key).await?;
+    if now != op.before.as_ref().map(|before| before.version) {
+        return Err(Stopped::Conflict(format!(
+            "the row {:?} of `{}` was changed by another transaction",
+            op.key, op.table
+        )));
+    }
+    Ok(())
 }
 
 /// Applies one operation where it is newer than what is there.
@@ -267,7 +329,7 @@ async fn apply(to: &mut Link, schema: &Schema, op: &StoredOp) -> Result<(), Faul
     }
 }
 
-async fn apply_image(
+pub(crate) async fn apply_image(
     to: &mut Link,
     info: &TableInfo,
     key: &[Value],
@@ -332,44 +394,40 @@ async fn buried(
 
 /// The primary decides: these transactions never happen. The marker's id being
 /// the primary key, a commit that is still under way there can't succeed after.
-async fn abort_on_primary(primary: &mut Link, markers: &[&Marker]) -> Result<(), Fault> {
+async fn abort_on_primary(primary: &mut Link, markers: &[Marker]) -> Result<(), Fault> {
     primary.begin().await?;
     for marker in markers {
-        let aborted =
-            Marker { txid: marker.txid, epoch: marker.epoch, aborted: true, ops: Vec::new() };
-        primary.push(&aborted.statement()).await?;
+        primary.push(&aborted(marker.txid, marker.epoch)).await?;
     }
-    primary.commit().await
+    match primary.commit().await {
+        // One of them was committed there meanwhile: look again.
+        Err(Fault::Duplicate { .. }) => {
+            primary.rollback().await?;
+            Err(Fault::Busy)
+        }
+        other => other,
+    }
 }
 
-async fn mark_aborted(link: &mut Link, marker: &Marker) -> Result<(), Fault> {
-    let sql = "update mm_log set aborted = 1 where txid = ?";
-    link.push(&any(sql, vec![marker.txid.into()])).await?;
-    link.flush().await
+/// The marker of a transaction that never happens.
+fn aborted(txid: Uuid, epoch: i64) -> Statement {
+    Marker { txid, epoch, aborted: true, ops: Vec::new() }.statement()
 }
 
-/// Keeps what lost, on both masters, where a person can find it.
-async fn lose(from: &mut Link, marker: &Marker, why: &str) -> Result<(), Fault> {
+/// Keeps what lost where a person can find it.
+async fn keep(link: &mut Link, loser: &Loser) -> Result<(), Fault> {
+    let Some(why) = &loser.why else { return Ok(()) };
     tracing::error!(
-        severity = "CRITICAL", txid = %marker.txid, why,
+        severity = "CRITICAL", txid = %loser.txid, why,
         "a transaction of which nobody knew whether it was saved lost against a newer one; it is \
          kept in mm_conflicts"
     );
-    from.begin().await?;
-    conflict(from, marker, why).await?;
-    from.commit().await
-}
-
-async fn conflict(link: &mut Link, marker: &Marker, why: &str) -> Result<(), Fault> {
-    let found_at = write_set::version_of(marker.txid).unwrap_or_default().wall();
+    let found_at = write_set::version_of(loser.txid).unwrap_or_default().wall();
     link.push(&any(
         "replace into mm_conflicts (txid, reason, ops, found_at) values (?, ?, ?, ?)",
-        vec![marker.txid.into(), why.into(), marker.ops.clone().into(), found_at.into()],
+        vec![loser.txid.into(), why.into(), loser.ops.clone().into(), found_at.into()],
     ))
     .await?;
-    link.push(&any("delete from mm_log where txid = ?", vec![marker.txid.into()])).await?;
-    let aborted = Marker { txid: marker.txid, epoch: marker.epoch, aborted: true, ops: Vec::new() };
-    link.push(&aborted.statement()).await?;
     link.flush().await
 }
 
@@ -377,149 +435,93 @@ fn any(sql: &'static str, params: Vec<Value>) -> Statement {
     Statement { sql: sql.into(), params, rows: Rows::Any, table: "mm_log" }
 }
 
-fn touch(touched: &mut Touched, marker: &Marker) -> Result<(), Fault> {
-    touched.extend(marker.ops()?.into_iter().map(|op| (op.table, op.key)));
-    Ok(())
-}
-
-/// Makes rows of `to` exactly what they are on `from`, whatever the versions.
-pub(crate) async fn force(
+/// Undoes `losers` on `to`: every row that they touched is made what it is on
+/// `from`, whatever the versions, and their markers are marked, all in one
+/// transaction.
+pub(crate) async fn undo(
     from: &mut Link,
     to: &mut Link,
     schema: &Schema,
-    rows: &Touched,
+    losers: &[Loser],
 ) -> Result<(), At> {
-    if rows.is_empty() {
+    if losers.is_empty() {
         return Ok(());
     }
     to.begin().await.map_err(At::To)?;
-    force_within(from, to, schema, rows).await?;
+    undo_within(from, to, schema, losers).await?;
     to.commit().await.map_err(At::To)
 }
 
-/// As [`force`], in the transaction that is open on `to`.
-pub(crate) async fn force_within(
+/// As [`undo`], in the transaction that is open on `to`.
+pub(crate) async fn undo_within(
     from: &mut Link,
     to: &mut Link,
     schema: &Schema,
-    rows: &Touched,
+    losers: &[Loser],
 ) -> Result<(), At> {
-    for (name, key) in rows {
+    let mut touched = BTreeSet::new();
+    for loser in losers {
+        let ops = decode(&loser.ops, loser.txid).map_err(At::To)?;
+        touched.extend(ops.into_iter().map(|op| (op.table, op.key)));
+        keep(to, loser).await.map_err(At::To)?;
+        let sql = "update mm_log set aborted = 1 where txid = ?";
+        to.push(&any(sql, vec![loser.txid.into()])).await.map_err(At::To)?;
+    }
+    // All are taken away before any is put in its place: a unique value may
+    // have moved from one row to another.
+    for (name, key) in &touched {
+        let info = table(schema, name).map_err(At::To)?;
+        take_away(to, info, key).await.map_err(At::To)?;
+    }
+    for (name, key) in &touched {
         let info = table(schema, name).map_err(At::From)?;
         let right = from.query(&info.sql.select, key).await.map_err(At::From)?;
         let right = right.into_iter().next().map(|row| Image::of(info, row)).transpose();
         let right = right.map_err(|error| At::From(Fault::Refused(error)))?;
         let tomb = buried(from, info, key).await.map_err(At::From)?;
-        replace(to, info, key, right, tomb).await.map_err(At::To)?;
+        put(to, info, key, right, tomb).await.map_err(At::To)?;
     }
     Ok(())
 }
 
-async fn replace(
-    to: &mut Link,
-    info: &TableInfo,
-    key: &[Value],
-    right: Option<Image>,
-    tomb: Option<HybridTime>,
-) -> Result<(), Fault> {
+async fn take_away(to: &mut Link, info: &TableInfo, key: &[Value]) -> Result<(), Fault> {
     if let Some(old) = version(to, info, key).await? {
         to.push(&write_set::delete(info, key, old)).await?;
-    }
-    if let Some(image) = right {
-        to.push(&write_set::insert(info, &image)).await?;
     }
     to.push(&any(
         "delete from mm_tombstones where tbl = ? and k = ?",
         vec![info.name.into(), Value::Bytes(write_set::key_bytes(key))],
     ))
     .await?;
+    to.flush().await
+}
+
+async fn put(
+    to: &mut Link,
+    info: &TableInfo,
+    key: &[Value],
+    right: Option<Image>,
+    tomb: Option<HybridTime>,
+) -> Result<(), Fault> {
+    if let Some(image) = right {
+        to.push(&write_set::insert(info, &image)).await?;
+    }
     if let Some(at) = tomb {
         to.push(&write_set::tombstone(info.name, key, at)).await?;
     }
     to.flush().await
 }
 
-/// Fills an empty master: tombstones, then every table, by key, page by page.
-/// Writes may go on meanwhile: what they change is settled afterwards. Begun
-/// anew after a crash, it passes over what is there.
-pub(crate) async fn copy(from: &mut Link, to: &mut Link, schema: &Schema) -> Result<u64, At> {
-    copy_tombstones(from, to).await?;
-    let mut copied = 0;
-    for info in schema.infos() {
-        let mut after: Option<Vec<Value>> = None;
-        loop {
-            let rows = page(from, info, after.as_deref()).await.map_err(At::From)?;
-            let Some(last) = rows.last() else { break };
-            after = Some(info.key_of(&last.row));
-            to.begin().await.map_err(At::To)?;
-            for image in &rows {
-                let key = info.key_of(&image.row);
-                apply_image(to, info, &key, image).await.map_err(At::To)?;
-                copied += 1;
-            }
-            to.commit().await.map_err(At::To)?;
-        }
-        tracing::info!(table = info.name, rows = copied, "copied so far");
-    }
-    Ok(copied)
-}
-
-async fn page(
-    from: &mut Link,
-    info: &TableInfo,
-    after: Option<&[Value]>,
-) -> Result<Vec<Image>, Fault> {
-    let keys: Vec<&str> = info.key.iter().map(|&at| info.columns[at].name).collect();
-    let keys = keys.join(", ");
-    let (columns, name) = (&info.sql.columns, info.name);
-    let rows = match after {
-        None => {
-            let sql = format!("select {columns} from {name} order by {keys} limit {COPY_PAGE}");
-            from.query(&sql, &[]).await?
-        }
-        Some(after) => {
-            let marks = vec!["?"; after.len()].join(", ");
-            let sql = format!(
-                "select {columns} from {name} where ({keys}) > ({marks}) order by {keys} \
-                 limit {COPY_PAGE}"
-            );
-            from.query(&sql, after).await?
-        }
-    };
-    rows.into_iter().map(|row| Image::of(info, row).map_err(Fault::Refused)).collect()
-}
-
-async fn copy_tombstones(from: &mut Link, to: &mut Link) -> Result<(), At> {
-    let (mut table, mut key) = (String::new(), Vec::new());
-    loop {
-        let rows = from
-            .query(
-                &format!(
-                    "select tbl, k, v from mm_tombstones where (tbl, k) > (?, ?) \
-                     order by tbl, k limit {COPY_PAGE}"
-                ),
-                &[table.as_str().into(), Value::Bytes(key.clone())],
-            )
-            .await
-            .map_err(At::From)?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        table = read(last, "tbl").map_err(At::From)?;
-        key = read(last, "k").map_err(At::From)?;
-        to.begin().await.map_err(At::To)?;
-        for row in rows {
-            to.push(&any(
-                "replace into mm_tombstones (tbl, k, v) values (?, ?, ?)",
-                row.into_values(),
-            ))
-            .await
-            .map_err(At::To)?;
-        }
-        to.commit().await.map_err(At::To)?;
-    }
-}
-
 fn table<'a>(schema: &'a Schema, name: &str) -> Result<&'a TableInfo, Fault> {
     schema.table(name).map_err(|_| {
         Fault::Lost(format!("a marker is about the table `{name}`, which this program has not"))
     })
+}
+
+fn decode(ops: &[u8], txid: Uuid) -> Result<Vec<StoredOp>, Fault> {
+    if ops.is_empty() {
+        // An abort marker for a transaction that the primary never saw.
+        return Ok(Vec::new());
+    }
+    write_set::decode(ops).map_err(|why| Fault::Lost(format!("{txid}: {why}")))
 }

@@ -74,7 +74,7 @@ impl Shared {
     pub(crate) async fn connect(&self, master: usize, if_absent: IfAbsent) -> Result<Link, Fault> {
         match &self.targets[master] {
             Target::Sqlite(path) => {
-                let link = SqliteLink::open(path, if_absent)?;
+                let link = SqliteLink::open(path, if_absent, self.limits.statement)?;
                 Ok(Link::Sqlite(link.with_schema(Arc::clone(&self.schema))))
             }
             Target::MySql(opts) => {
@@ -88,6 +88,9 @@ impl Shared {
     pub(crate) fn may_write(&self, view: &View) -> Result<(), DbError> {
         if view.serving().is_empty() {
             return Err(DbError::NoMaster(view.why_none()));
+        }
+        if let Some(why) = &view.refuses {
+            return Err(DbError::NoMaster(why.clone()));
         }
         match self.policy {
             Policy::All if !view.all_serve() => Err(DbError::MasterAway(view.away())),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use stdx::{HybridClock, Random};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,6 +28,9 @@ use crate::witness::Witness;
 /// have accepted; [`MultiMaster::close`] waits for that.
 #[derive(Clone, Debug)]
 pub struct MultiMaster(Arc<Inner>);
+
+/// Locks are waited for a second less than a statement may take.
+const STATEMENT_MIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Inner {
@@ -52,11 +56,18 @@ impl MultiMaster {
     pub async fn open(config: Config, migrations: &[Migration]) -> Result<Self, OpenError> {
         let schema = Schema::of(migrations).map_err(OpenError::Config)?;
         let targets = targets(&config.masters)?;
+        if config.limits.statement < STATEMENT_MIN || config.limits.commit < STATEMENT_MIN {
+            return Err(OpenError::Config(format!(
+                "the time limits on a statement and on a commit are at least {} ms: a lock has to \
+                 be given up before the server is",
+                STATEMENT_MIN.as_millis()
+            )));
+        }
         let witness = Witness::hold(&config.witness)?;
         let names: Vec<MasterName> =
             config.masters.iter().map(|master| master.name.clone()).collect();
         let (supervisor, commands) = mpsc::unbounded_channel();
-        let none = View { epoch: 0, generation: 0, masters: Vec::new() };
+        let none = View { epoch: 0, generation: 0, masters: Vec::new(), refuses: None };
         let shared = Arc::new(Shared {
             targets,
             policy: config.policy,
@@ -247,8 +258,13 @@ fn start_thread(
                     Ok(supervisor) => {
                         let handle = matches!(shared.targets[0], Target::MySql(_))
                             .then(|| MySqlStore::start(&shared));
-                        drop(opened.send(Ok(handle)));
-                        supervisor.run(commands).await;
+                        // Whoever opened the store may have gone away meanwhile.
+                        if opened.send(Ok(handle.clone())).is_ok() {
+                            supervisor.run(commands).await;
+                            if let Some(handle) = handle {
+                                handle.finish(&shared).await;
+                            }
+                        }
                     }
                 }
             });
@@ -263,6 +279,7 @@ fn targets(masters: &[MasterConfig]) -> Result<Vec<Target>, OpenError> {
     }
     let mut names = BTreeSet::new();
     let mut urls = BTreeSet::new();
+    let mut files = BTreeSet::new();
     let mut targets = Vec::new();
     for master in masters {
         if !names.insert(&master.name) {
@@ -279,7 +296,11 @@ fn targets(masters: &[MasterConfig]) -> Result<Vec<Target>, OpenError> {
             if path.is_empty() {
                 return Err(wrong("`sqlite:` is followed by the path of a file".to_owned()));
             }
-            Target::Sqlite(PathBuf::from(path))
+            let path = PathBuf::from(path);
+            if !files.insert(place_of(&path)) {
+                return Err(wrong("another master is the same file".to_owned()));
+            }
+            Target::Sqlite(path)
         } else if master.url.starts_with("mysql://") || master.url.starts_with("mariadb://") {
             let url = master.url.replacen("mariadb://", "mysql://", 1);
             let opts = mysql_async::Opts::from_url(&url)
@@ -299,14 +320,24 @@ fn targets(masters: &[MasterConfig]) -> Result<Vec<Target>, OpenError> {
         };
         targets.push(target);
     }
-    let files = targets.iter().filter(|target| matches!(target, Target::Sqlite(_))).count();
-    if files != 0 && files != targets.len() {
+    let on_disk = targets.iter().filter(|target| matches!(target, Target::Sqlite(_))).count();
+    if on_disk != 0 && on_disk != targets.len() {
         return Err(OpenError::Config(
             "the masters of one set are of one kind: all SQLite files, or all MariaDB servers"
                 .to_owned(),
         ));
     }
     Ok(targets)
+}
+
+/// One file has one place, however its path is written.
+fn place_of(path: &std::path::Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(std::path::Path::new("."));
+    match (folder.canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
 }
 
 #[cfg(test)]

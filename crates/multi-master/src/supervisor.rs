@@ -12,12 +12,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::config::Policy;
+use crate::copy;
 use crate::error::{MasterName, TxId};
 use crate::fault::Fault;
 use crate::link::Link;
-use crate::membership::{Change, Membership};
+use crate::membership::Membership;
 use crate::schema::Migration;
-use crate::settle::{self, At, Rule, Touched};
+use crate::settle::{self, At, Rule};
 use crate::shared::{Command, Shared};
 use crate::sqlite::IfAbsent;
 use crate::tables::{self, Identity, Migrate};
@@ -37,6 +38,9 @@ const TRIM_ROWS: usize = 2_000;
 /// A pass that found fewer than this is followed by the last one, for which
 /// writers wait.
 const CAUGHT_UP: usize = 100;
+/// How often writes under way are waited for before a master is given up on
+/// which the epoch can't be written.
+const FENCE_WAITS_MAX: u32 = 10;
 /// Passes before the last one, however much is still written.
 const PASSES_MAX: usize = 20;
 
@@ -59,10 +63,12 @@ struct Try {
 enum Brought {
     /// It failed: it is tried again.
     Failed(String),
-    /// It answers and is no use as it is: somebody has to do something.
+    /// It is not the master that it should be, or was made by another program.
     Unfit(String),
+    /// It holds rows that can't stay, and only a person can say so.
+    Conflict(String),
     /// The master that it was to be brought up from failed.
-    BaseFailed(Fault),
+    BaseFailed(usize, Fault),
 }
 
 impl Supervisor {
@@ -95,6 +101,9 @@ impl Supervisor {
                 () = tokio::time::sleep_until(wake) => {
                     self.try_those_away().await;
                     if Instant::now() >= check_at {
+                        if self.membership.view().refuses.is_some() {
+                            self.put_in_force().await;
+                        }
                         self.check_those_serving().await;
                         check_at = Instant::now() + self.shared.limits.probe;
                     }
@@ -111,37 +120,48 @@ impl Supervisor {
         if !self.membership.is_news(master, generation) {
             return;
         }
+        self.take_out(master, why);
+        self.put_in_force().await;
+    }
+
+    fn take_out(&mut self, master: usize, why: String) {
         tracing::warn!(
             severity = "WARNING", master = %self.membership.view().masters[master].name, why,
             "a master failed"
         );
-        let change = self.membership.fail(master, why);
+        self.membership.fail(master, why);
         self.retry_later(master);
-        self.put_in_force(change).await;
     }
 
-    /// Makes the membership durable where that is needed, and public.
-    async fn put_in_force(&mut self, change: Change) {
-        if change == Change::Claim {
-            self.claim();
+    /// Makes the membership durable where that is needed, and public. Nothing is
+    /// written under a membership that the witness does not know.
+    async fn put_in_force(&mut self) {
+        self.claim();
+        if self.membership.view().refuses.is_none() {
+            self.fence().await;
         }
-        self.fence().await;
         self.publish();
     }
 
-    /// Tells the witness; when it can't be told, nobody serves.
+    /// Tells the witness what it does not know yet.
     fn claim(&mut self) {
         let testimony = Testimony {
             set: self.set,
             epoch: self.membership.view().epoch,
             entitled: self.membership.entitled_names(),
         };
-        if let Err(error) = self.witness.say(testimony) {
-            let why =
-                format!("the witness {} can't be written: {error}", self.witness.path().display());
-            tracing::error!(severity = "CRITICAL", why, "nobody may serve");
-            for at in self.membership.view().serving() {
-                let _ = self.membership.fail(at, why.clone());
+        if self.witness.said() == Some(&testimony) {
+            return self.membership.witnessed(None);
+        }
+        match self.witness.say(testimony) {
+            Ok(()) => self.membership.witnessed(None),
+            Err(error) => {
+                let why = format!(
+                    "nothing can be written while the witness {} can't: {error}",
+                    self.witness.path().display()
+                );
+                tracing::error!(severity = "CRITICAL", why, "writes are refused");
+                self.membership.witnessed(Some(why));
             }
         }
     }
@@ -149,25 +169,30 @@ impl Supervisor {
     /// Writes the epoch on each master that serves, so that whoever still works
     /// under an older view is stopped. A master on which that fails is out.
     async fn fence(&mut self) {
-        loop {
-            let epoch = self.membership.view().epoch;
-            let mut failed = None;
-            for at in self.membership.view().serving() {
-                if let Err(fault) = self.fence_one(at, epoch).await {
-                    failed = Some((at, why(fault)));
-                    break;
+        let mut waits = 0;
+        while let Some((at, fault)) = self.first_unfenced().await {
+            match fault {
+                // Writes under way hold the epoch row; they end.
+                Fault::Busy if waits < FENCE_WAITS_MAX => waits += 1,
+                fault => {
+                    self.take_out(at, why(fault));
+                    self.claim();
+                    if self.membership.view().refuses.is_some() {
+                        return;
+                    }
                 }
             }
-            let Some((at, why)) = failed else { return };
-            tracing::warn!(
-                severity = "WARNING", master = %self.membership.view().masters[at].name, why,
-                "a master failed"
-            );
-            self.retry_later(at);
-            if self.membership.fail(at, why) == Change::Claim {
-                self.claim();
+        }
+    }
+
+    async fn first_unfenced(&self) -> Option<(usize, Fault)> {
+        let epoch = self.membership.view().epoch;
+        for at in self.membership.view().serving() {
+            if let Err(fault) = self.fence_one(at, epoch).await {
+                return Some((at, fault));
             }
         }
+        None
     }
 
     async fn fence_one(&self, at: usize, epoch: u64) -> Result<(), Fault> {
@@ -220,116 +245,116 @@ impl Supervisor {
             if self.membership.view().serves(at) || Instant::now() < self.tries[at].at {
                 continue;
             }
-            let before = self.membership.view().masters[at].clone();
+            let before = self.membership.view().clone();
             match self.try_again(at).await {
-                Ok(change) => {
+                Ok(()) => {
                     self.tries[at].backoff.reset();
-                    self.put_in_force(change).await;
                     tracing::warn!(
-                        severity = "INFO", master = %before.name, "a master is back"
+                        severity = "INFO", master = %before.masters[at].name, "a master is back"
                     );
                 }
                 Err(Brought::Failed(why)) => {
-                    let _ = self.membership.fail(at, why);
+                    self.membership.fail(at, why);
                     self.retry_later(at);
                 }
-                Err(Brought::Unfit(why)) => {
+                Err(Brought::Unfit(why) | Brought::Conflict(why)) => {
                     self.membership.behind(at, why);
                     self.retry_later(at);
                 }
-                Err(Brought::BaseFailed(fault)) => {
+                Err(Brought::BaseFailed(base, fault)) => {
                     self.retry_later(at);
-                    if let Some(&base) = self.membership.view().serving().first() {
-                        let generation = self.membership.view().generation;
-                        self.failed(base, generation, why(fault)).await;
-                    }
+                    self.take_out(base, why(fault));
                 }
             }
-            let after = &self.membership.view().masters[at];
-            if after.state != before.state || after.reason != before.reason {
-                self.publish();
+            let after = self.membership.view();
+            let changed = before.epoch != after.epoch
+                || after.refuses.is_some()
+                || before.masters != after.masters;
+            if changed {
+                self.put_in_force().await;
             }
         }
     }
 
-    async fn try_again(&mut self, at: usize) -> Result<Change, Brought> {
+    /// Brings a master back. Where it fails, it does not serve.
+    async fn try_again(&mut self, at: usize) -> Result<(), Brought> {
         let (mut link, identity) =
             greet(&self.shared, at).await.map_err(|fault| Brought::Failed(why(fault)))?;
         self.resume_clock(identity.last);
         let Some(&first) = self.membership.view().serving().first() else {
             let whole = identity.set == Some(self.set) && !identity.copying;
             if whole && self.membership.may_lead(at) {
-                return Ok(self.membership.join(&[at]));
+                self.membership.join(&[at]);
+                return Ok(());
             }
             return Err(Brought::Unfit(format!(
                 "it misses writes that others took: start {}",
                 list(&self.membership.entitled_names())
             )));
         };
-        let mut base =
-            self.shared.connect(first, IfAbsent::Refuse).await.map_err(Brought::BaseFailed)?;
-        self.bring(first, &mut base, at, &mut link).await?;
-        // `bring` holds writers back on the base; the new view is in force
-        // before they go on.
-        let change = self.membership.join(&[at]);
-        if change == Change::Claim {
-            self.claim();
+        let base = self.shared.connect(first, IfAbsent::Refuse).await;
+        let mut base = base.map_err(|fault| base_fault(first, fault))?;
+        let news = self.bring(first, &mut base, at, &mut link).await?;
+        // `bring` holds writers back on the base. Before they go on, the base is
+        // at another epoch, under which nobody writes until the new view is in
+        // force: whatever fails from here on, no write can pass this master by.
+        self.membership.next_epoch();
+        self.claim();
+        if let Some(why) = &self.membership.view().refuses {
+            return Err(Brought::Failed(why.clone()));
         }
         let epoch = self.membership.view().epoch;
-        let both = async {
-            if self.membership.view().serves(at) {
-                tables::set_epoch(&mut link, epoch).await.map_err(At::To)?;
-                link.flush().await.map_err(At::To)?;
-                tables::set_epoch(&mut base, epoch).await.map_err(At::From)?;
-            }
-            base.commit().await.map_err(At::From)
-        };
-        match both.await {
-            Ok(()) => Ok(Change::None),
-            // The claim is made; the fence finds out who is left.
-            Err(At::From(fault) | At::To(fault)) => {
-                tracing::warn!(why = why(fault), "a master failed while another joined");
-                Ok(Change::None)
+        tables::set_epoch(&mut base, epoch).await.map_err(|fault| base_fault(first, fault))?;
+        base.commit().await.map_err(|fault| base_fault(first, fault))?;
+        self.membership.join(&[at]);
+        if news {
+            // It had something that the base did not: the others have to get
+            // it as well.
+            for other in self.membership.view().serving() {
+                if other != at && other != first {
+                    self.take_out(other, "it gets what a master that is back had".to_owned());
+                }
             }
         }
+        Ok(())
     }
 
-    /// Brings `at` to what `base` has. When it returns, writers are held back by
-    /// a transaction that is open on `base`.
+    /// Brings `at` to what the base has; true when it had something that the
+    /// base did not. When it returns, writers are held back by a transaction
+    /// that is open on the base.
     async fn bring(
         &self,
         base_at: usize,
         base: &mut Link,
         at: usize,
         link: &mut Link,
-    ) -> Result<(), Brought> {
+    ) -> Result<bool, Brought> {
         let failed = |fault| Brought::Failed(why(fault));
         let name = &self.membership.view().masters[at].name;
         let identity = tables::identify(link).await.map_err(failed)?;
-        match identity.set {
-            None => {
-                tracing::warn!(master = %name, "an empty master: it is filled from another");
-                let epoch = self.membership.view().epoch;
-                tables::adopt(link, self.set, epoch, true).await.map_err(failed)?;
-            }
-            Some(set) if set != self.set => {
-                return Err(Brought::Unfit(format!(
-                    "it belongs to another set of masters ({set}, and this is {}): check its URL",
-                    self.set
-                )));
-            }
-            Some(_) => {}
+        if let Some(reason) = stranger(self.set, name, &identity) {
+            return Err(Brought::Unfit(reason));
+        }
+        let epoch = self.membership.view().epoch;
+        let trimmed = tables::trimmed(base).await.map_err(|fault| base_fault(base_at, fault))?;
+        // The markers that it misses are not all there any more.
+        let too_old = identity.set.is_some() && identity.last < trimmed;
+        if identity.set.is_none() || too_old {
+            tracing::warn!(master = %name, too_old, "a master is filled from another");
+            tables::adopt(link, self.set, name, epoch, true).await.map_err(failed)?;
         }
         tables::migrate(link, name, &self.migrations).await.map_err(|error| match error {
             Migrate::Fault(fault) => failed(fault),
             Migrate::Refused(why) => Brought::Unfit(why),
         })?;
-        if identity.set.is_none() || identity.copying {
-            let copied = settle::copy(base, link, &self.shared.schema).await.map_err(from_base)?;
+        let fill = identity.set.is_none() || identity.copying || too_old;
+        if fill {
+            let copied = copy::copy(base, link, &self.shared.schema).await;
+            let copied = copied.map_err(|at| from_base(base_at, at))?;
             tables::copied(link).await.map_err(failed)?;
             tracing::warn!(master = %name, rows = copied, "filled");
         }
-        self.settle(base_at, base, at, link).await
+        self.settle(base_at, base, at, link, fill).await
     }
 
     async fn settle(
@@ -338,56 +363,66 @@ impl Supervisor {
         base: &mut Link,
         at: usize,
         link: &mut Link,
-    ) -> Result<(), Brought> {
+        filled: bool,
+    ) -> Result<bool, Brought> {
         let schema = &self.shared.schema;
-        let (back, forth) = Rule::both(self.shared.policy, at == 0, base_at == 0);
-        let mut touched = Touched::new();
-        let mut settled = 0;
+        let (back, forth) = if filled {
+            // It has nothing of its own to decide about.
+            (Rule::Abort, Rule::Follow)
+        } else {
+            Rule::both(self.shared.policy, at == 0, base_at == 0)
+        };
+        let tag = |at| from_base(base_at, at);
+        let on_base = |fault| base_fault(base_at, fault);
+        let mut losers = Vec::new();
         // What only the master that was away has, is decided first.
-        let pass = settle::pass(link, base, schema, back, Uuid::nil(), None);
-        let pass = pass.await.map_err(|at| from_base(at.swapped()))?;
-        settled += pass.settled;
-        touched.extend(pass.touched);
+        let pass = settle::pass(link, base, schema, back, Uuid::nil(), None).await;
+        let pass = pass.map_err(|at| tag(at.swapped()))?;
+        let news = pass.settled > 0;
+        let mut settled = pass.settled;
+        losers.extend(pass.losers);
         let mut after = Uuid::nil();
         for _ in 0..PASSES_MAX {
             // Whoever began before this has ended after it: what is committed
             // later has a later id.
-            base.begin_barrier().await.map_err(Brought::BaseFailed)?;
-            let until = tables::last_txid(base).await.map_err(Brought::BaseFailed)?;
-            base.rollback().await.map_err(Brought::BaseFailed)?;
+            base.begin_barrier().await.map_err(on_base)?;
+            let until = tables::last_txid(base).await.map_err(on_base)?;
+            base.rollback().await.map_err(on_base)?;
             let Some(until) = until else { break };
             let pass = settle::pass(base, link, schema, forth, after, Some(until)).await;
-            let pass = pass.map_err(from_base)?;
+            let pass = pass.map_err(tag)?;
             settled += pass.settled;
-            touched.extend(pass.touched);
+            let caught_up = pass.settled < CAUGHT_UP;
+            losers.extend(pass.losers);
             after = until;
-            if pass.settled < CAUGHT_UP {
+            if caught_up {
                 break;
             }
         }
-        base.begin_barrier().await.map_err(Brought::BaseFailed)?;
-        let last = settle::pass(base, link, schema, forth, after, None).await.map_err(from_base)?;
+        base.begin_barrier().await.map_err(on_base)?;
+        let last = settle::pass(base, link, schema, forth, after, None).await.map_err(tag)?;
         settled += last.settled;
-        touched.extend(last.touched);
-        if self.shared.policy == Policy::All && at == 0 {
-            // The base is not the primary, so it holds the transaction that was
-            // decided against; its rows are put right before anybody goes on.
-            let put_right = settle::force_within(link, base, schema, &touched).await;
-            put_right.map_err(|at| from_base(at.swapped()))?;
+        losers.extend(last.losers);
+        if forth == Rule::Abort {
+            // The master that is back decides: what it never had is undone on
+            // the base before anybody goes on.
+            let undone = settle::undo_within(link, base, schema, &losers).await;
+            undone.map_err(|at| tag(at.swapped()))?;
         } else {
-            settle::force(base, link, schema, &touched).await.map_err(from_base)?;
+            settle::undo(base, link, schema, &losers).await.map_err(tag)?;
         }
         self.shared.counters.settled.add(settled as u64);
         if settled > 0 {
             let name = &self.membership.view().masters[at].name;
             tracing::warn!(severity = "INFO", master = %name, settled, "caught up");
         }
-        Ok(())
+        Ok(news)
     }
 
     /// Whether a transaction was saved; `None` while a master that may know it
     /// is away.
     async fn lookup(&self, txid: TxId) -> Option<bool> {
+        use stdx::ids::Id as _;
         let view = self.membership.view();
         let decisive = match self.shared.policy {
             Policy::All if !view.serves(0) => return None,
@@ -399,7 +434,13 @@ impl Supervisor {
                 return Some(saved);
             }
         }
-        (self.shared.policy == Policy::All || view.all_serve()).then_some(false)
+        if self.shared.policy == Policy::Available && !view.all_serve() {
+            return None;
+        }
+        // What is older than the oldest marker may have been saved.
+        let mut link = self.shared.connect(view.serving()[0], IfAbsent::Refuse).await.ok()?;
+        let trimmed = tables::trimmed(&mut link).await.ok()?;
+        (Some(txid.uuid()) > trimmed).then_some(false)
     }
 
     async fn lookup_at(&self, at: usize, txid: TxId) -> Result<Option<bool>, Fault> {
@@ -458,9 +499,24 @@ async fn trim_one(
         let rows = link.query(&sql, &[bound.into()]).await?;
         let Some(last) = rows.last() else { break };
         let last: Uuid = tables::read(last, "txid")?;
+        tables::note(link, "trimmed", last.to_string()).await?;
         tables::run(link, "delete from mm_log where txid <= ?", vec![last.into()]).await?;
     }
-    tables::run(link, "delete from mm_tombstones where v < ?", vec![tombstones.into()]).await
+    loop {
+        let sql = format!(
+            "select tbl, k from mm_tombstones where v < ? order by tbl, k limit {TRIM_ROWS}"
+        );
+        let rows = link.query(&sql, &[tombstones.into()]).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        link.begin().await?;
+        for row in rows {
+            let sql = "delete from mm_tombstones where tbl = ? and k = ?";
+            tables::run(link, sql, row.into_values()).await?;
+        }
+        link.commit().await?;
+    }
 }
 
 async fn epoch_of(link: &mut Link) -> Result<Option<u64>, Fault> {
@@ -476,10 +532,35 @@ async fn greet(shared: &Shared, at: usize) -> Result<(Link, Identity), Fault> {
     Ok((link, identity))
 }
 
-fn from_base(at: At) -> Brought {
+fn from_base(base_at: usize, at: At) -> Brought {
     match at {
-        At::From(fault) => Brought::BaseFailed(fault),
+        At::From(fault) => base_fault(base_at, fault),
         At::To(fault) => Brought::Failed(why(fault)),
+        At::Unfit(reason) => Brought::Conflict(reason),
+    }
+}
+
+/// Only a base that can't be used has failed; one that is busy is asked again
+/// later.
+fn base_fault(base_at: usize, fault: Fault) -> Brought {
+    match fault {
+        Fault::Lost(_) => Brought::BaseFailed(base_at, fault),
+        other => Brought::Failed(why(other)),
+    }
+}
+
+/// Why a master is not the one that the configuration says, where it is not.
+fn stranger(set: Uuid, name: &MasterName, identity: &Identity) -> Option<String> {
+    match (identity.set, &identity.name) {
+        (Some(other), _) if other != set => Some(format!(
+            "it belongs to another set of masters ({other}, and this is {set}): check its URL and \
+             the data directory"
+        )),
+        (Some(_), Some(known)) if *known != name.0 => Some(format!(
+            "it was called `{known}` so far: give it that name again, or check whether the URLs of \
+             two masters were swapped"
+        )),
+        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::value::Value;
 
 /// | table | a row says |
 /// |---|---|
-/// | `mm_meta` | `set_id`: which set this master belongs to; `copying`: it is being filled |
+/// | `mm_meta` | `set_id`, `name`: which master of which set this is; `copying`: it is being filled; `trimmed`: markers up to this one were taken away |
 /// | `mm_epoch` | the epoch in force; writers share it, who changes it holds it alone |
 /// | `mm_log` | a marker: this transaction committed here (or never will, `aborted`) |
 /// | `mm_tombstones` | this row was deleted at this version |
@@ -24,7 +24,7 @@ fn create(dialect: Dialect) -> Vec<String> {
     let (id, name, key, blob, text) = match dialect {
         Dialect::Sqlite => ("blob", "text", "blob", "blob", "text"),
         Dialect::MariaDb | Dialect::MySql => {
-            ("binary(16)", "varchar(64)", "varbinary(2816)", "longblob", "longtext")
+            ("binary(16)", "varchar(64)", "varbinary(2784)", "longblob", "longtext")
         }
     };
     let options = render::table_options(dialect);
@@ -61,8 +61,12 @@ fn statement(sql: &'static str, params: Vec<Value>) -> Statement {
 pub(crate) struct Identity {
     /// The set that it belongs to; none: it was never used.
     pub(crate) set: Option<Uuid>,
+    /// Its name there.
+    pub(crate) name: Option<String>,
     /// It was being filled from another when something stopped.
     pub(crate) copying: bool,
+    /// Markers up to this one were taken away.
+    pub(crate) trimmed: Option<Uuid>,
     /// Its epoch row.
     pub(crate) epoch: u64,
     /// The last transaction that it has.
@@ -74,12 +78,15 @@ pub(crate) async fn identify(link: &mut Link) -> Result<Identity, Fault> {
     for sql in create(link.dialect()) {
         link.batch(&sql).await?;
     }
-    let mut identity = Identity { set: None, copying: false, epoch: 0, last: None };
+    let mut identity =
+        Identity { set: None, name: None, copying: false, trimmed: None, epoch: 0, last: None };
     for row in link.query("select k, val from mm_meta", &[]).await? {
         let (key, val): (String, String) = (read(&row, "k")?, read(&row, "val")?);
         match key.as_str() {
             "set_id" => identity.set = Uuid::try_parse(&val).ok(),
+            "name" => identity.name = Some(val),
             "copying" => identity.copying = true,
+            "trimmed" => identity.trimmed = Uuid::try_parse(&val).ok(),
             _ => {}
         }
     }
@@ -96,27 +103,33 @@ pub(crate) async fn last_txid(link: &mut Link) -> Result<Option<Uuid>, Fault> {
     rows.first().map(|row| read(row, "txid")).transpose()
 }
 
-/// Writes the set's id on a master that has none, with `copying` when it has
-/// yet to be filled from another.
+/// Up to which marker a master's were taken away.
+pub(crate) async fn trimmed(link: &mut Link) -> Result<Option<Uuid>, Fault> {
+    let rows = link.query("select val from mm_meta where k = ?", &["trimmed".into()]).await?;
+    let val: Option<String> = rows.first().map(|row| read(row, "val")).transpose()?;
+    Ok(val.and_then(|val| Uuid::try_parse(&val).ok()))
+}
+
+/// Writes one entry of `mm_meta`.
+pub(crate) async fn note(link: &mut Link, key: &str, val: String) -> Result<(), Fault> {
+    run(link, "replace into mm_meta (k, val) values (?, ?)", vec![key.into(), val.into()]).await
+}
+
+/// Tells a master which one of which set it is, with `copying` when it has yet
+/// to be filled from another.
 pub(crate) async fn adopt(
     link: &mut Link,
     set: Uuid,
+    name: &MasterName,
     epoch: u64,
     copying: bool,
 ) -> Result<(), Fault> {
     link.begin().await?;
     if copying {
-        link.push(&statement(
-            "replace into mm_meta (k, val) values (?, ?)",
-            vec!["copying".into(), "1".into()],
-        ))
-        .await?;
+        note(link, "copying", "1".to_owned()).await?;
     }
-    link.push(&statement(
-        "replace into mm_meta (k, val) values (?, ?)",
-        vec!["set_id".into(), set.to_string().into()],
-    ))
-    .await?;
+    note(link, "set_id", set.to_string()).await?;
+    note(link, "name", name.0.clone()).await?;
     set_epoch(link, epoch).await?;
     link.commit().await
 }
@@ -160,6 +173,15 @@ pub(crate) async fn migrate(
                  last used by a newer one. Use that one, or a copy of the store from before"
             )));
         }
+    }
+    if let Some((name, _)) = done.keys().find(|(name, step)| {
+        let steps = migrations.iter().find(|known| known.name == name).map_or(0, |m| m.steps.len());
+        usize::try_from(*step).map_or(true, |step| step >= steps)
+    }) {
+        return Err(Migrate::Refused(format!(
+            "its migration `{name}` has more steps than this program's: a released migration must \
+             not be edited"
+        )));
     }
     for migration in migrations {
         for (at, step) in (0i64..).zip(migration.steps) {
@@ -206,7 +228,7 @@ async fn apply(link: &mut Link, sql: Vec<String>, note: Statement) -> Result<(),
         return link.commit().await;
     }
     for sql in sql {
-        match link.batch(&sql).await {
+        match link.alter(&sql).await {
             Err(Fault::Refused(DbError::Statement(why))) if is_there_already(&why) => {}
             other => other?,
         }

@@ -10,18 +10,22 @@ use std::time::Duration;
 use mysql_async::consts::ColumnType;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, OptsBuilder};
-use stdx::HybridTime;
-use uuid::Uuid;
 
 use crate::config::Limits;
 use crate::error::DbError;
 use crate::fault::Fault;
 use crate::render::{Dialect, Rows, Statement, inline};
 use crate::value::{Row, Value};
-use crate::write_set;
 
 /// A packet is sent when it is longer; servers take at least 16 MiB.
 const PACKET_BYTES_MAX: usize = 1 << 20;
+/// What a packet holds beside its statements.
+const PACKET_MARGIN: usize = 1 << 10;
+/// How long the server keeps a connection that says nothing: longer than the
+/// pools do.
+const WAIT_SECS: u64 = 600;
+/// Changing the tables of a large store takes long.
+const ALTER: Duration = Duration::from_secs(3_600);
 /// The character set of bytes that are no text.
 const BINARY: u16 = 63;
 /// Prepared statements kept for each connection.
@@ -35,6 +39,10 @@ pub(crate) struct MySqlLink {
     dialect: Dialect,
     statement: Duration,
     commit: Duration,
+    /// What the server takes at once.
+    bytes_max: usize,
+    /// A statement's future was dropped before its answer came.
+    abandoned: bool,
     packet: String,
     expected: Vec<Expect>,
 }
@@ -45,8 +53,6 @@ enum Expect {
     Anything,
     OneRow(&'static str),
     Epoch(u64),
-    /// The newest marker is older than this.
-    Older(HybridTime),
 }
 
 impl MySqlLink {
@@ -63,30 +69,35 @@ impl MySqlLink {
         let setup = format!(
             "set session transaction isolation level read committed; \
              set session innodb_lock_wait_timeout = {lock_wait_secs}, \
-             sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1"
+             sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1, \
+             wait_timeout = {WAIT_SECS}"
         );
         let open = async {
             let mut connection = Conn::new(opts).await?;
-            let version: Option<String> = connection.query_first("select version()").await?;
+            let about: Option<(String, usize)> =
+                connection.query_first("select version(), @@max_allowed_packet").await?;
             connection.query_drop(setup).await?;
-            Ok::<_, mysql_async::Error>((connection, version.unwrap_or_default()))
+            Ok::<_, mysql_async::Error>((connection, about.unwrap_or_default()))
         };
-        let (connection, version) = match tokio::time::timeout(limits.connect, open).await {
-            Ok(Ok(open)) => open,
-            Ok(Err(error)) => return Err(Fault::Lost(not_open(&place, &error))),
-            Err(_) => {
-                return Err(Fault::Lost(format!(
-                    "{place}: no database answered within {} ms",
-                    limits.connect.as_millis()
-                )));
-            }
-        };
+        let (connection, (version, bytes_max)) =
+            match tokio::time::timeout(limits.connect, open).await {
+                Ok(Ok(open)) => open,
+                Ok(Err(error)) => return Err(Fault::Lost(not_open(&place, &error))),
+                Err(_) => {
+                    return Err(Fault::Lost(format!(
+                        "{place}: no database answered within {} ms",
+                        limits.connect.as_millis()
+                    )));
+                }
+            };
         let dialect = if version.contains("MariaDB") { Dialect::MariaDb } else { Dialect::MySql };
         Ok(Self {
             connection: Some(connection),
             dialect,
             statement: limits.statement,
             commit: limits.commit,
+            bytes_max,
+            abandoned: false,
             packet: String::new(),
             expected: Vec::new(),
         })
@@ -111,12 +122,6 @@ impl MySqlLink {
         self.put_off("start transaction read only", Expect::Anything);
     }
 
-    /// The versions of this transaction, from `first` on, must be later than
-    /// everything that is committed here.
-    pub(crate) fn expect_no_later_than(&mut self, first: HybridTime) {
-        self.put_off("select txid from mm_log order by txid desc limit 1", Expect::Older(first));
-    }
-
     fn put_off(&mut self, sql: &str, expect: Expect) {
         if !self.packet.is_empty() {
             self.packet.push_str("; ");
@@ -126,14 +131,25 @@ impl MySqlLink {
     }
 
     pub(crate) async fn push(&mut self, statement: &Statement) -> Result<(), Fault> {
-        if !self.packet.is_empty() {
-            self.packet.push_str("; ");
+        let mut sql = String::new();
+        inline(&mut sql, &statement.sql, &statement.params);
+        if sql.len() + PACKET_MARGIN > self.bytes_max {
+            return Err(Fault::Refused(DbError::Shape(format!(
+                "a row of {} bytes is larger than the server takes (max_allowed_packet is {})",
+                sql.len(),
+                self.bytes_max
+            ))));
         }
-        inline(&mut self.packet, &statement.sql, &statement.params);
-        self.expected.push(match statement.rows {
-            Rows::One => Expect::OneRow(statement.table),
-            Rows::Any => Expect::Anything,
-        });
+        if self.packet.len() + sql.len() + PACKET_MARGIN > self.bytes_max {
+            self.flush().await?;
+        }
+        self.put_off(
+            &sql,
+            match statement.rows {
+                Rows::One => Expect::OneRow(statement.table),
+                Rows::Any => Expect::Anything,
+            },
+        );
         if self.packet.len() > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) }
     }
 
@@ -156,8 +172,17 @@ impl MySqlLink {
 
     /// Runs one statement without parameters, after what was put off.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), Fault> {
-        self.flush().await?;
         let limit = if sql == "commit" { self.commit } else { self.statement };
+        self.run(sql, limit).await
+    }
+
+    /// Changes tables.
+    pub(crate) async fn alter(&mut self, sql: &str) -> Result<(), Fault> {
+        self.run(sql, ALTER).await
+    }
+
+    async fn run(&mut self, sql: &str, limit: Duration) -> Result<(), Fault> {
+        self.flush().await?;
         self.within(limit, async |connection: &mut Conn| {
             connection.query_drop(sql).await.map_err(|error| fault(error, ""))
         })
@@ -182,22 +207,40 @@ impl MySqlLink {
     }
 
     /// Gives the connection up where an answer doesn't come in time or can't be
-    /// trusted.
+    /// trusted, and where nobody waits for it any more.
     async fn within<T>(
         &mut self,
         limit: Duration,
         work: impl AsyncFnOnce(&mut Conn) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let Some(connection) = &mut self.connection else {
+        if self.abandoned {
+            return Err(Fault::Refused(DbError::Misuse(
+                "a statement's future was dropped before its answer came",
+            )));
+        }
+        let Some(mut connection) = self.connection.take() else {
             return Err(Fault::Lost("the connection is closed".to_owned()));
         };
-        let result = tokio::time::timeout(limit, work(connection)).await.unwrap_or_else(|_| {
-            Err(Fault::Lost(format!("no answer within {} ms", limit.as_millis())))
-        });
-        if matches!(result, Err(Fault::Lost(_))) {
-            self.connection = None;
+        self.abandoned = true;
+        let result =
+            tokio::time::timeout(limit, work(&mut connection)).await.unwrap_or_else(|_| {
+                Err(Fault::Lost(format!("no answer within {} ms", limit.as_millis())))
+            });
+        self.abandoned = false;
+        if !matches!(result, Err(Fault::Lost(_))) {
+            self.connection = Some(connection);
         }
         result
+    }
+
+    /// Whether the server still answers, for a connection that was not used for
+    /// a while.
+    pub(crate) async fn answers(&mut self) -> bool {
+        let limit = self.statement;
+        let ping = self.within(limit, async |connection: &mut Conn| {
+            connection.ping().await.map_err(|error| fault(error, ""))
+        });
+        ping.await.is_ok()
     }
 
     /// Whether it can be used again.
@@ -233,14 +276,6 @@ fn check(expect: Expect, met: u64, rows: Vec<mysql_async::Row>) -> Result<Option
             let now: Option<i64> =
                 own(rows)?.first().map(|row| crate::tables::read(row, "epoch")).transpose()?;
             (now != i64::try_from(epoch).ok()).then_some(Fault::Moved)
-        }
-        Expect::Older(first) => {
-            let newest: Option<Uuid> =
-                own(rows)?.first().map(|row| crate::tables::read(row, "txid")).transpose()?;
-            newest
-                .and_then(write_set::version_of)
-                .filter(|newest| *newest >= first)
-                .map(Fault::ClockBehind)
         }
         Expect::Anything | Expect::OneRow(_) => None,
     })
@@ -321,6 +356,7 @@ fn fault(error: mysql_async::Error, table: &'static str) -> Fault {
     match server.code {
         1062 => Fault::Duplicate { table: table.to_owned(), index: index_of(&server.message) },
         1205 | 1213 => Fault::Busy,
+        1153 => Fault::Refused(DbError::Shape(server.message)),
         // Out of connections, out of disk, shutting down, read only, killed.
         1021 | 1030 | 1040 | 1053 | 1077 | 1079 | 1114 | 1129 | 1152 | 1159 | 1161 | 1184
         | 1203 | 1290 | 1792 | 1836 | 1927 | 3168 | 1047 => Fault::Lost(server.to_string()),

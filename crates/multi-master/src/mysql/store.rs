@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -30,11 +30,15 @@ use crate::sqlite::IfAbsent;
 
 /// Runs of one write before it is given back as busy.
 const RUNS_MAX: u32 = 10;
+/// A closure that takes longer waits for something that is not the store.
+const CLOSURE_MAX: Duration = Duration::from_secs(30);
 /// Pauses between runs after a deadlock.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 /// A connection that was not used for this long is closed rather than used:
 /// servers and firewalls drop idle ones.
 const IDLE_MAX: Duration = Duration::from_mins(1);
+/// One that was used just now is believed to work.
+const FRESH: Duration = Duration::from_secs(1);
 
 enum Message {
     Write(Box<dyn WriteJob>),
@@ -47,6 +51,7 @@ pub(crate) struct MySqlHandle {
     queue: mpsc::UnboundedSender<Message>,
     /// Work that is accepted and not finished.
     waiting: Arc<Semaphore>,
+    closing: Arc<AtomicBool>,
 }
 
 impl MySqlHandle {
@@ -75,11 +80,18 @@ impl MySqlHandle {
     }
 
     fn refusal(&self) -> DbError {
-        if self.waiting.is_closed() { DbError::Closed } else { DbError::Overloaded }
+        if self.closing.load(Ordering::SeqCst) { DbError::Closed } else { DbError::Overloaded }
+    }
+
+    /// Waits for what was accepted, when the last handle is gone.
+    pub(crate) async fn finish(&self, shared: &Shared) {
+        let limit = shared.limits.statement + shared.limits.commit;
+        drop(tokio::time::timeout(limit, self.drain(shared.limits.waiting_writes)).await);
     }
 
     /// Takes no more work, and waits for what was accepted.
     pub(crate) async fn drain(&self, waiting_max: usize) {
+        self.closing.store(true, Ordering::SeqCst);
         let all = u32::try_from(waiting_max).unwrap_or(u32::MAX);
         if let Ok(permits) = self.waiting.acquire_many(all).await {
             permits.forget();
@@ -122,9 +134,18 @@ impl Commits {
     async fn end(&self, ticket: u64) {
         self.open.borrow_mut().remove(&ticket);
         self.ended.notify_waiters();
+        self.before(ticket).await;
+    }
+
+    /// Waits for all that have begun by now.
+    async fn all_so_far(&self) {
+        self.before(self.next.get()).await;
+    }
+
+    async fn before(&self, bound: u64) {
         loop {
             let ended = self.ended.notified();
-            if self.open.borrow().first().is_none_or(|first| *first > ticket) {
+            if self.open.borrow().first().is_none_or(|first| *first >= bound) {
                 return;
             }
             ended.await;
@@ -157,19 +178,23 @@ impl Pool {
         Self { at, permits: Semaphore::new(connections.max(1)), idle: RefCell::default() }
     }
 
+    fn kept(&self, generation: u64) -> Option<Idle> {
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|one| one.generation == generation && one.since.elapsed() < IDLE_MAX);
+        idle.pop()
+    }
+
     async fn lease(&self, shared: &Shared, view: &View) -> Result<(MySqlLink, Lease<'_>), Fault> {
         let permit = tokio::time::timeout(shared.limits.statement, self.permits.acquire())
             .await
             .map_err(|_| Fault::Busy)?
             .map_err(|_| Fault::Refused(DbError::Closed))?;
         let lease = Lease { pool: self, generation: view.generation, _permit: permit };
-        let kept = {
-            let mut idle = self.idle.borrow_mut();
-            idle.retain(|one| one.generation == view.generation && one.since.elapsed() < IDLE_MAX);
-            idle.pop()
-        };
-        if let Some(kept) = kept {
-            return Ok((kept.link, lease));
+        while let Some(mut kept) = self.kept(view.generation) {
+            // The server may have closed it since; that is no failure of its own.
+            if kept.since.elapsed() < FRESH || kept.link.answers().await {
+                return Ok((kept.link, lease));
+            }
         }
         match shared.connect(self.at, IfAbsent::Refuse).await? {
             Link::MySql(link) => Ok((*link, lease)),
@@ -193,8 +218,8 @@ enum Again {
     Busy,
     /// Another view is coming into force.
     Moved,
-    /// With later versions.
-    ClockBehind(stdx::HybridTime),
+    /// Another master holds something else than the primary.
+    Differs(String),
     /// This master can't be used.
     Failed(usize, String),
 }
@@ -206,7 +231,6 @@ impl Again {
             Fault::Lost(why) => Ok(Self::Failed(at, why)),
             Fault::Busy => Ok(Self::Busy),
             Fault::Moved => Ok(Self::Moved),
-            Fault::ClockBehind(at) => Ok(Self::ClockBehind(at)),
             other => Err(other),
         }
     }
@@ -240,11 +264,15 @@ impl MySqlStore {
                 });
             }
         });
-        MySqlHandle { queue, waiting }
+        MySqlHandle { queue, waiting, closing: Arc::default() }
     }
 
     async fn write(&self, mut job: Box<dyn WriteJob>) {
         let verdict = self.verdict(&mut job).await;
+        if matches!(verdict, Verdict::Refused) {
+            // Also a refusal may rest on what another write did.
+            self.commits.all_so_far().await;
+        }
         let counters = &self.shared.counters;
         match &verdict {
             Verdict::Saved { owed, .. } if owed.is_empty() => counters.saved.add(1),
@@ -257,6 +285,7 @@ impl MySqlStore {
 
     async fn verdict(&self, job: &mut Box<dyn WriteJob>) -> Verdict {
         let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+        let mut differed = false;
         for _ in 0..RUNS_MAX {
             let view = self.shared.view();
             if let Err(error) = self.shared.may_write(&view) {
@@ -269,7 +298,16 @@ impl MySqlStore {
             self.shared.counters.retried.add(1);
             match again {
                 Again::Busy => tokio::time::sleep(backoff.pause(&self.shared.random)).await,
-                Again::ClockBehind(at) => self.shared.clock.resume(at),
+                // A master may have failed between another write's commits: then
+                // that is about to be known, and it does not count.
+                Again::Differs(_) if !differed => {
+                    differed = true;
+                    self.commits.all_so_far().await;
+                }
+                Again::Differs(what) => {
+                    tracing::error!(severity = "CRITICAL", what, "the masters hold different rows");
+                    return Verdict::NotSaved(DbError::Diverged(what));
+                }
                 Again::Moved => self.wait_for_change(&view).await,
                 Again::Failed(at, why) => {
                     if self.shared.report(&view, at, why).await.is_err() {
@@ -298,9 +336,13 @@ impl MySqlStore {
         link.begin_write(view.epoch);
         let link = Link::MySql(Box::new(link));
         let mut tx = Tx::new(link, Arc::clone(&self.shared.schema), self.shared.clock.clone());
-        let ran = AssertUnwindSafe(job.run(&mut tx)).catch_unwind().await;
-        let went_well = matches!(ran, Ok(true));
+        let ran = AssertUnwindSafe(job.run(&mut tx)).catch_unwind();
+        let ran = tokio::time::timeout(CLOSURE_MAX, ran).await;
+        let went_well = matches!(ran, Ok(Ok(true)));
         let end = match tx.fault.take() {
+            _ if ran.is_err() => Err(Ok(Verdict::NotSaved(DbError::Misuse(
+                "the closure took longer than 30 s: it awaits nothing but its own statements",
+            )))),
             Some(fault) => match Again::of(first, fault) {
                 Ok(again) => Err(Err(again)),
                 // The closure's own error says more than the statement's.
@@ -321,6 +363,7 @@ impl MySqlStore {
                 let read = link.flush().await;
                 undo(link, lease).await;
                 let clock = &self.shared.clock;
+                self.commits.all_so_far().await;
                 return match read {
                     Ok(()) => Ok(Verdict::Saved {
                         txid: crate::write_set::txid(clock.tick(), self.shared.random.next_u64()),
@@ -356,14 +399,10 @@ impl MySqlStore {
         if let Some((at, fault)) = fault {
             branches.push(primary);
             join_all(branches.into_iter().map(|branch| undo(branch.link, branch.lease))).await;
-            return match Again::of(at, fault) {
-                Ok(again) => Err(again),
-                Err(fault) => {
-                    let what = format!("{}: {}", view.masters[at].name, DbError::from(fault));
-                    tracing::error!(severity = "CRITICAL", what, "the masters hold different rows");
-                    Ok(Verdict::NotSaved(DbError::Diverged(what)))
-                }
-            };
+            return Err(Again::of(at, fault).unwrap_or_else(|fault| {
+                let master = &view.masters[at].name;
+                Again::Differs(format!("{master}: {}", DbError::from(fault)))
+            }));
         }
         let ticket = self.commits.begin();
         let verdict = match self.shared.policy {
@@ -419,7 +458,7 @@ impl MySqlStore {
         let saved = failed.len() < masters;
         let owed: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
         // Those that failed stop serving before anybody hears that it is saved.
-        if self.report_all(view, failed).await && saved {
+        if self.report_all(view, failed).await && saved && self.shared.view().refuses.is_none() {
             return Verdict::Saved { txid, owed: view.owed(&owed) };
         }
         self.doubt(txid).await

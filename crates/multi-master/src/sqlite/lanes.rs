@@ -16,7 +16,7 @@ use crate::render::Statement;
 use crate::shared::Shared;
 use crate::sqlite::IfAbsent;
 use crate::sqlite::lane::{Lane, Task, answered, begin, ready};
-use crate::sqlite::writer::{Guard, Next, Waiting, refuse};
+use crate::sqlite::writer::{Guard, Next, Waiting, refuse, tell};
 
 /// Statements handed to the other files' threads at a time.
 const SPREAD_AT: usize = 16;
@@ -32,17 +32,26 @@ pub(super) struct Lanes {
     unspread: Vec<Statement>,
 }
 
-/// What became of one write of a group, before the commit.
+/// What became of one write of a group.
 pub(super) enum One {
-    Sealed(Option<TxId>),
-    /// It changed nothing.
-    Unchanged,
-    Verdict(Verdict),
-    /// It has to be undone, and there is no savepoint.
-    Spoilt,
+    Ran(Held),
+    /// It has to be undone, and there is no savepoint; and what its caller is
+    /// told where it was alone.
+    Spoilt(Verdict),
     /// The primary can't be used.
     Lost(Fault),
 }
+
+/// What a write's caller is told once the group has committed. Also a refusal
+/// waits for that: it may rest on what another write of the group did.
+pub(super) enum Held {
+    Sealed(TxId),
+    /// It changed nothing.
+    Unchanged,
+    Refused(Verdict),
+}
+
+type Group = Vec<(Waiting, Held)>;
 
 impl Lanes {
     pub(super) fn open(shared: &Arc<Shared>, view: &Arc<View>) -> Result<Self, (usize, Fault)> {
@@ -118,18 +127,20 @@ impl Lanes {
         self.primary = Some(tx.into_link());
         match (end, guard) {
             (End::Lost(fault), _) => One::Lost(fault),
-            (End::Undo(verdict), _) if !dirty => self.release(guard, One::Verdict(verdict)),
-            (End::Undo(_), Guard::None) => One::Spoilt,
+            (End::Undo(verdict), _) if !dirty => {
+                self.release(guard, One::Ran(Held::Refused(verdict)))
+            }
+            (End::Undo(verdict), Guard::None) => One::Spoilt(verdict),
             (End::Undo(verdict), Guard::Savepoints) => {
                 match ready(self.primary().batch("rollback to one")) {
-                    Ok(()) => self.release(guard, One::Verdict(verdict)),
+                    Ok(()) => self.release(guard, One::Ran(Held::Refused(verdict))),
                     Err(fault) => One::Lost(fault),
                 }
             }
-            (End::Keep(None), _) => self.release(guard, One::Unchanged),
+            (End::Keep(None), _) => self.release(guard, One::Ran(Held::Unchanged)),
             (End::Keep(Some(WriteSet { txid, statements })), _) => {
                 self.spread(statements);
-                self.release(guard, One::Sealed(Some(txid)))
+                self.release(guard, One::Ran(Held::Sealed(txid)))
             }
         }
     }
@@ -166,31 +177,34 @@ impl Lanes {
     }
 
     /// Commits the group and tells each caller.
-    pub(super) fn commit(&mut self, shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>) -> Next {
-        if sealed.iter().all(|(_, txid)| txid.is_none()) {
+    pub(super) fn commit(&mut self, shared: &Shared, group: Group) -> Next {
+        if !group.iter().any(|(_, held)| matches!(held, Held::Sealed(_))) {
             self.rollback();
-            saved(shared, sealed, &self.view.away());
+            saved(shared, group, &self.view.away());
             return Next::Done;
         }
-        let left = |sealed: Vec<(Waiting, Option<TxId>)>| {
-            sealed.into_iter().map(|(waiting, _)| waiting).collect::<Vec<_>>()
-        };
         self.spread_rest();
         // Every file has run everything before any of them commits.
         let applied: Vec<(usize, Result<(), Fault>)> =
             self.others.iter().map(|lane| (lane.at, lane.ask(Task::Report))).collect();
         if let Some((at, Err(fault))) = applied.into_iter().find(|(_, result)| result.is_err()) {
             self.rollback();
+            let left = waiting(group);
             return match fault {
                 Fault::Mismatch { .. } | Fault::Duplicate { .. } | Fault::Refused(_) => {
-                    self.differ(shared, left(sealed), at, fault)
+                    self.differ(shared, left, at, fault)
                 }
-                fault => Next::failed(left(sealed), at, fault),
+                // Something else holds that file: it is as good as away.
+                Fault::Busy => {
+                    let why = "its file is locked by another program".to_owned();
+                    Next::failed(left, at, Fault::Lost(why))
+                }
+                fault => Next::failed(left, at, fault),
             };
         }
         match shared.policy {
-            Policy::Available => self.commit_available(shared, sealed),
-            Policy::All => self.commit_all(shared, sealed),
+            Policy::Available => self.commit_available(shared, group),
+            Policy::All => self.commit_all(shared, group),
         }
     }
 
@@ -208,7 +222,7 @@ impl Lanes {
         Next::Done
     }
 
-    fn commit_available(&mut self, shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>) -> Next {
+    fn commit_available(&mut self, shared: &Shared, group: Group) -> Next {
         let answers: Vec<(usize, Receiver<Result<(), Fault>>)> =
             self.others.iter().map(|lane| (lane.at, lane.begin_ask(Task::Commit))).collect();
         let mut failed = Vec::new();
@@ -222,22 +236,24 @@ impl Lanes {
             }
         }
         if failed.is_empty() {
-            saved(shared, sealed, &self.view.away());
+            saved(shared, group, &self.view.away());
             return Next::Done;
         }
         let everywhere = failed.len() == masters;
         // Those that failed stop serving before anybody hears that it is saved.
         let owed: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
         let out = report_all(shared, &self.view, failed);
-        if everywhere || !out {
-            in_doubt(shared, sealed, &self.view.away());
+        // Where the witness could not be told who is left, whoever failed might
+        // come back alone, without this.
+        if everywhere || !out || shared.view().refuses.is_some() {
+            in_doubt(shared, group);
         } else {
-            saved(shared, sealed, &self.view.owed(&owed));
+            saved(shared, group, &self.view.owed(&owed));
         }
         Next::NewView { left: Vec::new(), failed: None }
     }
 
-    fn commit_all(&mut self, shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>) -> Next {
+    fn commit_all(&mut self, shared: &Shared, group: Group) -> Next {
         for lane in &self.others {
             if let Err(fault) = lane.ask(Task::Commit) {
                 // The primary has not committed, and never will: not saved.
@@ -246,17 +262,16 @@ impl Lanes {
                     self.others.iter().map(|lane| (lane.at, fault.clone())).collect();
                 self.rollback();
                 report_all(shared, &self.view, others);
-                let left = sealed.into_iter().map(|(waiting, _)| waiting).collect();
-                refuse(shared, left, &DbError::MasterAway(shared.view().away()));
+                refuse(shared, waiting(group), &DbError::MasterAway(shared.view().away()));
                 return Next::Done;
             }
         }
         if let Err(fault) = ready(self.primary().commit()) {
             report_all(shared, &self.view, vec![(self.primary_at, fault)]);
-            in_doubt(shared, sealed, &self.view.away());
+            in_doubt(shared, group);
             return Next::Done;
         }
-        saved(shared, sealed, &self.view.away());
+        saved(shared, group, &self.view.away());
         Next::Done
     }
 }
@@ -275,25 +290,31 @@ fn report_all(shared: &Shared, view: &View, failed: Vec<(usize, Fault)>) -> bool
     })
 }
 
-fn saved(shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>, owed: &[MasterName]) {
-    let counter = if owed.is_empty() { &shared.counters.saved } else { &shared.counters.owed };
-    counter.add(sealed.len() as u64);
-    for (waiting, txid) in sealed {
-        let txid = txid.unwrap_or_else(|| {
-            crate::write_set::txid(shared.clock.tick(), shared.random.next_u64())
-        });
-        waiting.job.finish(Verdict::Saved { txid, owed: owed.to_vec() });
+fn waiting(group: Group) -> Vec<Waiting> {
+    group.into_iter().map(|(waiting, _)| waiting).collect()
+}
+
+fn saved(shared: &Shared, group: Group, owed: &[MasterName]) {
+    for (waiting, held) in group {
+        let verdict = match held {
+            Held::Sealed(txid) => Verdict::Saved { txid, owed: owed.to_vec() },
+            Held::Unchanged => {
+                let txid = crate::write_set::txid(shared.clock.tick(), shared.random.next_u64());
+                Verdict::Saved { txid, owed: owed.to_vec() }
+            }
+            Held::Refused(verdict) => verdict,
+        };
+        tell(shared, waiting, verdict);
     }
 }
 
-fn in_doubt(shared: &Shared, sealed: Vec<(Waiting, Option<TxId>)>, away: &[MasterName]) {
-    for (waiting, txid) in sealed {
-        match txid {
-            Some(txid) => {
-                shared.counters.in_doubt.add(1);
-                waiting.job.finish(Verdict::InDoubt(txid));
-            }
-            None => saved(shared, vec![(waiting, None)], away),
-        }
+fn in_doubt(shared: &Shared, group: Group) {
+    for (waiting, held) in group {
+        let verdict = match held {
+            Held::Sealed(txid) => Verdict::InDoubt(txid),
+            // It may rest on what is in doubt.
+            Held::Unchanged | Held::Refused(_) => Verdict::NotSaved(DbError::Busy),
+        };
+        tell(shared, waiting, verdict);
     }
 }

@@ -13,10 +13,6 @@ use crate::render::{Rows, Statement};
 use crate::schema::Schema;
 use crate::value::{Row, Value};
 
-/// How long a connection waits for another one's transaction before it says
-/// [`Fault::Busy`].
-const BUSY: Duration = Duration::from_secs(5);
-
 /// Prepared statements kept for each connection: more than a program has.
 const STATEMENTS_KEPT: usize = 256;
 
@@ -36,20 +32,31 @@ pub(crate) enum IfAbsent {
 
 impl SqliteLink {
     /// Opens the file, durable at each commit (`synchronous=FULL`, WAL).
-    pub(crate) fn open(path: &Path, if_absent: IfAbsent) -> Result<Self, Fault> {
+    /// For at most `busy` it waits for another connection's transaction before it
+    /// says [`Fault::Busy`].
+    pub(crate) fn open(path: &Path, if_absent: IfAbsent, busy: Duration) -> Result<Self, Fault> {
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         if if_absent == IfAbsent::Create {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
         let lost = |error: rusqlite::Error| Fault::Lost(format!("{}: {error}", path.display()));
         let connection = Connection::open_with_flags(path, flags).map_err(lost)?;
-        connection.busy_timeout(BUSY).map_err(lost)?;
+        connection.busy_timeout(busy).map_err(lost)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        let mode: String = connection
+            .query_row("pragma journal_mode = wal", [], |row| row.get(0))
+            .map_err(lost)?;
+        if mode != "wal" {
+            return Err(Fault::Lost(format!(
+                "{}: no write-ahead log can be kept here (the journal is `{mode}`): use a local \
+                 disk",
+                path.display()
+            )));
+        }
         connection
             .execute_batch(
-                "pragma journal_mode = wal; pragma synchronous = full; \
-                 pragma foreign_keys = off; pragma trusted_schema = off; \
-                 pragma wal_autocheckpoint = 4000;",
+                "pragma synchronous = full; pragma foreign_keys = off; \
+                 pragma trusted_schema = off; pragma wal_autocheckpoint = 4000;",
             )
             .map_err(lost)?;
         Ok(Self { connection, path: path.to_owned(), schema: None })

@@ -129,8 +129,8 @@ impl Writer {
                     guard = Guard::Savepoints;
                     group = left;
                 }
-                // Writers that another connection held back, or a group in which
-                // one write spoils the others: each by itself.
+                Next::Locked(left) => return refuse(&self.shared, left, &DbError::Busy),
+                // A group in which one write spoils the others: each by itself.
                 Next::OneByOne(left) => {
                     self.shared.counters.retried.add(left.len() as u64);
                     for mut one in left {
@@ -193,29 +193,35 @@ impl Writer {
             lanes.rollback();
             return Next::failed(group, at, fault);
         }
-        let (mut sealed, mut rest) = (Vec::new(), group.into_iter());
+        let (mut ran, mut rest) = (Vec::new(), group.into_iter());
         while let Some(mut waiting) = rest.next() {
-            match lanes.run_one(&shared, &mut waiting, guard) {
-                One::Sealed(txid) => sealed.push((waiting, txid)),
-                One::Unchanged => sealed.push((waiting, None)),
-                One::Verdict(verdict) => {
-                    shared.counters.not_saved.add(1);
-                    waiting.job.finish(verdict);
+            let (fault, verdict) = match lanes.run_one(&shared, &mut waiting, guard) {
+                One::Ran(end) => {
+                    ran.push((waiting, end));
+                    continue;
                 }
-                undone @ (One::Lost(_) | One::Spoilt) => {
-                    let at = lanes.primary_at;
-                    lanes.rollback();
-                    let mut left: Vec<Waiting> = sealed.into_iter().map(|(one, _)| one).collect();
-                    left.push(waiting);
-                    left.extend(rest);
-                    return match undone {
-                        One::Lost(fault) => Next::failed(left, at, fault),
-                        _ => Next::Guarded(left),
-                    };
-                }
+                One::Spoilt(verdict) => (None, Some(verdict)),
+                One::Lost(fault) => (Some(fault), None),
+            };
+            let at = lanes.primary_at;
+            lanes.rollback();
+            let mut left: Vec<Waiting> = ran.into_iter().map(|(one, _)| one).collect();
+            if let Some(verdict) = verdict
+                && left.is_empty()
+                && rest.len() == 0
+            {
+                // Alone, it spoils nothing for others.
+                tell(&shared, waiting, verdict);
+                return Next::Done;
             }
+            left.push(waiting);
+            left.extend(rest);
+            return match fault {
+                Some(fault) => Next::failed(left, at, fault),
+                None => Next::Guarded(left),
+            };
         }
-        lanes.commit(&shared, sealed)
+        lanes.commit(&shared, ran)
     }
 }
 
@@ -240,10 +246,21 @@ impl Waiting {
     }
 }
 
+/// Counts a verdict and gives it to the caller.
+pub(super) fn tell(shared: &Shared, waiting: Waiting, verdict: Verdict) {
+    let counters = &shared.counters;
+    match &verdict {
+        Verdict::Saved { owed, .. } if owed.is_empty() => counters.saved.add(1),
+        Verdict::Saved { .. } => counters.owed.add(1),
+        Verdict::Refused | Verdict::NotSaved(_) => counters.not_saved.add(1),
+        Verdict::InDoubt(_) => counters.in_doubt.add(1),
+    }
+    waiting.job.finish(verdict);
+}
+
 pub(super) fn refuse(shared: &Shared, group: Vec<Waiting>, error: &DbError) {
-    shared.counters.not_saved.add(group.len() as u64);
     for waiting in group {
-        waiting.job.finish(Verdict::NotSaved(error.clone()));
+        tell(shared, waiting, Verdict::NotSaved(error.clone()));
     }
 }
 
@@ -261,6 +278,9 @@ pub(super) enum Next {
     Done,
     /// One had to be undone: again, with savepoints.
     Guarded(Vec<Waiting>),
+    /// Something else holds the primary's file, and has for as long as a
+    /// statement may take.
+    Locked(Vec<Waiting>),
     OneByOne(Vec<Waiting>),
     NewView {
         left: Vec<Waiting>,
@@ -273,6 +293,7 @@ impl Next {
         match fault {
             Fault::Lost(why) => Self::NewView { left, failed: Some((at, why)) },
             Fault::Moved => Self::NewView { left, failed: None },
+            Fault::Busy => Self::Locked(left),
             _ => Self::OneByOne(left),
         }
     }

@@ -7,7 +7,7 @@ use stdx::Backoff;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Brought, PROBE_MAX, Supervisor, Try, greet, list, why};
+use super::{Brought, PROBE_MAX, Supervisor, Try, base_fault, greet, list, stranger, why};
 use crate::error::{MasterName, OpenError};
 use crate::fault::Fault;
 use crate::link::Link;
@@ -62,11 +62,12 @@ impl Supervisor {
             |supervisor: &Self, at: usize| supervisor.membership.view().masters[at].name.clone();
         let mut base: Option<(usize, Link)> = None;
         let mut others = Vec::new();
+        // Older than this, a master lacks markers that nobody has any more.
+        let reached = links.iter().filter_map(|greeted| greeted.as_ref().ok());
+        let horizon = reached.filter_map(|(_, identity)| identity.trimmed).max();
         for (at, greeted) in links.into_iter().enumerate() {
             match greeted {
-                Err(fault) => {
-                    let _ = self.membership.fail(at, why(fault));
-                }
+                Err(fault) => self.membership.fail(at, why(fault)),
                 Ok((link, identity)) => {
                     self.resume_clock(identity.last);
                     if identity.epoch > testimony.epoch {
@@ -82,7 +83,12 @@ impl Supervisor {
                             ),
                         });
                     }
-                    let whole = identity.set.is_some() && !identity.copying;
+                    let master = name(self, at);
+                    if let Some(reason) = stranger(self.set, &master, &identity) {
+                        return Err(OpenError::Refused { master, reason });
+                    }
+                    let whole =
+                        identity.set.is_some() && !identity.copying && identity.last >= horizon;
                     if base.is_none() && whole && self.membership.may_lead(at) {
                         base = Some((at, link));
                     } else {
@@ -112,19 +118,28 @@ impl Supervisor {
             .map_err(|error| refused(master, error))?;
         let mut joining = vec![first];
         for (at, mut link) in others {
-            let brought = self.bring(first, &mut base, at, &mut link).await;
-            if let Err(fault) = base.commit().await {
-                return Err(OpenError::Refused { master: name(self, first), reason: why(fault) });
-            }
-            match brought {
-                Ok(()) => joining.push(at),
-                Err(Brought::Failed(why)) => {
-                    let _ = self.membership.fail(at, why);
+            let brought = match self.bring(first, &mut base, at, &mut link).await {
+                Ok(news) => {
+                    base.commit().await.map(|()| news).map_err(|fault| base_fault(first, fault))
                 }
+                Err(why) => {
+                    base.rollback().await.map_err(|fault| base_fault(first, fault)).and(Err(why))
+                }
+            };
+            match brought {
+                Ok(news) => {
+                    if news {
+                        // Those brought before it have to get what it had.
+                        joining.truncate(1);
+                    }
+                    joining.push(at);
+                }
+                Err(Brought::Failed(why)) => self.membership.fail(at, why),
+                Err(Brought::Conflict(why)) => self.membership.behind(at, why),
                 Err(Brought::Unfit(reason)) => {
                     return Err(OpenError::Refused { master: name(self, at), reason });
                 }
-                Err(Brought::BaseFailed(fault)) => {
+                Err(Brought::BaseFailed(_, fault)) => {
                     return Err(OpenError::Refused {
                         master: name(self, first),
                         reason: why(fault),
@@ -132,9 +147,9 @@ impl Supervisor {
                 }
             }
         }
-        let change = self.membership.join(&joining);
+        self.membership.join(&joining);
         drop(base);
-        self.put_in_force(change).await;
+        self.put_in_force().await;
         if self.membership.view().serving().is_empty() {
             return Err(OpenError::NoMaster(self.membership.view().why_none()));
         }
@@ -222,7 +237,7 @@ async fn testimony(
     if sets.is_empty() {
         for (name, link) in names.iter().zip(links) {
             let Ok((link, identity)) = link else { continue };
-            tables::adopt(link, testimony.set, testimony.epoch, false)
+            tables::adopt(link, testimony.set, name, testimony.epoch, false)
                 .await
                 .map_err(|fault| OpenError::Refused { master: name.clone(), reason: why(fault) })?;
             identity.set = Some(testimony.set);

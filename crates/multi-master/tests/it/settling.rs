@@ -6,15 +6,19 @@
 
 use std::path::Path;
 
-use multi_master::{DbError, MultiMaster, Outcome, Policy, Tx, fields, params};
+use multi_master::{
+    DbError, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx, fields, params,
+};
 use proptest::prelude::*;
 
-use crate::common::{contents, open};
+use crate::common::{MIGRATIONS, add, contents, embedded, logins, open, pay};
 
 #[derive(Clone, Debug)]
 enum Op {
     Insert(i64),
     Update(i64, i64),
+    /// Unique values move from row to row.
+    Rename(i64, i64),
     Delete(i64),
 }
 
@@ -22,6 +26,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         (0..6i64).prop_map(Op::Insert),
         (0..6i64, 0..100i64).prop_map(|(id, balance)| Op::Update(id, balance)),
+        (0..6i64, 0..8i64).prop_map(|(id, name)| Op::Rename(id, name)),
         (0..6i64).prop_map(Op::Delete),
     ];
     prop::collection::vec(op, 0..8)
@@ -33,7 +38,10 @@ async fn run(store: &MultiMaster, ops: Vec<Op>) {
         .write(async move |tx: &mut Tx| {
             for op in &ops {
                 match *op {
-                    Op::Insert(id) if tx.get("accounts", params![id]).await?.is_none() => {
+                    Op::Insert(id)
+                        if tx.get("accounts", params![id]).await?.is_none()
+                            && is_free(tx, id).await? =>
+                    {
                         let login = format!("account {id}");
                         let fields = fields! {"id" => id, "login" => login, "balance" => 0i64};
                         tx.insert("accounts", fields).await?;
@@ -41,7 +49,14 @@ async fn run(store: &MultiMaster, ops: Vec<Op>) {
                     Op::Update(id, balance) if tx.get("accounts", params![id]).await?.is_some() => {
                         tx.update("accounts", params![id], fields! {"balance" => balance}).await?;
                     }
-                    Op::Insert(_) | Op::Update(..) => {}
+                    Op::Rename(id, name)
+                        if tx.get("accounts", params![id]).await?.is_some()
+                            && is_free(tx, name).await? =>
+                    {
+                        let login = format!("account {name}");
+                        tx.update("accounts", params![id], fields! {"login" => login}).await?;
+                    }
+                    Op::Insert(_) | Op::Update(..) | Op::Rename(..) => {}
                     Op::Delete(id) => {
                         tx.delete("accounts", params![id]).await?;
                     }
@@ -51,6 +66,12 @@ async fn run(store: &MultiMaster, ops: Vec<Op>) {
         })
         .await;
     assert!(matches!(done, Outcome::Saved { .. } | Outcome::Owed { .. }), "{done:?}");
+}
+
+async fn is_free(tx: &mut Tx, name: i64) -> Result<bool, DbError> {
+    let login = format!("account {name}");
+    let taken = tx.query("select id from accounts where login = ?", params![login]).await?;
+    Ok(taken.is_empty())
 }
 
 async fn close(store: MultiMaster) {
@@ -100,7 +121,7 @@ fn programs() -> impl Strategy<Value = Vec<Vec<Op>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     /// Under `available` any marker anywhere means that it is saved; under
     /// `all` the primary decides.
@@ -160,4 +181,223 @@ async fn a_file_deleted_under_our_feet_is_rebuilt_while_writes_go_on() {
     let [a, b] = ["a.db", "b.db"].map(|name| contents(&folder.path().join(name)));
     assert_eq!(a.iter().filter(|line| line.starts_with("row ")).count(), 50);
     assert_eq!(a, b);
+}
+
+/// Takes a master away: nothing can be opened where its file was.
+fn take_away(folder: &Path, name: &str) {
+    for ending in ["db", "db-wal", "db-shm"] {
+        let file = folder.join(format!("{name}.{ending}"));
+        drop(std::fs::rename(&file, folder.join(format!("{name}-away.{ending}"))));
+    }
+    std::fs::create_dir(folder.join(format!("{name}.db"))).unwrap();
+}
+
+fn bring_back(folder: &Path, name: &str) {
+    std::fs::remove_dir(folder.join(format!("{name}.db"))).unwrap();
+    for ending in ["db", "db-wal", "db-shm"] {
+        let file = folder.join(format!("{name}.{ending}"));
+        drop(std::fs::rename(folder.join(format!("{name}-away.{ending}")), file));
+    }
+}
+
+async fn until_away(store: &MultiMaster, at: usize) {
+    store.wait_until(|masters| masters[at].state != MasterState::Live).await;
+}
+
+#[tokio::test]
+async fn nothing_is_written_while_the_witness_can_not_be_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = open(folder, Policy::Available).await;
+    let _ = add(&store, 1, "one").await;
+    // The witness is written beside and renamed: that can't be done now.
+    std::fs::create_dir(folder.join("witness.new")).unwrap();
+    take_away(folder, "b");
+    until_away(&store, 1).await;
+    let refused = add(&store, 2, "two").await;
+    let Outcome::NotSaved(DbError::NoMaster(why)) = &refused else { panic!("{refused:?}") };
+    assert!(why.contains("witness"), "{why}");
+    assert_eq!(logins(&store).await, ["one"], "what was saved can be read");
+    let told = std::fs::read_to_string(folder.join("witness.json")).unwrap();
+    assert!(told.contains(r#"["a","b"]"#), "b may still lead: {told}");
+    std::fs::remove_dir(folder.join("witness.new")).unwrap();
+    let store = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+        while !matches!(add(&store, 2, "two").await, Outcome::Owed { .. }) {
+            tokio::task::yield_now().await;
+        }
+        store
+    });
+    close(store.await.expect("the witness is tried again")).await;
+
+    bring_back(folder, "b");
+    take_away(folder, "a");
+    let alone = MultiMaster::open(embedded(folder, Policy::Available), MIGRATIONS).await;
+    let alone = alone.unwrap_err().to_string();
+    assert!(alone.contains("start a"), "b misses what a took alone: {alone}");
+}
+
+#[tokio::test]
+async fn a_row_made_by_hand_keeps_its_master_out_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = open(folder, Policy::Available).await;
+    let _ = add(&store, 1, "one").await;
+    take_away(folder, "b");
+    until_away(&store, 1).await;
+    let Outcome::Owed { txid, .. } = add(&store, 2, "x").await else { panic!() };
+    let b = rusqlite::Connection::open(folder.join("b-away.db")).unwrap();
+    b.execute("insert into accounts values (99, 'x', 0, null, 1, 1)", []).unwrap();
+    drop(b);
+    bring_back(folder, "b");
+    store.wait_until(|masters| masters[1].state == MasterState::Behind).await;
+    let reason = store.status()[1].reason.clone().unwrap();
+    assert!(reason.contains("accounts_login"), "{reason}");
+    for _ in 0..3 {
+        assert_eq!(logins(&store).await, ["one", "x"]);
+    }
+    assert_eq!(store.lookup(txid).await, Some(true));
+    // Taken away by hand, as the reason says, the master is brought back.
+    let b = rusqlite::Connection::open(folder.join("b.db")).unwrap();
+    b.execute("delete from accounts where id = 99", []).unwrap();
+    drop(b);
+    store.wait_until_whole().await;
+    assert_eq!(store.lookup(txid).await, Some(true));
+    close(store).await;
+    assert_eq!(contents(&folder.join("a.db")), contents(&folder.join("b.db")));
+}
+
+#[tokio::test]
+async fn a_master_that_can_not_be_brought_back_does_not_keep_the_set_from_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = open(folder, Policy::Available).await;
+    let _ = add(&store, 1, "one").await;
+    take_away(folder, "b");
+    until_away(&store, 1).await;
+    let _ = add(&store, 2, "two").await;
+    close(store).await;
+    bring_back(folder, "b");
+    let b = rusqlite::Connection::open(folder.join("b.db")).unwrap();
+    b.execute_batch("begin immediate").unwrap();
+    let mut config = embedded(folder, Policy::Available);
+    config.limits.statement = std::time::Duration::from_secs(2);
+    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    assert_eq!(logins(&store).await, ["one", "two"]);
+    assert!(matches!(pay(&store, 1, 1).await, Outcome::Owed { .. }));
+    drop(b);
+    store.wait_until_whole().await;
+    close(store).await;
+    assert_eq!(contents(&folder.join("a.db")), contents(&folder.join("b.db")));
+}
+
+#[tokio::test]
+async fn a_lost_primary_is_filled_and_remembers_what_was_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = open(folder, Policy::All).await;
+    let Outcome::Saved { txid, .. } = add(&store, 1, "one").await else { panic!() };
+    close(store).await;
+    std::fs::remove_file(folder.join("a.db")).unwrap();
+    let store = open(folder, Policy::All).await;
+    store.wait_until_whole().await;
+    assert_eq!(logins(&store).await, ["one"]);
+    assert_eq!(store.lookup(txid).await, Some(true));
+    close(store).await;
+    assert_eq!(contents(&folder.join("a.db")), contents(&folder.join("b.db")));
+}
+
+#[tokio::test]
+async fn a_transaction_in_doubt_comes_back_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let transfer = async |store: &MultiMaster, from: i64, to: i64, amount: i64| {
+        let done: Outcome<(), DbError> = store
+            .write(async move |tx: &mut Tx| {
+                for (id, amount) in [(from, -amount), (to, amount)] {
+                    let row = tx.get("accounts", params![id]).await?.expect("it is there");
+                    let balance = row.get::<i64>("balance")? + amount;
+                    tx.update("accounts", params![id], fields! {"balance" => balance}).await?;
+                }
+                Ok(())
+            })
+            .await;
+        done.into_result().unwrap();
+    };
+    let store = open(folder, Policy::Available).await;
+    for id in 1..=3 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    close(store).await;
+    let old = std::fs::read(folder.join("b.db")).unwrap();
+    let store = open(folder, Policy::Available).await;
+    transfer(&store, 1, 2, 50).await;
+    close(store).await;
+    // Only a has committed it, a is away, and b goes on without it.
+    std::fs::write(folder.join("b.db"), old).unwrap();
+    take_away(folder, "a");
+    let store = open(folder, Policy::Available).await;
+    transfer(&store, 1, 3, 10).await;
+    close(store).await;
+    bring_back(folder, "a");
+    let store = open(folder, Policy::Available).await;
+    store.wait_until_whole().await;
+    close(store).await;
+    assert_eq!(contents(&folder.join("a.db")), contents(&folder.join("b.db")));
+    let balances: Vec<String> = rows(&folder.join("a.db"))
+        .iter()
+        .map(|row| row.split(' ').nth(4).unwrap().to_owned())
+        .collect();
+    assert_eq!(balances, ["90", "100", "110"], "the later one counts, the other is kept aside");
+    for name in ["a.db", "b.db"] {
+        let kept: i64 = rusqlite::Connection::open(folder.join(name))
+            .unwrap()
+            .query_row("select count(*) from mm_conflicts", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, 1);
+    }
+}
+
+#[tokio::test]
+async fn with_three_masters_what_only_one_has_reaches_both_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let three = || {
+        let mut config = embedded(folder, Policy::Available);
+        let mut third = config.masters[0].clone();
+        third.name = MasterName("c".to_owned());
+        third.url = format!("sqlite:{}", folder.join("c.db").display());
+        config.masters.push(third);
+        config
+    };
+    let open = async || MultiMaster::open(three(), MIGRATIONS).await.unwrap();
+    let store = open().await;
+    let _ = add(&store, 1, "one").await;
+    close(store).await;
+    let old = ["a.db", "b.db"].map(|name| std::fs::read(folder.join(name)).unwrap());
+    let store = open().await;
+    let _ = add(&store, 2, "two").await;
+    close(store).await;
+    for (name, bytes) in ["a.db", "b.db"].iter().zip(old) {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    let store = open().await;
+    store.wait_until_whole().await;
+    assert!(matches!(pay(&store, 2, 1).await, Outcome::Saved { value: 101, .. }));
+    close(store).await;
+    let [a, b, c] = ["a.db", "b.db", "c.db"].map(|name| contents(&folder.join(name)));
+    assert_eq!(a, b);
+    assert_eq!(b, c);
+}
+
+#[tokio::test]
+async fn masters_whose_urls_were_swapped_are_not_taken_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    let _ = add(&store, 1, "one").await;
+    close(store).await;
+    let mut config = embedded(folder.path(), Policy::Available);
+    let url = config.masters[0].url.clone();
+    config.masters[0].url = std::mem::replace(&mut config.masters[1].url, url);
+    let swapped = MultiMaster::open(config, MIGRATIONS).await.unwrap_err().to_string();
+    assert!(swapped.contains("swapped"), "{swapped}");
 }
