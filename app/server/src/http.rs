@@ -8,6 +8,8 @@ mod stream;
 
 mod guard;
 
+mod upload;
+
 mod observe;
 
 mod request_id;
