@@ -1,8 +1,10 @@
 //! The one store under all domains.
 
-use std::time::Duration;
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
 
-use multi_master::{Db, DbError, Migration, MultiMaster, OpenError};
+use multi_master::{Migration, MultiMaster, OpenError};
 
 use crate::config::Settings;
 use crate::failure::{Failure, Result};
@@ -10,11 +12,58 @@ use crate::failure::{Failure, Result};
 /// Opens the store of the settings, with the tables of every domain; makes the
 /// data directory where it is missing.
 pub(crate) async fn open(settings: &Settings) -> Result<MultiMaster> {
-    let data = &settings.data;
-    std::fs::create_dir_all(data).map_err(|error| {
-        Failure::new(format!("can't make the data directory {}: {error}", data.display()))
-    })?;
+    make_directory(&settings.data)?;
     Ok(open_existing(settings).await?)
+}
+
+/// As [`open`], for commands that have nothing to do in a new store.
+pub(crate) async fn open_to_change(settings: &Settings) -> Result<MultiMaster> {
+    must_exist(settings)?;
+    open(settings).await
+}
+
+/// Fails where there is no store yet: what is asked of one must not make it.
+pub(crate) fn must_exist(settings: &Settings) -> Result {
+    let witness = &settings.store.witness;
+    if witness.exists() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "there is no store: {} is missing; `endpaper serve` makes it",
+        witness.display()
+    )))
+}
+
+/// The databases hold the seeds of signing keys and the hashes of passwords, so
+/// a new directory is for its user alone.
+const OWNER_ONLY: u32 = 0o700;
+/// What everybody else may do in a directory.
+const OTHERS: u32 = 0o077;
+
+fn make_directory(data: &Path) -> Result {
+    let shown = data.display();
+    match std::fs::metadata(data) {
+        Ok(found) if !found.is_dir() => {
+            return Err(Failure::new(format!(
+                "the data directory {shown} is a file, not a directory"
+            )));
+        }
+        Ok(found) => {
+            let mode = found.permissions().mode() & 0o777;
+            if mode & OTHERS != 0 {
+                tracing::warn!(
+                    "the data directory {shown} is open to others (mode {mode:o}), and it has the keys that sign access tokens; close it with: chmod 700 {shown}"
+                );
+            }
+            return Ok(());
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(Failure::new(format!("can't use the data directory {shown}: {error}")));
+        }
+    }
+    let made = DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(data);
+    made.map_err(|error| Failure::new(format!("can't make the data directory {shown}: {error}")))
 }
 
 /// As [`open`], where the data directory is there already.
@@ -28,14 +77,4 @@ pub(crate) async fn open_existing(
 /// never collides with another.
 fn migrations() -> Vec<Migration> {
     [endpaper_accounts::MIGRATIONS, endpaper_reading::MIGRATIONS].concat()
-}
-
-/// How long a read may take before the store counts as not serving. Below the
-/// 3 s that clients wait for an answer about health.
-const SERVES_WITHIN: Duration = Duration::from_secs(2);
-
-/// Whether a read is served now.
-pub(crate) async fn serves_reads(store: &MultiMaster) -> bool {
-    let read = store.read(async |db: &mut Db| db.query("select 1", Vec::new()).await);
-    matches!(tokio::time::timeout(SERVES_WITHIN, read).await, Ok(Ok::<_, DbError>(_)))
 }

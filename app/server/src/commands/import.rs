@@ -74,7 +74,7 @@ async fn goodreads(settings: &Settings, path: &Path, user: &str, json: bool) -> 
     let mut text = Vec::new();
     file.take(EXPORT_BYTES_MAX).read_to_end(&mut text).map_err(|error| unreadable(path, &error))?;
 
-    let opened = store::open(settings).await?;
+    let opened = store::open_to_change(settings).await?;
     let app = App::new(settings, opened.clone())?;
     let report = take_along(&app, path, &text, user).await;
     opened.close().await;

@@ -34,12 +34,7 @@ async fn status(settings: &Settings) -> Result<Status> {
         return Ok(status);
     }
     // Asking how a store stands must not make one.
-    if !witness.exists() {
-        return Err(Failure::new(format!(
-            "there is no store: {} is missing; `endpaper serve` makes it",
-            witness.display()
-        )));
-    }
+    store::must_exist(settings)?;
     match store::open_existing(settings).await {
         Ok(store) => {
             let status = Status::of(witness.clone(), &store.status());

@@ -66,7 +66,7 @@ pub(super) const KEYS: &[Key] = &[
             "data",
             Takes::Path,
             "data",
-            "The data directory: the embedded masters, the witness, keys, mail. Made when missing.",
+            "The data directory: the embedded masters, which have the signing keys too, the witness, and mail. Made when missing, for its user alone.",
         )
     },
     Key {
@@ -155,7 +155,12 @@ pub(super) const KEYS: &[Key] = &[
         "30000",
         "How long a client may read nothing of its answer before its connection is closed.",
     ),
-    key("server.request_ms_max", millis(100, 600_000), "30000", "How long one request may take."),
+    key(
+        "server.request_ms_max",
+        millis(100, 600_000),
+        "30000",
+        "How long one request may take once its body is there, and how long nothing may come of its body.",
+    ),
     key(
         "server.stop_ms_max",
         millis(0, 600_000),

@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::{fs, thread};
 
@@ -83,9 +84,7 @@ fn a_directory_that_cannot_be_used_is_said_to_be_so() {
     check_failure(
         scratch.path(),
         &["serve", "--listen", "127.0.0.1:0", "--data", &path],
-        &expect![
-            "1 endpaper: can't make the data directory <scratch>/file: File exists (os error 17)"
-        ],
+        &expect!["1 endpaper: the data directory <scratch>/file is a file, not a directory"],
     );
     // Nobody can make files there, not even root.
     let finished = run(&["serve", "--listen", "127.0.0.1:0", "--data", "/sys/kernel"]);
@@ -95,6 +94,23 @@ fn a_directory_that_cannot_be_used_is_said_to_be_so() {
         "{}",
         finished.stderr
     );
+}
+
+/// It has seeds of signing keys and hashes of passwords in it.
+#[test]
+fn the_data_directory_is_for_its_user_alone() {
+    let scratch = Scratch::new("cli").unwrap();
+    let data = scratch.path().join("new/data");
+    let server = Server::start(&data, &[]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    let finished = server.program.stop().unwrap();
+    assert!(!finished.stderr.contains("open to others"), "{}", finished.stderr);
+
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o750)).unwrap();
+    let finished = Server::start(&data, &[]).program.stop().unwrap();
+    assert!(finished.stderr.contains("is open to others (mode 750)"), "{}", finished.stderr);
+    assert_eq!(mode(&data), 0o750, "what somebody chose stays");
 }
 
 #[test]
@@ -179,12 +195,23 @@ fn the_configuration_is_shown_with_its_sources_and_without_its_secrets() {
 }
 
 #[test]
-fn asking_for_the_status_of_no_store_makes_none() {
+fn what_is_asked_of_no_store_makes_none() {
     let scratch = Scratch::new("cli").unwrap();
     let data = scratch.path().join("data").display().to_string();
     check_failure(
         scratch.path(),
         &["masters", "status", "--data", &data],
+        &expect![
+            "1 endpaper: there is no store: <scratch>/data/witness.json is missing; `endpaper serve` makes it"
+        ],
+    );
+    assert!(!Path::new(&data).exists());
+    let file = scratch.path().join("export.csv");
+    fs::write(&file, "Book Id,Title\n").unwrap();
+    let file = file.display().to_string();
+    check_failure(
+        scratch.path(),
+        &["import", "goodreads", &file, "--user", "reader", "--data", &data],
         &expect![
             "1 endpaper: there is no store: <scratch>/data/witness.json is missing; `endpaper serve` makes it"
         ],

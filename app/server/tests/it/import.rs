@@ -73,10 +73,11 @@ async fn what_cannot_be_imported_is_said_in_one_line_and_changes_nothing() {
     assert!(!data.exists(), "no store is made for a file that is not there");
 
     fs::write(&file, EXPORT).unwrap();
-    failed(
-        import("goodreads", &data, &file, &["--user", "nobody"]),
-        "no account with the login id `nobody`",
-    );
+    let to_nobody = || import("goodreads", &data, &file, &["--user", "nobody"]);
+    failed(to_nobody(), "there is no store");
+    assert!(!data.exists(), "no store is made where nobody can have an account");
+    assert_eq!(Server::start(&data, &[]).program.stop().unwrap().code, Some(0));
+    failed(to_nobody(), "no account with the login id `nobody`");
     fs::write(&file, "a,b\n1,2\n").unwrap();
     failed(import("catalogue", &data, &file, &[]), "column");
     fs::write(&file, "").unwrap();
