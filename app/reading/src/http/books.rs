@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use endpaper_api::reading::{
@@ -22,11 +23,11 @@ pub(super) fn routes() -> Router<ReadingService> {
     Router::new()
         .route("/api/v1/books/search", get(search))
         .route("/api/v1/books/{isbn}", get(book))
-        .route("/api/v1/health/books", get(health))
+        .route("/api/v1/health/books", get(health).head(health_head))
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(search, book, health), components(schemas(QueryType)))]
+#[openapi(paths(search, book, health, health_head), components(schemas(QueryType)))]
 pub(super) struct Document;
 
 #[derive(Deserialize, IntoParams)]
@@ -127,6 +128,26 @@ async fn book(
     ),
 )]
 async fn health(State(service): State<ReadingService>) -> Response {
+    health_of(&service).await
+}
+
+/// The external book source, without a body
+///
+/// The statuses of `GET /health/books`, for monitors.
+#[utoipa::path(
+    head,
+    path = "/api/v1/health/books",
+    tag = "books",
+    responses(
+        (status = 200, description = "A source answers, or none is configured"),
+        (status = 503, description = "None answers"),
+    ),
+)]
+async fn health_head(State(service): State<ReadingService>) -> StatusCode {
+    health_of(&service).await.status()
+}
+
+async fn health_of(service: &ReadingService) -> Response {
     let states = service.check_sources().await;
     let reports: Vec<SourceReport> = states
         .iter()
