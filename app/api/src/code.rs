@@ -181,10 +181,6 @@ codes! {
     BookAlreadyOnShelf "BOOK_ALREADY_ON_SHELF" never
         "이미 서재에 있는 책입니다."
         "This book is on your shelf already.";
-    /// The book's category does not allow this step.
-    CategoryConflict "CATEGORY_CONFLICT" never
-        "이 책의 지금 상태에서는 할 수 없는 일입니다. 서재에서 상태를 확인해 주세요."
-        "The book's present category does not allow this. Check it on your shelf.";
     /// The user has no such memo.
     MemoNotFound "MEMO_NOT_FOUND" never
         "메모를 찾을 수 없습니다. 이미 지워졌을 수 있으니 새로 불러와 주세요."
@@ -193,10 +189,11 @@ codes! {
     IdTaken "ID_TAKEN" never
         "이미 쓰인 ID입니다. 새 ID로 다시 보내 주세요."
         "This id is taken. Send it again with a new id.";
-    /// The import is no file that can be read.
+    /// The import is no file that can be read; `details.reason` says why, in the
+    /// caller's language.
     ImportUnreadable "IMPORT_UNREADABLE" never
-        "파일을 읽을 수 없습니다. Goodreads에서 내려받은 CSV 파일인지 확인해 주세요."
-        "The file can't be read. Check that it is the CSV file you downloaded from Goodreads.";
+        "파일을 읽을 수 없습니다. Goodreads의 CSV나 Endpaper에서 내보낸 CSV·JSON을 내려받은 그대로 올려 주세요."
+        "The file can't be read. Send the CSV file of Goodreads, or the CSV or JSON file of Endpaper, just as you downloaded it.";
     /// Another import of the user runs.
     ImportInProgress "IMPORT_IN_PROGRESS" later
         "다른 가져오기를 진행하고 있습니다. 끝난 뒤 다시 시도해 주세요."

@@ -21,4 +21,6 @@ pub use shelf::{
     Category, ChangeShelfBook, CloseBook, FinishReading, PurchaseType, RecentBook, Shelf,
     ShelfBook, ShelfSort, ShelveBook, Shelved, StartReading,
 };
-pub use transfer::{ExportFormat, ExportPart, ImportProblem, ImportSummary};
+pub use transfer::{
+    ExportFormat, ExportPart, ImportProblem, ImportProgress, ImportState, ImportSummary,
+};

@@ -82,8 +82,9 @@ impl From<ReadingError> for Problem {
                 return multi_master::WriteError::<Self>::InDoubt(txid).into();
             }
             ReadingError::ImportUnreadable(why) => {
-                return Self::new(ErrorCode::ImportUnreadable).detail("reason", why);
+                return Self::new(ErrorCode::ImportUnreadable).detail("reason", why.to_string());
             }
+            ReadingError::Busy => ErrorCode::ServerBusy,
             ReadingError::BookNotFound => ErrorCode::BookNotFound,
             ReadingError::UserBookNotFound => ErrorCode::UserBookNotFound,
             ReadingError::MemoNotFound => ErrorCode::MemoNotFound,

@@ -16,6 +16,8 @@ pub mod memos;
 
 pub mod incoming;
 
+pub mod importing;
+
 mod goodreads;
 
 pub mod transfer;
@@ -35,6 +37,7 @@ pub use error::ReadingError;
 use crate::collation::ShelfCollator;
 use crate::model::ReaderId;
 use crate::sources::BookSources;
+use importing::Imports;
 use running::Running;
 
 /// How often a write is run again when it met another and a unique index
@@ -55,8 +58,8 @@ struct Inner {
     english: ShelfCollator,
     /// Requests with an idempotency key that run in this process.
     requests: Running<(ReaderId, String)>,
-    /// Readers whose import runs in this process.
-    imports: Running<ReaderId>,
+    imports: Imports,
+    scans: books::Scans,
 }
 
 impl fmt::Debug for ReadingService {
@@ -78,7 +81,8 @@ impl ReadingService {
             korean: ShelfCollator::for_language("ko"),
             english: ShelfCollator::for_language("en"),
             requests: Running::default(),
-            imports: Running::default(),
+            imports: Imports::default(),
+            scans: books::Scans::default(),
         }))
     }
 

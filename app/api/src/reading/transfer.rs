@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Instant;
+
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -38,6 +40,45 @@ pub struct ImportProblem {
     pub message: String,
 }
 
+/// Whether an import runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ImportState {
+    /// None is known: it ran elsewhere, long ago, or never.
+    None,
+    /// It runs.
+    Running,
+    /// It came to its end.
+    Done,
+    /// It was broken off. What was taken before stays, and the file can be
+    /// imported again.
+    Failed,
+}
+
+/// How far the caller's import is, or how the last one ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ImportProgress {
+    /// Whether it runs.
+    pub state: ImportState,
+    /// When it began.
+    pub started_at: Option<Instant>,
+    /// See [`ImportSummary::format`]; `null` until the file is read.
+    pub format: Option<String>,
+    /// How many books and memos are through.
+    pub done: u64,
+    /// How many the file has; `null` until it is read.
+    pub total: Option<u64>,
+    /// Books put on the shelf so far.
+    pub books_added: u64,
+    /// Memos written so far.
+    pub memos_added: u64,
+    /// How many lines or entries could not be taken, or not whole, so far.
+    pub problem_count: u64,
+}
+
 /// The form of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -45,8 +86,10 @@ pub struct ImportProblem {
 pub enum ExportFormat {
     /// One JSON document.
     #[default]
+    #[serde(alias = "JSON")]
     Json,
     /// Two tables: the books, a blank line, the memos.
+    #[serde(alias = "CSV")]
     Csv,
 }
 
@@ -56,7 +99,9 @@ pub enum ExportFormat {
 #[serde(rename_all = "UPPERCASE")]
 pub enum ExportPart {
     /// The books.
+    #[serde(alias = "books")]
     Books,
     /// The memos.
+    #[serde(alias = "memos")]
     Memos,
 }

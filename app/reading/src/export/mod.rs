@@ -29,6 +29,6 @@ mod wire;
 
 pub use csv::{AtLine, BookRows, MemoRows, write_books_csv, write_memos_csv};
 pub use wire::{
-    BadItem, Export, ExportBook, ExportMemo, ExportTag, ExportUnreadable, ReadExport, read_json,
-    write_json,
+    BadItem, ENTRIES_MAX, Export, ExportBook, ExportMemo, ExportTag, ExportUnreadable, ReadExport,
+    read_json, write_json,
 };

@@ -1,12 +1,13 @@
 //! The export as JSON.
 
+use std::fmt;
 use std::io::Write;
 
 use endpaper_api::reading::{Category, PurchaseType, TagCategory};
 use endpaper_api::{Day, Instant, Language};
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::isbn::BookKey;
@@ -176,6 +177,9 @@ pub enum ExportUnreadable {
         /// The version that the document says.
         found: String,
     },
+    /// It has more entries than are read.
+    #[error("it has more than {ENTRIES_MAX} entries")]
+    TooMany,
     /// It is an export that lacks something.
     #[error("`{member}` is missing, or is not what it should be")]
     Member {
@@ -205,57 +209,146 @@ pub struct BadItem {
     pub reason: String,
 }
 
+/// The most entries of a file, of all its lists together. What one request
+/// may send has less than half of that, if they are whole.
+pub const ENTRIES_MAX: usize = 100_000;
+
+/// The most characters of [`BadItem::reason`].
+const REASON_CHARS_MAX: usize = 300;
+
+/// The members of a document, as they stand in it: nothing is built of them
+/// before the format is known.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Members<'a> {
+    #[serde(borrow)]
+    format: Option<&'a RawValue>,
+    #[serde(borrow)]
+    version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    exported_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    books: Option<&'a RawValue>,
+    #[serde(borrow)]
+    memos: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tags: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+impl<'a> Members<'a> {
+    fn of(document: &'a [u8]) -> Result<Self, ExportUnreadable> {
+        serde_json::from_slice(document).map_err(|error| ExportUnreadable::Json(error.to_string()))
+    }
+}
+
 /// Reads an export. One bad memo is reported, and does not spoil the others.
+///
+/// The memory that it takes is that of the entries which it gives: whatever
+/// else the document has is passed over as it stands.
 pub fn read_json(bytes: &[u8]) -> Result<ReadExport, ExportUnreadable> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let mut document: Value =
-        serde_json::from_slice(bytes).map_err(|error| ExportUnreadable::Json(error.to_string()))?;
+    let mut document = Members::of(object(bytes).ok_or(ExportUnreadable::Format)?)?;
     // As the API answers with it: in the envelope of all answers.
-    if document.get("format").is_none()
-        && let Some(data @ Value::Object(_)) = document.get_mut("data")
+    if document.format.is_none()
+        && let Some(data) = document.data.and_then(|data| object(data.get().as_bytes()))
     {
-        document = data.take();
+        document = Members::of(data)?;
     }
-    if document.get("format").and_then(Value::as_str) != Some(FORMAT) {
+    if document.format.and_then(value::<String>).as_deref() != Some(FORMAT) {
         return Err(ExportUnreadable::Format);
     }
-    match document.get("version") {
-        Some(version) if version.as_u64() == Some(VERSION) => {}
+    match document.version {
+        Some(version) if value(version) == Some(VERSION) => {}
         Some(version) => {
-            return Err(ExportUnreadable::Version { found: version.to_string() });
+            let found = version.get().chars().take(40).collect();
+            return Err(ExportUnreadable::Version { found });
         }
         None => return Err(ExportUnreadable::Member { member: "version" }),
     }
     let exported_at = document
-        .get("exportedAt")
-        .and_then(|at| Instant::deserialize(at).ok())
+        .exported_at
+        .and_then(value)
         .ok_or(ExportUnreadable::Member { member: "exportedAt" })?;
     let mut bad = Vec::new();
+    let mut room = ENTRIES_MAX;
     let export = Export {
         exported_at,
-        books: items(&mut document, "books", &mut bad)?,
-        memos: items(&mut document, "memos", &mut bad)?,
-        tags: items(&mut document, "tags", &mut bad)?,
+        books: items(document.books, "books", &mut room, &mut bad)?,
+        memos: items(document.memos, "memos", &mut room, &mut bad)?,
+        tags: items(document.tags, "tags", &mut room, &mut bad)?,
     };
     Ok(ReadExport { export, bad })
 }
 
+/// Serde would read a struct from an array too, by position.
+fn object(json: &[u8]) -> Option<&[u8]> {
+    json.trim_ascii_start().starts_with(b"{").then_some(json)
+}
+
+fn value<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}
+
 fn items<T: DeserializeOwned>(
-    document: &mut Value,
+    raw: Option<&RawValue>,
     list: &'static str,
+    room: &mut usize,
     bad: &mut Vec<BadItem>,
 ) -> Result<Vec<T>, ExportUnreadable> {
-    let Some(Value::Array(values)) = document.get_mut(list).map(Value::take) else {
-        return Err(ExportUnreadable::Member { member: list });
-    };
-    let mut items = Vec::with_capacity(values.len());
-    for (index, value) in values.into_iter().enumerate() {
-        match serde_json::from_value(value) {
-            Ok(item) => items.push(item),
-            Err(error) => bad.push(BadItem { list, index, reason: error.to_string() }),
-        }
+    let raw = raw.ok_or(ExportUnreadable::Member { member: list })?;
+    let mut items = Items { list, room, bad, is_over: false, read: Vec::new() };
+    let is_list = serde_json::Deserializer::from_str(raw.get()).deserialize_seq(&mut items).is_ok();
+    if items.is_over {
+        return Err(ExportUnreadable::TooMany);
     }
-    Ok(items)
+    if is_list { Ok(items.read) } else { Err(ExportUnreadable::Member { member: list }) }
+}
+
+/// Reads a list entry by entry.
+struct Items<'m, T> {
+    list: &'static str,
+    /// How many entries more there may be.
+    room: &'m mut usize,
+    bad: &'m mut Vec<BadItem>,
+    is_over: bool,
+    read: Vec<T>,
+}
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for &mut Items<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        while let Some(entry) = entries.next_element::<&'de RawValue>()? {
+            let Some(room) = self.room.checked_sub(1) else {
+                self.is_over = true;
+                return Err(A::Error::custom("too many entries"));
+            };
+            *self.room = room;
+            match serde_json::from_str(entry.get()) {
+                Ok(item) => self.read.push(item),
+                Err(error) => {
+                    self.bad.push(BadItem { list: self.list, index, reason: reason(&error) });
+                }
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with an entry. Its place is left out: it would count from the
+/// beginning of the entry and not of the file.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).chars().take(REASON_CHARS_MAX).collect()
 }
 
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

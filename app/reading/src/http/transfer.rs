@@ -6,16 +6,19 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use endpaper_api::reading::{ExportFormat, ExportPart, ImportProblem, ImportSummary};
-use endpaper_api::{ErrorCode, Failure, Language, Success};
+use endpaper_api::reading::{
+    ExportFormat, ExportPart, ImportProblem, ImportProgress, ImportState, ImportSummary,
+};
+use endpaper_api::{ErrorCode, Failure, Instant, Language, Success};
 use endpaper_http::{Answer, Caller, Problem, QueryParams, body};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
 use super::reader;
-use crate::service::ReadingService;
+use crate::service::importing;
 use crate::service::incoming::ImportReport;
 use crate::service::transfer::CsvPart;
+use crate::service::{ReadingError, ReadingService};
 
 /// The most bytes of a file that is imported through the API. A Goodreads
 /// export of a thousand reviewed books has one or two million.
@@ -25,11 +28,15 @@ pub(super) fn routes() -> Router<ReadingService> {
     Router::new()
         .route("/api/v1/import", post(import))
         .route("/api/v1/import/goodreads", post(import_goodreads))
+        .route("/api/v1/import/progress", get(progress))
         .route("/api/v1/export", get(export))
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(import, import_goodreads, export), components(schemas(ExportFormat, ExportPart)))]
+#[openapi(
+    paths(import, import_goodreads, progress, export),
+    components(schemas(ExportFormat, ExportPart))
+)]
 pub(super) struct Document;
 
 /// Import a Goodreads export
@@ -37,7 +44,7 @@ pub(super) struct Document;
 /// The file as it was downloaded, at most 16 MiB. Books that are on the shelf
 /// already stay as they are, so a file can be imported twice. A row that can't
 /// be taken is reported by its line and does not stop the rest. Exports of
-/// Endpaper are taken here too.
+/// Endpaper are taken here too. `GET /import/progress` tells how far it is.
 #[utoipa::path(
     post,
     path = "/api/v1/import/goodreads",
@@ -47,6 +54,7 @@ pub(super) struct Document;
     responses(
         (status = 200, description = "What was taken, and what was not", body = Success<ImportSummary>),
         (status = 409, description = "Another import of this reader runs", body = Failure),
+        (status = 503, description = "Too many imports run; `Retry-After` says when to come back", body = Failure),
         (status = "default", description = "It was not done", body = Failure),
     ),
 )]
@@ -74,6 +82,7 @@ async fn import_goodreads(
     responses(
         (status = 200, description = "What was taken, and what was not", body = Success<ImportSummary>),
         (status = 409, description = "Another import of this reader runs", body = Failure),
+        (status = 503, description = "Too many imports run; `Retry-After` says when to come back", body = Failure),
         (status = "default", description = "It was not done", body = Failure),
     ),
 )]
@@ -88,9 +97,62 @@ async fn import(
         // The boundaries would be read as rows.
         return Err(Problem::new(ErrorCode::UnsupportedMediaType));
     }
+    // Before the file is read: files of requests that wait would fill the memory.
+    let place = service.begin_import(reader(&caller))?;
     let file = body::read(request.into_body(), IMPORT_BYTES_MAX).await?;
-    let report = service.import_file(reader(&caller), &file, &caller.time_zone, |_| {}).await?;
-    Ok(Answer::ok(summary(&report, caller.language)))
+    match service.import_at(place, file, &caller.time_zone, |_| {}).await {
+        Ok(report) => Ok(Answer::ok(summary(&report, caller.language))),
+        Err(ReadingError::ImportUnreadable(why)) => {
+            let reason = why.message(caller.language);
+            Err(Problem::new(ErrorCode::ImportUnreadable).detail("reason", reason))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How far the caller's import is
+///
+/// An import answers when it is through. This tells, on another connection, how
+/// far it is, and afterwards how it ended, also where its answer was lost. It
+/// is known to the process in which it runs, until that ends.
+#[utoipa::path(
+    get,
+    path = "/api/v1/import/progress",
+    tag = "import and export",
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "How far it is; `state` is `NONE` where no import is known", body = Success<ImportProgress>),
+        (status = "default", description = "It was not done", body = Failure),
+    ),
+)]
+async fn progress(State(service): State<ReadingService>, caller: Caller) -> Answer<ImportProgress> {
+    let import = service.import_progress(reader(&caller));
+    Answer::ok(match import {
+        None => ImportProgress {
+            state: ImportState::None,
+            started_at: None,
+            format: None,
+            done: 0,
+            total: None,
+            books_added: 0,
+            memos_added: 0,
+            problem_count: 0,
+        },
+        Some(import) => ImportProgress {
+            state: match import.state {
+                importing::ImportState::Running => ImportState::Running,
+                importing::ImportState::Done => ImportState::Done,
+                importing::ImportState::Failed => ImportState::Failed,
+            },
+            started_at: Some(Instant::from_micros(import.started_at.0)),
+            format: import.format.map(|format| format.name().to_owned()),
+            done: import.done,
+            total: import.total,
+            books_added: import.books_added,
+            memos_added: import.memos_added,
+            problem_count: import.problem_count,
+        },
+    })
 }
 
 fn summary(report: &ImportReport, language: Language) -> ImportSummary {

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use endpaper_api::FieldProblem;
 use endpaper_api::reading::QueryType;
 use multi_master::{Db, Tx};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{ReadingError, ReadingService};
 use crate::isbn::BookKey;
@@ -37,6 +38,38 @@ pub struct Page {
     pub sources: Vec<(SourceName, Result<(), SourceError>)>,
 }
 
+/// How many searches look through the catalogue at once. Each looks at all of
+/// it, on a connection that everything else needs too.
+pub const SCANS_AT_ONCE: usize = 2;
+
+/// How many more may wait for their turn; the rest are told to come back.
+pub const SCANS_WAITING_MAX: usize = 32;
+
+/// The bound of searches.
+#[derive(Debug)]
+pub(super) struct Scans {
+    admitted: Semaphore,
+    running: Semaphore,
+}
+
+impl Default for Scans {
+    fn default() -> Self {
+        Self {
+            admitted: Semaphore::new(SCANS_AT_ONCE + SCANS_WAITING_MAX),
+            running: Semaphore::new(SCANS_AT_ONCE),
+        }
+    }
+}
+
+impl Scans {
+    /// Waits for a turn, unless too many do.
+    async fn turn(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), ReadingError> {
+        let admitted = self.admitted.try_acquire().map_err(|_| ReadingError::Busy)?;
+        let running = self.running.acquire().await.map_err(|_| ReadingError::Busy)?;
+        Ok((admitted, running))
+    }
+}
+
 impl ReadingService {
     /// Searches the catalogue and the sources: `max_results` books from number
     /// `start` on; the first is number 1.
@@ -44,6 +77,9 @@ impl ReadingService {
     /// The catalogue's books come first, then those of the first source that
     /// finds something. What the catalogue has found too is left out there, so
     /// a page may be shorter than asked for.
+    ///
+    /// # Errors
+    /// [`ReadingError::Busy`] where [`SCANS_WAITING_MAX`] wait already.
     pub async fn search(
         &self,
         query: &str,
@@ -60,6 +96,7 @@ impl ReadingService {
         };
         let offset = u64::from(start - 1);
         let local_query = parsed.clone();
+        let turn = self.0.scans.turn().await?;
         let local = self
             .0
             .store
@@ -69,6 +106,7 @@ impl ReadingService {
                 )
             })
             .await?;
+        drop(turn);
         let mut page = Page {
             total: local.total,
             books: local.books.into_iter().map(|book| (book.book_key, book.facts)).collect(),
@@ -248,5 +286,31 @@ fn facts_of(book: FoundBook) -> BookFacts {
         description: book.description,
         total_pages: book.total_pages,
         main_genre: book.genre,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn searches_beyond_the_queue_are_told_to_come_back() {
+        let scans = Scans::default();
+        let mut running = Vec::new();
+        for _ in 0..SCANS_AT_ONCE {
+            running.push(scans.turn().await.unwrap());
+        }
+        let mut waiting: Vec<_> = (0..SCANS_WAITING_MAX).map(|_| Box::pin(scans.turn())).collect();
+        for turn in &mut waiting {
+            assert!(turn.now_or_never().is_none(), "it waits");
+        }
+        assert_eq!(scans.turn().await.err(), Some(ReadingError::Busy));
+        drop(running);
+        for turn in waiting {
+            drop(turn.await.unwrap());
+        }
+        assert!(scans.turn().await.is_ok());
     }
 }

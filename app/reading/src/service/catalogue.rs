@@ -116,7 +116,7 @@ impl ReadingService {
         progress: impl FnMut(&CatalogueSummary) + Send,
     ) -> Result<CatalogueSummary, ReadingError> {
         let rows = GoodbooksRows::open(file)
-            .map_err(|problem| ReadingError::ImportUnreadable(problem.to_string()))?;
+            .map_err(|problem| ReadingError::ImportUnreadable(Box::new(problem.into())))?;
         let entries = rows.map(|row| match row {
             Ok(row) => Ok(CatalogueEntry {
                 line: row.line,

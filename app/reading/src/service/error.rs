@@ -3,6 +3,7 @@
 use endpaper_api::FieldProblem;
 use multi_master::{DbError, TxId, WriteError};
 
+use crate::import::ImportProblem;
 use crate::model::{Flaw, Flaws, UserBookId};
 
 /// Why an operation was not done. Whatever the variant but
@@ -36,9 +37,12 @@ pub enum ReadingError {
     /// The first request with this idempotency key runs: repeat it in a moment.
     #[error("the first request with this idempotency key is still running")]
     KeyInUse,
-    /// The file is not what can be imported; the text says why.
-    #[error("{0}")]
-    ImportUnreadable(String),
+    /// The file is not what can be imported.
+    #[error(transparent)]
+    ImportUnreadable(#[from] Box<ImportProblem>),
+    /// Too many imports, or searches, are under way: repeat it in a moment.
+    #[error("too much is under way")]
+    Busy,
     /// Another import of the reader runs: repeat it when that has finished.
     #[error("another import is running")]
     ImportInProgress,

@@ -16,7 +16,9 @@ use endpaper_api::reading::{Category, PurchaseType};
 use jiff::tz::TimeZone;
 use stdx::UnixMicros;
 
+use super::ReadingError;
 use super::incoming::{EntryProblem, ImportReport, IncomingBook, IncomingMemo, derived_id};
+use super::transfer::within_bounds;
 use crate::goodreads::{GoodreadsRow, GoodreadsRows};
 use crate::model::{
     BookFacts, CONTENT_CHARS_MAX, Content, Page, REVIEW_CHARS_MAX, Rating, ReaderId, Reading, Tags,
@@ -29,9 +31,10 @@ pub(super) fn read<R: Read>(
     rows: GoodreadsRows<R>,
     zone: &TimeZone,
     report: &mut ImportReport,
-) -> (Vec<IncomingBook>, Vec<IncomingMemo>) {
+) -> Result<(Vec<IncomingBook>, Vec<IncomingMemo>), ReadingError> {
     let (mut books, mut memos) = (Vec::new(), Vec::new());
-    for row in rows {
+    for (index, row) in rows.enumerate() {
+        within_bounds(index)?;
         let row = match row {
             Ok(row) => row,
             Err(bad) => {
@@ -47,7 +50,7 @@ pub(super) fn read<R: Read>(
             memos.extend(notes);
         }
     }
-    (books, memos)
+    Ok((books, memos))
 }
 
 fn incoming(

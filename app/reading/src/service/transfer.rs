@@ -17,13 +17,14 @@ use multi_master::Db;
 use stdx::UnixMicros;
 use stdx::ids::Id as _;
 
+use super::importing::ImportPlace;
 use super::incoming::{EntryProblem, ImportFormat, ImportReport, IncomingBook, IncomingMemo};
 use super::{ReadingError, ReadingService, goodreads};
 use crate::export::{
-    AtLine, BadItem, Export, ExportBook, ExportMemo, ExportTag, write_books_csv, write_json,
-    write_memos_csv,
+    AtLine, BadItem, ENTRIES_MAX, Export, ExportBook, ExportMemo, ExportTag, write_books_csv,
+    write_json, write_memos_csv,
 };
-use crate::import::ImportFile;
+use crate::import::{ImportFile, ImportProblem};
 use crate::model::{
     BookFacts, Content, EXPECTATION_CHARS_MAX, Flaw, Flaws, Memo, MemoId, PAGES_MAX, Page,
     REVIEW_CHARS_MAX, Rating, ReaderId, Reading, ShelfBook, Tag, Tags, UserBookId,
@@ -101,19 +102,50 @@ impl ReadingService {
     ///
     /// # Errors
     /// [`ReadingError::ImportUnreadable`] when the file is none of these;
-    /// [`ReadingError::ImportInProgress`] when the reader imports already. What
+    /// [`ReadingError::ImportInProgress`] when the reader imports already,
+    /// [`ReadingError::Busy`] when too many others do. What
     /// was written before an error stays; the file can be imported again.
     pub async fn import_file(
         &self,
         reader: ReaderId,
-        file: &[u8],
+        file: impl Into<Vec<u8>>,
+        zone: &TimeZone,
+        progress: impl FnMut(&ImportReport) + Send,
+    ) -> Result<ImportReport, ReadingError> {
+        self.import_at(self.begin_import(reader)?, file.into(), zone, progress).await
+    }
+
+    /// Imports a file as [`ReadingService::import_file`] does, where a place for
+    /// it was taken before the file was there.
+    pub async fn import_at(
+        &self,
+        place: ImportPlace,
+        file: Vec<u8>,
         zone: &TimeZone,
         mut progress: impl FnMut(&ImportReport) + Send,
     ) -> Result<ImportReport, ReadingError> {
-        let _run = self.0.imports.begin(&reader).ok_or(ReadingError::ImportInProgress)?;
-        let (mut report, books, memos) = read(reader, file, zone)?;
+        let (reader, zone) = (place.reader(), zone.clone());
+        // Reading a large file takes a core for a good part of a second. The
+        // place goes along: it is taken for as long as the file is in memory,
+        // also when the request is cancelled.
+        let reading = tokio::task::spawn_blocking(move || {
+            let incoming = read(reader, &file, &zone);
+            (place, incoming)
+        });
+        let (place, incoming) = reading.await.map_err(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The program ends.
+            Err(_) => ReadingError::Busy,
+        })?;
+        let (mut report, books, memos) = incoming?;
+        place.read(&report, books.len() + memos.len());
+        let mut progress = |report: &ImportReport| {
+            place.report(report);
+            progress(report);
+        };
         self.take_books(reader, books, &mut report, &mut progress).await?;
         self.take_memos(reader, memos, &mut report, &mut progress).await?;
+        place.done(&report);
         Ok(report)
     }
 }
@@ -155,22 +187,22 @@ fn tables(file: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 fn read_one(reader: ReaderId, file: &[u8], zone: &TimeZone) -> Result<Incoming, ReadingError> {
     let opened = ImportFile::open(file)
-        .map_err(|problem| ReadingError::ImportUnreadable(problem.to_string()))?;
+        .map_err(|problem| ReadingError::ImportUnreadable(Box::new(problem)))?;
     Ok(match opened {
         ImportFile::Goodreads(rows) => {
             let mut report = ImportReport::new(ImportFormat::Goodreads);
-            let (books, memos) = goodreads::read(reader, rows, zone, &mut report);
+            let (books, memos) = goodreads::read(reader, rows, zone, &mut report)?;
             (report, books, memos)
         }
         ImportFile::Books(rows) => {
             let mut report = ImportReport::new(ImportFormat::Csv);
-            let rows = good(rows, &mut report);
+            let rows = good(rows, &mut report)?;
             let books = taken(rows, book_in, &mut report);
             (report, books, Vec::new())
         }
         ImportFile::Memos(rows) => {
             let mut report = ImportReport::new(ImportFormat::Csv);
-            let rows = good(rows, &mut report);
+            let rows = good(rows, &mut report)?;
             let memos = taken(rows, memo_in, &mut report);
             (report, Vec::new(), memos)
         }
@@ -201,15 +233,24 @@ fn numbered<T>(values: Vec<T>, list: &str, bad: &[BadItem]) -> Vec<AtLine<T>> {
 fn good<T>(
     rows: impl Iterator<Item = Result<AtLine<T>, crate::csv_rows::BadRow>>,
     report: &mut ImportReport,
-) -> Vec<AtLine<T>> {
+) -> Result<Vec<AtLine<T>>, ReadingError> {
     let mut good = Vec::new();
-    for row in rows {
+    for (index, row) in rows.enumerate() {
+        within_bounds(index)?;
         match row {
             Ok(row) => good.push(row),
             Err(bad) => report.bad_row(bad),
         }
     }
-    good
+    Ok(good)
+}
+
+/// Refuses a file with more rows than are read.
+pub(super) fn within_bounds(index: usize) -> Result<(), ReadingError> {
+    if index < ENTRIES_MAX {
+        return Ok(());
+    }
+    Err(ReadingError::ImportUnreadable(Box::new(ImportProblem::TooManyRows)))
 }
 
 fn taken<T, U>(

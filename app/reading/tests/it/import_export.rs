@@ -253,7 +253,9 @@ fn what_can_not_be_read_is_said_and_spoils_nothing_else() {
         (
             "\"two\"",
             "\"t\u{7}wo\"",
-            expect![[r#"line 3: content can't be "t\u{7}wo": Control characters other than newline and tab can't be used."#]],
+            expect![[
+                r#"line 3: content can't be "t\u{7}wo": Control characters other than newline and tab can't be used."#
+            ]],
         ),
         (
             "\"12\"",

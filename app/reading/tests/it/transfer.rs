@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use endpaper_reading::service::importing::{IMPORTS_AT_ONCE, ImportState};
+
 use crate::world::{Ask, Got, World, reader};
 
 const GOODREADS: &str = concat!(
@@ -54,6 +56,10 @@ async fn books(world: &World, of: u128) -> Value {
         book.as_object_mut().unwrap().remove("userBookId");
     }
     books
+}
+
+fn got_message(got: &Got) -> String {
+    got.json()["error"]["message"].as_str().unwrap().to_owned()
 }
 
 fn counts(summary: &Value) -> [u64; 5] {
@@ -167,6 +173,16 @@ async fn what_is_no_file_of_ours(world: World) {
     assert_eq!(got.refused(415).0, "UNSUPPORTED_MEDIA_TYPE");
     let got = csv(&world, "/import", GOODREADS).of_nobody().send().await;
     assert_eq!(got.refused(401).0, "UNAUTHORIZED");
+    // What fits what the file looks like, in the caller's language.
+    let got = csv(&world, "/import", "{\"format\":").language("ko").send().await;
+    let error = got.json()["error"].clone();
+    let reason = error["details"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("JSON 파일이 온전하지 않습니다."), "{reason}");
+    let message = got_message(&csv(&world, "/import", "{").send().await);
+    assert!(message.contains("Endpaper"), "{message}");
+    for path in ["/export?format=CSV&part=books", "/export?format=csv&part=MEMOS"] {
+        assert_eq!(world.get(path).send().await.status, 200, "{path}");
+    }
     world.get("/export?format=xml").send().await.refuses(&["format"]);
     world.get("/export?format=csv&part=TAGS").send().await.refuses(&["part"]);
 }
@@ -329,6 +345,68 @@ async fn of_two_imports_at_once_one_runs() {
     assert_eq!(world.get("/user/books").send().await.ok()["totalCount"], 4);
     // And the guard is gone.
     csv(&world, "/import", GOODREADS).send().await.ok();
+}
+
+#[tokio::test]
+async fn of_all_readers_two_import_at_once_and_the_rest_are_told_when_to_come_back() {
+    let world = World::new().await;
+    let places: Vec<_> =
+        (0..IMPORTS_AT_ONCE).map(|n| world.service.begin_import(reader(100 + n as u128))).collect();
+    assert!(places.iter().all(Result::is_ok));
+    let got = csv(&world, "/import", GOODREADS).send().await;
+    assert_eq!(got.refused(503).0, "SERVER_BUSY");
+    assert!(got.headers.contains_key("retry-after"));
+    drop(places);
+    assert_eq!(counts(&csv(&world, "/import", GOODREADS).send().await.ok())[0], 4);
+}
+
+#[tokio::test]
+async fn a_file_of_tiny_entries_is_refused_whatever_its_form() {
+    let world = World::new().await;
+    let json = format!(
+        "{{\"format\":\"endpaper-export\",\"version\":1,\"exportedAt\":\"2024-05-01T00:00:00Z\",\
+         \"books\":[{}{{}}],\"memos\":[],\"tags\":[]}}",
+        "{},".repeat(1_000_000)
+    );
+    let goodreads = format!("Title,Exclusive Shelf\n{}", "T,read\n".repeat(1_000_000));
+    for file in [json, goodreads] {
+        let got = csv(&world, "/import", file).language("ko").send().await;
+        assert_eq!(got.refused(400).0, "IMPORT_UNREADABLE");
+        let reason = got.json()["error"]["details"]["reason"].clone();
+        assert_eq!(reason, "한 파일에서 100000개까지 가져올 수 있습니다. 나누어 올려 주세요.");
+    }
+    assert_eq!(world.get("/user/books").send().await.ok()["totalCount"], 0);
+}
+
+#[tokio::test]
+async fn an_import_tells_how_far_it_is() {
+    let world = World::new().await;
+    let progress = async |of| world.get("/import/progress").of(of).send().await.ok();
+    assert_eq!(progress(1).await["state"], "NONE");
+
+    let mut rows = String::from("Book Id,Title,Exclusive Shelf\n");
+    for number in 1..=450 {
+        rows += &format!("{number},Book {number},read\n");
+    }
+    let mut seen = Vec::new();
+    let zone = jiff::tz::TimeZone::UTC;
+    let service = world.service.clone();
+    let import = service.import_file(reader(1), rows, &zone, |_| {
+        let progress = world.service.import_progress(reader(1)).unwrap();
+        seen.push((progress.state, progress.done, progress.total));
+    });
+    import.await.unwrap();
+    let expected = [200, 400, 450].map(|done| (ImportState::Running, done, Some(450)));
+    assert_eq!(seen, expected);
+    let after = progress(1).await;
+    assert_eq!((&after["state"], &after["done"]), (&json!("DONE"), &json!(450)));
+    assert_eq!((&after["booksAdded"], &after["format"]), (&json!(450), &json!("goodreads")));
+
+    csv(&world, "/import", "{").of(2).send().await.refused(400);
+    assert_eq!(progress(2).await["state"], "FAILED");
+    assert_eq!(progress(1).await["state"], "DONE", "each reader sees their own");
+    let got = world.get("/import/progress").of_nobody().send().await;
+    assert_eq!(got.refused(401).0, "UNAUTHORIZED");
 }
 
 /// The file is no part of this repository: where it is beside it, the whole of
