@@ -38,7 +38,6 @@ pub const fn of(code: ErrorCode) -> StatusCode {
         | ErrorCode::LoginIdTaken
         | ErrorCode::EmailTaken
         | ErrorCode::BookAlreadyOnShelf
-        | ErrorCode::CategoryConflict
         | ErrorCode::IdTaken
         | ErrorCode::ImportInProgress => StatusCode::CONFLICT,
 
