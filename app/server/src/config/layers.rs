@@ -130,7 +130,9 @@ impl Resolved {
                 .span()
                 .map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
             let what = error.message().lines().next().unwrap_or("this is no TOML").to_owned();
-            ConfigError::new(format!("{shown}:{line}: {what}"))
+            let about = key_in(text.lines().nth(line - 1).unwrap_or_default())
+                .map_or_else(String::new, |key| format!("`{key}`: "));
+            ConfigError::new(format!("{shown}:{line}: {about}{what}"))
         })?;
         let directory = path.parent().unwrap_or(Path::new(""));
         for (name, value) in flattened(&table) {
@@ -184,6 +186,14 @@ impl Resolved {
         }
         Ok(())
     }
+}
+
+/// The key that a line of a file begins with, where it begins with one. The
+/// value is not looked at: it may be a password.
+fn key_in(line: &str) -> Option<&str> {
+    let key = line.split_once('=')?.0.trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    Some(key).filter(|key| !key.is_empty() && key.chars().all(plain))
 }
 
 /// The tables of the file as dotted names. What is inside a value that is not

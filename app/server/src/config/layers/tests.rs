@@ -103,9 +103,17 @@ fn each_mistake_in_a_file_names_the_key_and_what_it_takes() {
     check_file("store = 1", &expect!["endpaper.toml: there is no key `store`"]);
     check_file(
         "listen = ",
-        &expect!["endpaper.toml:1: string values must be quoted, expected literal string"],
+        &expect![
+            "endpaper.toml:1: `listen`: string values must be quoted, expected literal string"
+        ],
     );
-    check_file("a = 1\n\nb = [", &expect!["endpaper.toml:3: unclosed array, expected `]`"]);
+    check_file(
+        "data = \"d\"\nlisten = \n",
+        &expect![
+            "endpaper.toml:2: `listen`: string values must be quoted, expected literal string"
+        ],
+    );
+    check_file("a = 1\n\nb = [", &expect!["endpaper.toml:3: `b`: unclosed array, expected `]`"]);
 }
 
 #[test]
