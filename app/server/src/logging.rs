@@ -30,6 +30,10 @@ pub(crate) fn start(settings: LogSettings) {
     let lines = fmt::layer().with_writer(std::io::stderr);
     match settings.format {
         LogFormat::Text => subscriber.with(lines.with_ansi(false)).init(),
-        LogFormat::Json => subscriber.with(lines.json().flatten_event(true)).init(),
+        LogFormat::Json => {
+            // The request's span is the only one there is.
+            let lines = lines.json().flatten_event(true).with_span_list(false);
+            subscriber.with(lines).init();
+        }
     }
 }

@@ -79,6 +79,7 @@ async fn request_ids_are_in_answers_and_in_the_log() {
         finished.stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let access = lines.iter().find(|line| line["target"] == "access").unwrap();
     assert_eq!(access["span"]["id"], "from-the-client-1");
+    assert_eq!(access["spans"], Value::Null, "the id stands in a line once");
     assert_eq!((&access["method"], &access["status"]), (&"GET".into(), &200.into()));
     assert_eq!(access["path"], "/api/v1/users/duplicate/email");
     assert!(!finished.stderr.contains("someone"), "queries have mail addresses in them");
