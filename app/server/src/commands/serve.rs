@@ -38,6 +38,8 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     let app = App::new(&settings, store.clone())?;
     if demo {
         demo::prepare(&app).await?;
+    } else {
+        demo::warn_of_account(&app).await;
     }
     let tidying = tokio::spawn({
         let app = app.clone();

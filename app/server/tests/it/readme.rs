@@ -61,8 +61,12 @@ async fn the_demo_is_there_after_each_start_and_does_not_double() {
         let (_, recent) =
             server.ask(Method::GET, "/api/v1/memos/books/recent", Some(token), None).await;
         seen.push((shelf, recent));
-        assert_eq!(server.program.stop().unwrap().code, Some(0));
+        let finished = server.program.stop().unwrap();
+        assert!(!finished.stderr.contains("everybody knows its password"), "{}", finished.stderr);
+        assert_eq!(finished.code, Some(0));
     }
+    let without = Server::start(scratch.path(), &[]).program.stop().unwrap();
+    assert!(without.stderr.contains("everybody knows its password"), "{}", without.stderr);
     assert!(seen[0].0["data"]["totalCount"].as_u64() > Some(3), "{}", seen[0].0);
     assert_eq!(seen[0], seen[1]);
 }
