@@ -54,6 +54,17 @@ pub(crate) async fn user_by_email(
     row.as_ref().map(account).transpose()
 }
 
+/// Accounts in the order of their log-in ids, from the first after `login_id`.
+pub(crate) async fn users_after(
+    db: &mut Db,
+    login_id: &str,
+    most: u32,
+) -> Result<Vec<Account>, DbError> {
+    let sql = "select * from users where login_id > ? order by login_id limit ?";
+    let rows = db.query(sql, params![login_id, i64::from(most)]).await?;
+    rows.iter().map(account).collect()
+}
+
 pub(crate) async fn login_id_exists(db: &mut Db, login_id: &str) -> Result<bool, DbError> {
     let sql = "select id from users where login_id = ?";
     Ok(db.query_first(sql, params![login_id]).await?.is_some())

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Flags;
 
-/// Endpaper: a reading platform that keeps working when a database does not.
+/// Serves Endpaper, a reading platform: readers' shelves and memos, over two
+/// databases that hold the same, so that one of them may fail.
 #[derive(Debug, Parser)]
 #[command(name = "endpaper", version, about)]
 pub(crate) struct Cli {
@@ -24,6 +25,9 @@ pub(crate) enum Command {
     /// Bring books in
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Readers' accounts; a server of the same store has to be stopped first
+    #[command(subcommand)]
+    Accounts(AccountsCommand),
     /// The databases
     #[command(subcommand)]
     Masters(MastersCommand),
@@ -123,6 +127,41 @@ pub(crate) enum ImportCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountsCommand {
+    /// List all accounts, by log-in id
+    Ls {
+        #[command(flatten)]
+        store: Store,
+        /// For programs: an object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Close an account: nobody can log in, and its sessions end
+    Suspend(OneAccount),
+    /// Open an account again
+    Resume(OneAccount),
+    /// Change what an account may do
+    Role {
+        #[command(flatten)]
+        account: OneAccount,
+        /// The role from now on
+        #[arg(value_parser = ["user", "admin"])]
+        role: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneAccount {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// Whose account
+    pub(crate) login_id: String,
+    /// For programs
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

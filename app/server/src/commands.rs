@@ -6,6 +6,8 @@ pub(crate) mod config;
 
 pub(crate) mod import;
 
+pub(crate) mod accounts;
+
 pub(crate) mod masters;
 
 use std::future::Future;

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`config`] | what can be set, where it is read from, what holds |
-//! | [`commands`] | `serve`, `config show`, `import`, `masters status` |
+//! | [`commands`] | `serve`, `config show`, `import`, `accounts`, `masters status` |
 //! | [`app`] | the domains, wired to one store |
 //! | [`http`] | what stands around all routes: ids, limits, the access log, `/health`, the API's document |
 //! | [`metrics`] | what is counted, as Prometheus text |
@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => commands::serve::run(&serve),
         Command::Config(command) => commands::config::run(&command),
         Command::Import(command) => commands::import::run(&command),
+        Command::Accounts(command) => commands::accounts::run(&command),
         Command::Masters(command) => commands::masters::run(&command),
     };
     match result {

@@ -223,6 +223,21 @@ impl AccountsService {
         Ok(read.await?)
     }
 
+    /// At most `most` accounts in the order of their log-in ids, from the first
+    /// after `login_id` (`""` for the very first): for operators.
+    pub async fn users_after(
+        &self,
+        login_id: &str,
+        most: u32,
+    ) -> Result<Vec<Account>, AccountsError> {
+        let after = login_id.to_owned();
+        let read = self
+            .0
+            .store
+            .read(async move |db: &mut Db| store::users_after(db, &after, most).await);
+        Ok(read.await?)
+    }
+
     /// The demo account, made where there is none.
     pub async fn ensure_demo_user(&self) -> Result<Account, AccountsError> {
         if let Some(account) = self.find_user(DEMO_LOGIN_ID).await? {

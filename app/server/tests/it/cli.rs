@@ -241,7 +241,7 @@ fn commands_in_the_documents_exist() {
                     || line[..at].trim_start().is_empty()
                     || line[..at].ends_with("-- ");
                 let words = words_of(&line[at + start.len()..]);
-                let known_groups = ["config", "import", "masters"];
+                let known_groups = ["config", "import", "accounts", "masters"];
                 let Some(first) = words.first().filter(|_| is_call) else { continue };
                 let depth = if known_groups.contains(first) { 2 } else { 1 };
                 let mut arguments: Vec<&str> = words.into_iter().take(depth).collect();

@@ -12,6 +12,8 @@ mod readme;
 
 mod import;
 
+mod accounts;
+
 mod masters;
 
 mod walk;
