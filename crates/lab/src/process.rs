@@ -149,10 +149,32 @@ impl Process {
         limit: Duration,
         found: impl Fn(&str) -> Option<T>,
     ) -> Result<T, LabError> {
+        let stdout = self.stdout.clone();
+        self.wait_for_line_of(&stdout, "ready", limit, found)
+    }
+
+    /// As [`Process::wait_for_line`], of standard error, where servers log what
+    /// they do.
+    pub fn wait_for_log_line<T>(
+        &mut self,
+        limit: Duration,
+        found: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, LabError> {
+        let stderr = self.stderr.clone();
+        self.wait_for_line_of(&stderr, "where its log says so", limit, found)
+    }
+
+    fn wait_for_line_of<T>(
+        &mut self,
+        output: &Output,
+        what: &'static str,
+        limit: Duration,
+        found: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, LabError> {
         let until = Instant::now() + limit;
         loop {
             let ended = self.try_wait();
-            if let Some(found) = self.stdout.find(&found, LOOK_AGAIN) {
+            if let Some(found) = output.find(&found, LOOK_AGAIN) {
                 return Ok(found);
             }
             if let Some(status) = ended {
@@ -163,7 +185,7 @@ impl Process {
                 });
             }
             if Instant::now() >= until {
-                return Err(self.late("ready", limit));
+                return Err(self.late(what, limit));
             }
         }
     }

@@ -177,7 +177,7 @@ pub(super) const KEYS: &[Key] = &[
         "operator.listen",
         Takes::AddressOrOff,
         "127.0.0.1:9090",
-        "Where the operator reads /metrics and /status. Without authentication: keep it off the internet.",
+        "Where the operator reads /metrics and /status; port 0 takes a free one, which the log names. Without authentication: keep it off the internet.",
     ),
     key(
         "accounts.access_token_ms",

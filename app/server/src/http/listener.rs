@@ -110,6 +110,7 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
+    tracing::info!("no more connections are taken");
     match tokio::time::timeout(bounds.stop, graceful.shutdown()).await {
         Ok(()) => Stopped::Finished,
         Err(_) => Stopped::CutOff,

@@ -92,6 +92,22 @@ pub(crate) async fn ask(
     Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }
 
+/// Of a state that only an answer of the server shows.
+const REACHED_WITHIN: Duration = Duration::from_secs(30);
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Asks again and again until `reached`, for at most [`REACHED_WITHIN`]. For
+/// what a client sees, of which there is no event: the server pushes nothing,
+/// and a line of its log comes before its answers change.
+pub(crate) async fn until(what: &str, reached: impl AsyncFn() -> bool) {
+    let waited = tokio::time::timeout(REACHED_WITHIN, async {
+        while !reached().await {
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "{what}: not within {REACHED_WITHIN:?}");
+}
+
 /// Somebody who is logged in.
 #[derive(Clone)]
 pub(crate) struct Reader {

@@ -155,12 +155,10 @@ fn begin_login(stream: &mut TcpStream) {
 }
 
 /// Waits until nobody listens any more.
-fn wait_until_closed(address: SocketAddr) {
-    let until = std::time::Instant::now() + LIMIT;
-    while TcpStream::connect(address).is_ok() {
-        assert!(std::time::Instant::now() < until, "the server still listens");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+fn wait_until_closed(server: &mut Server) {
+    let closed = |line: &str| line.contains("no more connections are taken").then_some(());
+    server.program.process().wait_for_log_line(LIMIT, closed).unwrap();
+    assert!(TcpStream::connect(server.program.address()).is_err());
 }
 
 #[test]
@@ -178,7 +176,7 @@ fn a_request_in_flight_is_answered_after_sigterm() {
     assert!(read_to_end(other).starts_with("HTTP/1.1 200"));
 
     server.program.process().terminate().unwrap();
-    wait_until_closed(address);
+    wait_until_closed(&mut server);
     stream.write_all(&LOGIN.as_bytes()[10..]).unwrap();
     let answer = read_to_end(stream);
     assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("BAD_CREDENTIALS"), "{answer}");
@@ -210,7 +208,7 @@ fn a_second_signal_stops_at_once() {
         .unwrap();
     read_to_end(other);
     server.program.process().terminate().unwrap();
-    wait_until_closed(address);
+    wait_until_closed(&mut server);
     server.program.process().terminate().unwrap();
     let finished = server.program.process().wait(LIMIT).unwrap();
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);

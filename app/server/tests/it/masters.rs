@@ -1,13 +1,12 @@
 //! The server over masters that are elsewhere, away, or all away.
 
 use std::path::Path;
-use std::time::Duration;
 
 use lab::{MariaDb, Scratch};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::common::{Reader, Server, run};
+use crate::common::{Reader, Server, run, until};
 
 #[tokio::test]
 async fn masters_can_be_files_elsewhere() {
@@ -69,14 +68,8 @@ async fn health(server: &Server) -> (StatusCode, Value) {
     server.ask(Method::GET, "/api/v1/health", None, None).await
 }
 
-/// Asks for health until it says `UP`, for at most half a minute.
 async fn until_up(server: &Server) {
-    let up = tokio::time::timeout(Duration::from_secs(30), async {
-        while health(server).await.1["data"]["status"] != "UP" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    assert!(up.await.is_ok(), "the masters are not all live within half a minute");
+    until("every master is live", async || health(server).await.1["data"]["status"] == "UP").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

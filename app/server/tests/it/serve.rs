@@ -88,16 +88,18 @@ async fn request_ids_are_in_answers_and_in_the_log() {
 #[tokio::test]
 async fn the_operator_reads_numbers_and_states() {
     let scratch = Scratch::new("serve").unwrap();
-    // A port that is free now; nobody else here binds below this range's end.
-    let operator = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let file = scratch.path().join("endpaper.toml");
-    std::fs::write(&file, format!("data = \"data\"\n[operator]\nlisten = \"{operator}\"\n"))
-        .unwrap();
+    std::fs::write(&file, "data = \"data\"\n[operator]\nlisten = \"127.0.0.1:0\"\n").unwrap();
     let path = file.display().to_string();
     let mut command =
         crate::common::endpaper(&["serve", "--config", &path, "--listen", "127.0.0.1:0"]);
-    command.env_remove("ENDPAPER_OPERATOR_LISTEN");
-    let program = lab::Program::start_command(command).unwrap();
+    command.env("ENDPAPER_BOOKS_OPEN_LIBRARY", "false");
+    let mut program = lab::Program::start_command(command).unwrap();
+    let told = |line: &str| {
+        let (_, address) = line.split_once("metrics are at http://")?;
+        Some(address.strip_suffix("/metrics")?.to_owned())
+    };
+    let operator = program.process().wait_for_log_line(Duration::from_mins(1), told).unwrap();
     let get = async |url: String| client().get(url).send().await.unwrap().text().await.unwrap();
     get(program.url("/api/v1/tags")).await;
     get(program.url("/made-up")).await;
@@ -115,7 +117,9 @@ async fn the_operator_reads_numbers_and_states() {
     assert!(resident < 60 << 20, "an idle server is under 60 MB: {resident}");
 
     // `masters status` asks the server that runs.
-    let status = crate::common::run(&["masters", "status", "--json", "--config", &path]);
+    let mut command = crate::common::endpaper(&["masters", "status", "--json", "--config", &path]);
+    command.env("ENDPAPER_OPERATOR_LISTEN", &operator);
+    let status = lab::run(command, Duration::from_mins(1)).unwrap();
     let status: Value = serde_json::from_str(&status.stdout).expect(&status.stderr);
     assert_eq!(status["masters"][1]["state"], "LIVE");
 }

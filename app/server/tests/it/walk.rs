@@ -8,13 +8,12 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use lab::{MariaDb, Scratch};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::common::{Reader, Server, run};
+use crate::common::{Reader, Server, run, until};
 use crate::tables;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,14 +309,4 @@ async fn everything(server: &Server, reader: &Reader, book: &str) -> Vec<Value> 
 
 async fn health(server: &Server) -> Value {
     server.ask(Method::GET, "/api/v1/health", None, None).await.1["data"].take()
-}
-
-/// Asks again and again, for at most half a minute.
-async fn until(what: &str, reached: impl AsyncFn() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(30), async {
-        while !reached().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "{what}: not within half a minute");
 }
