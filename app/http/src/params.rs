@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use endpaper_api::{ErrorCode, FieldProblem, Text};
+use endpaper_api::{FieldProblem, Text};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use stdx::ids::Id;
@@ -93,10 +93,10 @@ async fn last_param<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
 ) -> Result<(String, String), Problem> {
-    // What can't be decoded to UTF-8 is no address of ours.
+    // The route matched: it is the parameter that can't be decoded.
     let params = RawPathParams::from_request_parts(parts, state)
         .await
-        .map_err(|_| Problem::new(ErrorCode::NotFound))?;
+        .map_err(|_| Problem::field("path", FieldProblem::NotUtf8))?;
     let last = params.iter().last().map(|(name, value)| (name.to_owned(), value.to_owned()));
     last.ok_or_else(|| Problem::internal(&"a route without a parameter asks for one"))
 }

@@ -136,7 +136,7 @@ async fn paths() {
     )
     .await;
     check("/users/42", expect!["400 VALIDATION_FAILED | userId: This is no id. Ids look like 0190163d-8694-739b-aea5-966c26f8ad91."]).await;
-    check("/users/%ff", expect!["404 NOT_FOUND"]).await;
+    check("/users/%ff", expect!["400 VALIDATION_FAILED | path: Send text as UTF-8."]).await;
     check("/books/%E1%84%92%E1%85%A1%E1%86%AB", expect![[r#"200 "한""#]]).await;
     check("/books/a%00", expect!["400 VALIDATION_FAILED | isbn: Control characters other than newline and tab can't be used."]).await;
 }
