@@ -144,9 +144,9 @@ fn read(columns: &Columns, row: &Row) -> Result<CatalogueRow, RowProblem> {
         return Err(RowProblem::Empty { column: "authors" });
     }
     let id_cell = row.cell(columns.goodreads_id).trim();
-    let goodreads_id = id_cell
-        .parse::<u64>()
-        .map_err(|error| RowProblem::unreadable("goodreads_book_id", id_cell, error))?;
+    let goodreads_id = id_cell.parse::<u64>().map_err(|_| {
+        RowProblem::unreadable("goodreads_book_id", id_cell, "it is no whole number")
+    })?;
     let (isbn, isbn_not_used) = match Isbn13::from_cell(row.cell(columns.isbn)) {
         Ok(isbn) => (isbn, None),
         Err(problem) => (None, Some(problem)),
@@ -164,7 +164,9 @@ fn read(columns: &Columns, row: &Row) -> Result<CatalogueRow, RowProblem> {
     let ratings_count = if count.is_empty() {
         0
     } else {
-        count.parse().map_err(|error| RowProblem::unreadable("ratings_count", count, error))?
+        count
+            .parse()
+            .map_err(|_| RowProblem::unreadable("ratings_count", count, "it is no whole number"))?
     };
     let rating = row.cell_of(columns.rating).trim();
     let rating_hundredths = if rating.is_empty() {
@@ -269,11 +271,11 @@ mod tests {
                 5: goodreads:5 | Wrong check digit | None | A | None None | None 0 | Some(CheckDigit)
                 line 6: title is empty
                 line 7: authors is empty
-                line 8: goodreads_book_id can't be "x": invalid digit found in string
+                line 8: goodreads_book_id can't be "x": it is no whole number
                 line 9: original_publication_year can't be "soon": it is no year
                 line 10: original_publication_year can't be "1999.5": it is no year
                 line 11: average_rating can't be "5.01": it is no rating of 0 to 5
-                line 12: ratings_count can't be "-1": invalid digit found in string
+                line 12: ratings_count can't be "-1": it is no whole number
                 line 13: a quote is opened and not closed
                 14: goodreads:14 | After the cut, whole | None | A | Some("1999") None | None 0 | None
                 line 15: it has 3 cells, and the header has 15

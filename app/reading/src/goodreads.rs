@@ -66,7 +66,21 @@ pub struct GoodreadsRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowNote {
     /// What is in an ISBN column is none, and was not used.
-    IsbnNotUsed(NotAnIsbn),
+    IsbnNotUsed {
+        /// The column's name.
+        column: &'static str,
+        /// Why it is none.
+        why: NotAnIsbn,
+    },
+    /// The text in this column is longer than what is kept of it.
+    Cut {
+        /// The column's name.
+        column: &'static str,
+        /// How many characters are kept.
+        max: u32,
+    },
+    /// The book is on shelves that the reader made, which are not kept.
+    ShelvesNotKept(Vec<String>),
     /// The exclusive shelf is one that the reader made: the category was
     /// guessed from when and how often the book was read.
     CustomShelf(String),
@@ -243,11 +257,11 @@ fn read(columns: &Columns, row: &Row) -> Result<GoodreadsRow, RowProblem> {
 }
 
 fn key_of(columns: &Columns, row: &Row, notes: &mut Vec<RowNote>) -> Option<BookKey> {
-    for column in [columns.isbn13, columns.isbn] {
+    for (column, name) in [(columns.isbn13, "ISBN13"), (columns.isbn, "ISBN")] {
         match Isbn13::from_cell(row.cell_of(column)) {
             Ok(Some(isbn)) => return Some(BookKey::Isbn(isbn)),
             Ok(None) => {}
-            Err(problem) => notes.push(RowNote::IsbnNotUsed(problem)),
+            Err(why) => notes.push(RowNote::IsbnNotUsed { column: name, why }),
         }
     }
     row.cell_of(columns.book_id).trim().parse().ok().map(BookKey::goodreads)

@@ -8,7 +8,8 @@
 //! | owned copies | bought |
 //! | private notes | memos on page 1, written when the book was added |
 //!
-//! Shelves of the reader's own making have no place here and are not kept.
+//! Shelves of the reader's own making have no place here and are not kept; the
+//! report says so, and which texts were cut.
 
 use std::io::Read;
 
@@ -19,9 +20,10 @@ use stdx::UnixMicros;
 use super::ReadingError;
 use super::incoming::{EntryProblem, ImportReport, IncomingBook, IncomingMemo, derived_id};
 use super::transfer::within_bounds;
-use crate::goodreads::{GoodreadsRow, GoodreadsRows};
+use crate::goodreads::{GoodreadsRow, GoodreadsRows, RowNote};
 use crate::model::{
-    BookFacts, CONTENT_CHARS_MAX, Content, Page, REVIEW_CHARS_MAX, Rating, ReaderId, Reading, Tags,
+    AUTHOR_CHARS_MAX, BookFacts, CONTENT_CHARS_MAX, Content, PAGES_MAX, PUBLISHER_CHARS_MAX, Page,
+    REVIEW_CHARS_MAX, Rating, ReaderId, Reading, TITLE_CHARS_MAX, Tags,
 };
 use crate::rules::{days, facts, keys, progress};
 
@@ -45,12 +47,45 @@ pub(super) fn read<R: Read>(
         for note in &row.notes {
             report.problem(row.line, EntryProblem::Note(note.clone()));
         }
+        for note in left_behind(&row) {
+            report.problem(row.line, EntryProblem::Note(note));
+        }
         if let Some((book, notes)) = incoming(reader, row, zone) {
             books.push(book);
             memos.extend(notes);
         }
     }
     Ok((books, memos))
+}
+
+/// What a row has and is not taken along.
+fn left_behind(row: &GoodreadsRow) -> Vec<RowNote> {
+    let mut notes = Vec::new();
+    let texts = [
+        ("Title", Some(&row.title), TITLE_CHARS_MAX),
+        ("Author", Some(&row.author), AUTHOR_CHARS_MAX),
+        ("Publisher", row.publisher.as_ref(), PUBLISHER_CHARS_MAX),
+        ("My Review", row.review.as_ref(), REVIEW_CHARS_MAX),
+    ];
+    for (column, text, max) in texts {
+        if text.is_some_and(|text| text.chars().count() > max as usize) {
+            notes.push(RowNote::Cut { column, max });
+        }
+    }
+    if row.total_pages.is_some_and(|pages| pages > PAGES_MAX) {
+        notes.push(RowNote::LeftOut { column: "Number of Pages" });
+    }
+    let is_said = |shelf: &str| {
+        let is_ours = ["to-read", "currently-reading", "read"].contains(&shelf);
+        let custom = |note: &RowNote| matches!(note, RowNote::CustomShelf(name) if name == shelf);
+        is_ours || row.notes.iter().any(custom)
+    };
+    let dropped: Vec<String> =
+        row.shelves.iter().filter(|shelf| !is_said(shelf)).cloned().collect();
+    if !dropped.is_empty() {
+        notes.push(RowNote::ShelvesNotKept(dropped));
+    }
+    notes
 }
 
 fn incoming(

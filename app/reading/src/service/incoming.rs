@@ -314,8 +314,12 @@ impl EntryProblem {
     pub const fn field(&self) -> Option<&'static str> {
         match self {
             Self::Row(RowProblem::Empty { column } | RowProblem::Unreadable { column, .. })
-            | Self::Note(RowNote::LeftOut { column }) => Some(column),
-            Self::Note(RowNote::IsbnNotUsed(_)) => Some("ISBN"),
+            | Self::Note(
+                RowNote::LeftOut { column }
+                | RowNote::IsbnNotUsed { column, .. }
+                | RowNote::Cut { column, .. },
+            ) => Some(column),
+            Self::Note(RowNote::ShelvesNotKept(_)) => Some("Bookshelves"),
             Self::Note(RowNote::CustomShelf(_)) => Some("Exclusive Shelf"),
             Self::Field(field, _) | Self::Item(field, _) => Some(field),
             Self::Row(_) | Self::NoBook => None,
@@ -334,7 +338,13 @@ impl EntryProblem {
     fn korean(&self) -> String {
         match self {
             Self::Row(problem) => korean(problem),
-            Self::Note(RowNote::IsbnNotUsed(_)) => {
+            Self::Note(RowNote::Cut { column, max }) => {
+                format!("{column} 값이 길어 앞의 {max}자만 가져왔습니다.")
+            }
+            Self::Note(RowNote::ShelvesNotKept(shelves)) => {
+                format!("직접 만든 책장은 가져오지 않았습니다: {}", shelves.join(", "))
+            }
+            Self::Note(RowNote::IsbnNotUsed { .. }) => {
                 "ISBN이 올바르지 않아 쓰지 않았습니다. 책은 가져왔습니다.".to_owned()
             }
             Self::Note(RowNote::CustomShelf(shelf)) => {
@@ -374,7 +384,13 @@ impl fmt::Display for EntryProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Row(problem) => write!(f, "{problem}"),
-            Self::Note(RowNote::IsbnNotUsed(why)) => {
+            Self::Note(RowNote::Cut { column, max }) => {
+                write!(f, "{column} is longer than {max} characters: the rest was left out")
+            }
+            Self::Note(RowNote::ShelvesNotKept(shelves)) => {
+                write!(f, "these shelves were not taken along: {}", shelves.join(", "))
+            }
+            Self::Note(RowNote::IsbnNotUsed { why, .. }) => {
                 write!(f, "the ISBN was not used: {why}; the book was taken")
             }
             Self::Note(RowNote::CustomShelf(shelf)) => {

@@ -405,7 +405,7 @@ fn a_goodreads_export_with_its_oddities() {
             line 6: text follows a closing quote
             7: Some("9788900000047") | 토지 1 | 박경리 | Some("마로니에북스") None None | Reading Some(3) | Some(2023-01-05) Some(2023-01-01) 1 false | currently-reading
             8: Some("goodreads:5") | Unfinished | A | None None None | ToRead None | None None 0 false | did-not-finish
-                IsbnNotUsed(CheckDigit)
+                IsbnNotUsed { column: "ISBN", why: CheckDigit }
                 LeftOut { column: "Number of Pages" }
                 LeftOut { column: "Read Count" }
                 LeftOut { column: "My Rating" }

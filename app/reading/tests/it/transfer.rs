@@ -379,6 +379,39 @@ async fn a_file_of_tiny_entries_is_refused_whatever_its_form() {
 }
 
 #[tokio::test]
+async fn what_of_a_goodreads_row_is_not_taken_along_is_said() {
+    let world = World::new().await;
+    let file = format!(
+        "Book Id,Title,Author,ISBN,ISBN13,Number of Pages,Bookshelves,Exclusive Shelf,My Review\n\
+         1,{},A,,,100001,,read,{}\n\
+         2,Short,A,=\"0140449133\",=\"9780140449137\",,\"read, fantasy, to-buy\",read,fine\n",
+        "t".repeat(501),
+        "r".repeat(20_001),
+    );
+    let summary = csv(&world, "/import/goodreads", file).send().await.ok();
+    let said: Vec<String> = summary["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| {
+            let [field, message] = ["field", "message"].map(|name| problem[name].as_str().unwrap());
+            format!("{} {field}: {message}", problem["line"])
+        })
+        .collect();
+    let isbn = "the ISBN was not used";
+    assert_eq!(said[0], "2 Title: Title is longer than 500 characters: the rest was left out");
+    assert_eq!(
+        said[1],
+        "2 My Review: My Review is longer than 20000 characters: the rest was left out"
+    );
+    assert!(said[2].starts_with("2 Number of Pages: "), "{said:?}");
+    assert!(said[3].starts_with(&format!("3 ISBN13: {isbn}")), "{said:?}");
+    assert!(said[4].starts_with(&format!("3 ISBN: {isbn}")), "{said:?}");
+    assert_eq!(said[5], "3 Bookshelves: these shelves were not taken along: fantasy, to-buy");
+    assert_eq!((said.len(), counts(&summary)[0]), (6, 2));
+}
+
+#[tokio::test]
 async fn an_import_tells_how_far_it_is() {
     let world = World::new().await;
     let progress = async |of| world.get("/import/progress").of(of).send().await.ok();
