@@ -130,7 +130,7 @@ pub struct Found {
 }
 
 /// The books whose title, author or publisher has what is looked for: those
-/// that have it further in front come first, then by title.
+/// that have its first word further in front come first, then by title.
 pub async fn search(
     db: &mut Db,
     query: &SearchQuery,
@@ -143,25 +143,32 @@ pub async fn search(
         QueryType::Author => ("author_text", "author_initials"),
         QueryType::Publisher => ("publisher_text", "publisher_initials"),
     };
-    let (column, part) = match query.lookup() {
-        Lookup::Text(part) => (text_column, part),
-        Lookup::Initials(part) => (initials_column, part),
+    let (column, parts): (_, Vec<&str>) = match query.lookup() {
+        Lookup::Words(words) => (text_column, words.iter().map(String::as_str).collect()),
+        Lookup::Initials(part) => (initials_column, vec![part]),
     };
-    let matching = format!("from books where instr({column}, ?) > 0 and origin <> 'reader'");
+    // A query has at most 100 characters, and so at most 50 words.
+    let has_all = vec![format!("instr({column}, ?) > 0"); parts.len()].join(" and ");
+    let matching = format!("from books where {has_all} and origin <> 'reader'");
+    let wanted = || parts.iter().map(|part| Value::from(*part)).collect::<Vec<_>>();
+    let ordered_by = |rest: Vec<Value>| {
+        let first = wanted().into_iter().take(1);
+        wanted().into_iter().chain(first).chain(rest).collect::<Vec<_>>()
+    };
     let ordered = format!("{matching} order by instr({column}, ?), title, id");
     let offset = i64::try_from(offset).unwrap_or(i64::MAX);
     if !query.needs_check() {
         let count = format!("select count(*) as total {matching}");
-        let total = db.query_first(&count, params![part]).await?;
+        let total = db.query_first(&count, wanted()).await?;
         let total: i64 = total.map_or(Ok(0), |row| row.get("total"))?;
         let sql = format!("select {COLUMNS} {ordered} limit ? offset ?");
-        let rows = db.query(&sql, params![part, part, limit, offset]).await?;
+        let rows = db.query(&sql, ordered_by(params![limit, offset])).await?;
         let books = rows.iter().map(book).collect::<Result<_, _>>()?;
         return Ok(Found { total: total.unsigned_abs(), books });
     }
     let sql = format!("select id, {text_column} as searched {ordered} limit ?");
     let most = i64::try_from(CANDIDATES_MAX).unwrap_or(i64::MAX);
-    let candidates = db.query(&sql, params![part, part, most]).await?;
+    let candidates = db.query(&sql, ordered_by(params![most])).await?;
     let mut matches = Vec::new();
     for row in &candidates {
         let searched: String = row.get("searched")?;

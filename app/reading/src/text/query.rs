@@ -18,11 +18,11 @@ pub enum NoQuery {
 }
 
 /// What to look for, and in which column: a row is wanted when the column of
-/// [`SearchKeys`](super::SearchKeys) contains the text (`instr(column, ?) > 0`).
+/// [`SearchKeys`](super::SearchKeys) contains all of it (`instr(column, ?) > 0`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup<'a> {
-    /// In [`SearchKeys::text`](super::SearchKeys::text).
-    Text(&'a str),
+    /// Each of these in [`SearchKeys::text`](super::SearchKeys::text).
+    Words(&'a [String]),
     /// In [`SearchKeys::initials`](super::SearchKeys::initials).
     Initials(&'a str),
 }
@@ -53,8 +53,12 @@ pub struct SearchQuery(Kind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    Spelling(String),
-    Initials { pattern: Vec<char>, initials: String },
+    /// At least one.
+    Spelling(Vec<String>),
+    Initials {
+        pattern: Vec<char>,
+        initials: String,
+    },
 }
 
 impl SearchQuery {
@@ -71,7 +75,9 @@ impl SearchQuery {
             _ => return Err(NoQuery::TooLong),
         }
         if !folded.contains(is_lone_consonant) {
-            return Ok(Self(Kind::Spelling(folded)));
+            // Every word is wanted, in any order. Spaces between Korean words
+            // are gone by now: those are one word.
+            return Ok(Self(Kind::Spelling(folded.split(' ').map(str::to_owned).collect())));
         }
         let pattern: Vec<char> = squeeze(&folded).collect();
         let initials = pattern.iter().map(|&wanted| initial(wanted).unwrap_or(wanted)).collect();
@@ -83,7 +89,7 @@ impl SearchQuery {
     #[must_use]
     pub fn lookup(&self) -> Lookup<'_> {
         match &self.0 {
-            Kind::Spelling(folded) => Lookup::Text(folded),
+            Kind::Spelling(words) => Lookup::Words(words),
             Kind::Initials { initials, .. } => Lookup::Initials(initials),
         }
     }
@@ -108,7 +114,7 @@ impl SearchQuery {
     #[must_use]
     pub fn matches(&self, search_text: &str) -> bool {
         match &self.0 {
-            Kind::Spelling(folded) => search_text.contains(folded.as_str()),
+            Kind::Spelling(words) => words.iter().all(|word| search_text.contains(word.as_str())),
             Kind::Initials { pattern, .. } => {
                 let characters: Vec<char> = squeeze(search_text).collect();
                 characters.windows(pattern.len()).any(|part| {
@@ -139,7 +145,7 @@ mod tests {
         let keys = SearchKeys::of(title);
         let query = SearchQuery::parse(query).unwrap();
         let looked_up = match query.lookup() {
-            Lookup::Text(part) => keys.text.contains(part),
+            Lookup::Words(words) => words.iter().all(|word| keys.text.contains(word.as_str())),
             Lookup::Initials(part) => keys.initials.contains(part),
         };
         let matches = query.matches(&keys.text);
@@ -170,6 +176,8 @@ mod tests {
             ("MISÉRABLES", "les miserables"),
             ("don't", "Don’t Look Back"),
             ("harry potter", "Harry\u{A0} Potter"),
+            ("potter harry", "Harry Potter"),
+            ("harry potter stone", "Harry Potter and the Sorcerer's Stone"),
             ("100", "1,100 and １００"),
         ] {
             assert!(finds(query, title), "{query:?} must find {title:?}");
@@ -180,7 +188,7 @@ mod tests {
             ("ㄱㅊ", "까치"),
             ("therapist", "the rapist"),
             ("ㅋ", "가나다"),
-            ("potter harry", "Harry Potter"),
+            ("harry potter ring", "Harry Potter and the Sorcerer's Stone"),
             ("か", "が"),
         ] {
             assert!(!finds(query, title), "{query:?} must not find {title:?}");

@@ -324,7 +324,10 @@ async fn what_a_source_knew_is_kept() {
 async fn the_demo_can_be_run_again(world: World) {
     let reader = crate::world::reader(1);
     let first = world.service.add_demo(reader).await.unwrap();
-    assert_eq!((first.books, first.shelved, first.memos), (14, 6, 7));
+    assert_eq!((first.books, first.shelved, first.memos), (15, 6, 7));
+    // ㅎㄹㅍㅌ
+    let initials = "query=%E3%85%8E%E3%84%B9%E3%85%8D%E3%85%8C";
+    assert_eq!(found(&world, initials).await, ["해리 포터와 마법사의 돌 1"]);
     world.clock.advance(std::time::Duration::from_hours(3 * 24));
     let second = world.service.add_demo(reader).await.unwrap();
     assert_eq!((second.books, second.shelved, second.memos), (0, 0, 0));
@@ -353,4 +356,20 @@ crate::world::checks! {
     shelving_takes_from_the_catalogue_what_is_not_given,
     an_import_replaces_what_a_reader_typed,
     the_demo_can_be_run_again,
+}
+
+#[tokio::test]
+async fn every_word_of_a_search_is_wanted_and_the_path_is_utf8() {
+    let world = World::new().await;
+    let rows = "book_id,goodreads_book_id,isbn,isbn13,authors,original_publication_year,title\n\
+                1,3,0439554934,9780439554930,J.K. Rowling,1997,Harry Potter and the Sorcerer's Stone\n\
+                2,4,,,Nobody,1990,A Harry of Stone\n";
+    world.service.import_goodbooks(rows.as_bytes(), |_| {}).await.unwrap();
+    for (query, count) in
+        [("harry potter stone", 1), ("stone%20harry", 2), ("harry%20potter%20ring", 0)]
+    {
+        let path = format!("/books/search?query={}", query.replace(' ', "%20"));
+        assert_eq!(world.get(&path).send().await.ok()["totalResults"], count, "{query}");
+    }
+    world.get("/books/%ff").send().await.refuses(&["path"]);
 }
