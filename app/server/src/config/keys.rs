@@ -98,9 +98,14 @@ pub(super) const KEYS: &[Key] = &[
         "store.statement_ms",
         millis(10, 600_000),
         "5000",
-        "Time limit for one statement; a lock is waited for at most as long.",
+        "Time limit for one statement; a lock is waited for at most as long. With MariaDB at least 2000.",
     ),
-    key("store.commit_ms", millis(10, 600_000), "5000", "Time limit for one commit."),
+    key(
+        "store.commit_ms",
+        millis(10, 600_000),
+        "5000",
+        "Time limit for one commit. With MariaDB at least 2000.",
+    ),
     key(
         "store.probe_ms",
         millis(50, 600_000),

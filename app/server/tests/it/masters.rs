@@ -42,7 +42,7 @@ impl Pair {
         });
         let [one, two] = [&masters[0], &masters[1]].map(|master| master.url("endpaper"));
         let text = format!(
-            "data = \"data\"\n[store]\npolicy = \"{policy}\"\nprobe_ms = 50\nstatement_ms = 1000\ncommit_ms = 1000\n\
+            "data = \"data\"\n[store]\npolicy = \"{policy}\"\nprobe_ms = 50\nstatement_ms = 2000\ncommit_ms = 2000\n\
              [[masters]]\nname = \"one\"\nurl = \"{one}\"\n[[masters]]\nname = \"two\"\nurl = \"{two}\"\n"
         );
         std::fs::write(scratch.path().join("endpaper.toml"), text).unwrap();
