@@ -48,6 +48,13 @@ pub enum FieldProblem {
     },
     /// No day of the calendar in the form `YYYY-MM-DD`.
     NotADay,
+    /// The day is in a year that is not taken.
+    YearOutOfRange {
+        /// The first year.
+        min: i16,
+        /// The last.
+        max: i16,
+    },
     /// No instant in the form of RFC 3339.
     NotATime,
     /// The day is after today in the reader's time zone.
@@ -131,6 +138,9 @@ impl FieldProblem {
             Self::OutOfRange { min, max } => format!("{min}에서 {max} 사이의 수여야 합니다."),
             Self::NotOneOf { allowed } => format!("다음 중 하나여야 합니다: {allowed}"),
             Self::NotADay => "달력에 있는 날짜를 2026-03-01 형식으로 써 주세요.".to_owned(),
+            Self::YearOutOfRange { min, max } => {
+                format!("{min}년부터 {max}년까지의 날짜만 쓸 수 있습니다.")
+            }
             Self::NotATime => "시각을 2026-03-01T17:30:00+09:00 형식으로 써 주세요.".to_owned(),
             Self::InTheFuture => "오늘보다 뒤의 날짜는 쓸 수 없습니다.".to_owned(),
             Self::BeforeStart => "시작한 날보다 앞설 수 없습니다.".to_owned(),
@@ -176,6 +186,9 @@ impl FieldProblem {
             Self::OutOfRange { min, max } => format!("Must be from {min} to {max}."),
             Self::NotOneOf { allowed } => format!("Must be one of: {allowed}"),
             Self::NotADay => "Write a day of the calendar as in 2026-03-01.".to_owned(),
+            Self::YearOutOfRange { min, max } => {
+                format!("Write a day of the years {min} to {max}.")
+            }
             Self::NotATime => "Write a time as in 2026-03-01T17:30:00+09:00.".to_owned(),
             Self::InTheFuture => "This can't be later than today.".to_owned(),
             Self::BeforeStart => "This can't be before the day it was started.".to_owned(),

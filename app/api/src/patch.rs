@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::FieldProblem;
+
 /// One field of a request that changes what is given and keeps the rest, where
 /// emptying the field means something.
 ///
@@ -86,6 +88,15 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
             Some(value) => Self::Value(value),
         })
     }
+}
+
+/// Reads a field that may be left out and can't be emptied: `null` is refused as
+/// [`FieldProblem::Required`]. To be used with `default`.
+pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = Option::<T>::deserialize(deserializer)?;
+    value.map(Some).ok_or_else(|| FieldProblem::Required.into_serde())
 }
 
 /// What `derive(ToSchema)` would write, could it see that `Null` is JSON's null.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::patch::given;
 use crate::{Day, Instant, Patch, Text};
 
 /// The two kinds of tags.
@@ -75,17 +76,17 @@ pub struct WriteMemo {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeMemo {
     /// See [`WriteMemo::content`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub content: Option<Text>,
     /// See [`WriteMemo::tags`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<Text>>,
     /// See [`WriteMemo::tag_category`]; `null` takes it away.
     #[serde(default, skip_serializing_if = "Patch::is_absent")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<TagCategory>))]
     pub tag_category: Patch<TagCategory>,
     /// See [`WriteMemo::page_number`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub page_number: Option<i64>,
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::books::Book;
+use crate::patch::given;
 use crate::{Day, Instant, Patch, Text};
 
 /// Where a book stands with its reader. The order is the way of a book:
@@ -136,10 +137,10 @@ pub struct ShelveBook {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeShelfBook {
     /// See [`ShelveBook::isbn`]; can't be taken away.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub isbn: Option<Text>,
     /// Can't be taken away.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub title: Option<Text>,
     /// See [`ShelveBook::author`].
     #[serde(default, skip_serializing_if = "Patch::is_absent")]
@@ -170,7 +171,7 @@ pub struct ChangeShelfBook {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Text>))]
     pub pub_date: Patch<Text>,
     /// Sets the category by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub category: Option<Category>,
     /// See [`ShelveBook::expectation`].
     #[serde(default, skip_serializing_if = "Patch::is_absent")]
@@ -182,7 +183,7 @@ pub struct ChangeShelfBook {
     pub reading_start_date: Patch<Day>,
     /// See [`ShelveBook::reading_progress`]; the category follows it unless it
     /// was set by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub reading_progress: Option<i64>,
     /// See [`ShelveBook::purchase_type`].
     #[serde(default, skip_serializing_if = "Patch::is_absent")]

@@ -162,14 +162,19 @@ fn memo_change(request: ChangeMemo) -> Result<MemoChange, Problem> {
 
 /// Delete a memo
 ///
-/// A repeat finds it done and answers the same.
+/// A repeat finds it done and answers the same. With `If-Match` only where the
+/// memo still has that version.
 #[utoipa::path(
     delete,
     path = "/api/v1/memos/{id}",
     tag = "memos",
     security(("bearer" = [])),
-    params(("id" = uuid::Uuid, Path)),
+    params(
+        ("id" = uuid::Uuid, Path),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the version that was seen"),
+    ),
     responses(
+        (status = 412, description = "It was changed in the meantime", body = Failure),
         (status = 200, description = "There is no such memo now", body = Success<serde_json::Value>),
         (status = "default", description = "It was not done", body = Failure),
     ),
@@ -177,9 +182,11 @@ fn memo_change(request: ChangeMemo) -> Result<MemoChange, Problem> {
 async fn delete(
     State(service): State<ReadingService>,
     caller: Caller,
+    if_match: IfMatch,
     PathId(memo_id): PathId<MemoId>,
 ) -> Result<Answer<()>, Problem> {
-    service.delete_memo(reader(&caller), memo_id).await?;
+    let allows: Precondition = Arc::new(move |version| if_match.allows(view::version(version)));
+    service.delete_memo(reader(&caller), memo_id, allows).await?;
     Ok(Answer::ok(()))
 }
 

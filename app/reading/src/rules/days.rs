@@ -4,6 +4,8 @@
 //! hours mostly; where clocks are moved it is 23 or 25, some days begin at
 //! 01:00, and Samoa had no 30th of December 2011 at all.
 
+use std::time::Duration;
+
 use endpaper_api::FieldProblem;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
@@ -38,7 +40,11 @@ impl Span {
 
 /// The instants of a day.
 pub fn of_day(day: Date, zone: &TimeZone) -> Result<Span, FieldProblem> {
-    let next = day.tomorrow().map_err(|_| FieldProblem::NotADay)?;
+    let years = FieldProblem::YearOutOfRange { min: *YEARS.start(), max: *YEARS.end() };
+    if !YEARS.contains(&day.year()) {
+        return Err(years);
+    }
+    let next = day.tomorrow().map_err(|_| years)?;
     between(day, next, zone)
 }
 
@@ -75,6 +81,14 @@ pub fn months_before(now: UnixMicros, months: i64, zone: &TimeZone) -> Result<Un
     }
     let then = in_zone(now, zone).checked_sub(months.months()).map_err(|_| refused())?;
     Ok(UnixMicros(then.timestamp().as_microsecond()))
+}
+
+/// The day after the latest day that it is anywhere: a day later than this is in
+/// the future for everybody.
+#[must_use]
+pub fn tomorrow(now: UnixMicros) -> Date {
+    const FURTHEST_EAST: Duration = Duration::from_hours(14 + 24);
+    day_of(now.after(FURTHEST_EAST), &TimeZone::UTC)
 }
 
 /// The day that an instant is in.

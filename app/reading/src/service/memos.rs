@@ -192,8 +192,16 @@ impl ReadingService {
         &self,
         reader: ReaderId,
         memo_id: MemoId,
+        precondition: Precondition,
     ) -> Result<bool, ReadingError> {
-        self.write(async move |tx: &mut Tx| Ok(memos::delete(tx, reader, memo_id).await?)).await
+        self.write(async move |tx: &mut Tx| {
+            let old = memos::get(tx, reader, memo_id).await?;
+            if old.is_some_and(|old| !precondition(old.version)) {
+                return Err(ReadingError::VersionConflict);
+            }
+            Ok(memos::delete(tx, reader, memo_id).await?)
+        })
+        .await
     }
 
     /// Whether any reader has a memo of this id.

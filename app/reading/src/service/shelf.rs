@@ -240,6 +240,13 @@ impl ReadingService {
         self.write(async move |tx: &mut Tx| {
             let old = shelf::get(tx, reader, book).await?.ok_or(ReadingError::UserBookNotFound)?;
             let new = ShelfBook { reading: rule(&old)?, ..old.clone() };
+            let is_early = new.reading.finished_on.is_none_or(|day| day <= days::tomorrow(now));
+            if !is_early && new.reading.finished_on != old.reading.finished_on {
+                return Err(ReadingError::field(
+                    "readingFinishedDate",
+                    endpaper_api::FieldProblem::InTheFuture,
+                ));
+            }
             changed(tx, &old, new, now).await
         })
         .await

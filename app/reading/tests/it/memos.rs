@@ -229,3 +229,45 @@ crate::world::checks! {
     one_memo_under_one_id,
     the_tag_catalogue_is_for_everybody,
 }
+
+#[tokio::test]
+async fn what_can_not_be_empty_is_not_emptied() {
+    let world = World::new().await;
+    let book = world.shelved(1, "9780441172719").await;
+    let memo = world.memo(1, &book, "2024-05-01T10:00:00+09:00", &[]).await;
+    let path = format!("/memos/{}", memo["id"].as_str().unwrap());
+    for field in ["content", "pageNumber", "tags"] {
+        world.put(&path, json!({field: null})).send().await.refuses(&[field]);
+    }
+    let path = format!("/user/books/{book}");
+    for field in ["title", "isbn", "category", "readingProgress"] {
+        world.put(&path, json!({field: null})).send().await.refuses(&[field]);
+    }
+    let finished = json!({"readingFinishedDate": "2999-01-01", "rating": 4});
+    let path = format!("/user/books/{book}/finish-reading");
+    world.post(&path, finished).send().await.refuses(&["readingFinishedDate"]);
+    let tomorrow = json!({"readingFinishedDate": "2024-05-02", "rating": 4});
+    assert_eq!(world.post(&path, tomorrow).send().await.status, 200, "somewhere it is that day");
+}
+
+#[tokio::test]
+async fn a_memo_is_deleted_in_the_version_that_was_seen() {
+    let world = World::new().await;
+    let book = world.shelved(1, "9780441172719").await;
+    let memo = world.memo(1, &book, "2024-05-01T10:00:00+09:00", &[]).await;
+    let path = format!("/memos/{}", memo["id"].as_str().unwrap());
+    let seen = format!("\"{}\"", memo["version"].as_str().unwrap());
+    let changed = world.put(&path, json!({"content": "other"})).send().await.ok();
+    let got = world.delete(&path).header("if-match", &seen).send().await;
+    assert_eq!(got.refused(412).0, "VERSION_CONFLICT");
+    let now = format!("\"{}\"", changed["version"].as_str().unwrap());
+    assert_eq!(world.delete(&path).header("if-match", &now).send().await.status, 200);
+    assert_eq!(world.delete(&path).header("if-match", &now).send().await.status, 200, "a repeat");
+}
+
+#[tokio::test]
+async fn a_day_beyond_the_calendar_is_told_the_range() {
+    let world = World::new().await;
+    let got = world.get("/today-flow?date=9999-12-31").send().await;
+    assert!(got.text.contains("Write a day of the years 1 to 9998."), "{}", got.text);
+}

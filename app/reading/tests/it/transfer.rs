@@ -1,5 +1,6 @@
 //! Import and export.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -419,7 +420,7 @@ async fn an_import_tells_how_far_it_is() {
 
     let mut rows = String::from("Book Id,Title,Exclusive Shelf\n");
     for number in 1..=450 {
-        rows += &format!("{number},Book {number},read\n");
+        writeln!(rows, "{number},Book {number},read").unwrap();
     }
     let mut seen = Vec::new();
     let zone = jiff::tz::TimeZone::UTC;
