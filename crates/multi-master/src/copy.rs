@@ -4,10 +4,10 @@ use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{Dialect, Rows, Statement};
 use crate::schema::{Schema, TableInfo};
-use crate::settle::{At, apply_image};
+use crate::settle::At;
 use crate::tables::read;
 use crate::value::Value;
-use crate::write_set::Image;
+use crate::write_set::{self, Image};
 
 /// Rows copied at a time.
 const COPY_PAGE: usize = 500;
@@ -27,8 +27,7 @@ pub(crate) async fn copy(from: &mut Link, to: &mut Link, schema: &Schema) -> Res
             after = Some(info.key_of(&last.row));
             to.begin().await.map_err(At::To)?;
             for image in &rows {
-                let key = info.key_of(&image.row);
-                apply_image(to, info, &key, image).await.map_err(At::To)?;
+                to.push(&write_set::insert(info, image)).await.map_err(At::To)?;
                 copied += 1;
             }
             to.commit().await.map_err(At::To)?;

@@ -15,7 +15,7 @@ use crate::db;
 use crate::error::txid_of;
 use crate::fault::Fault;
 use crate::link::Link;
-use crate::render::{Rows, Statement};
+use crate::render::{Dialect, Rows, Statement};
 use crate::schema::{Schema, TableInfo};
 use crate::tables::read;
 use crate::value::{Row, Value};
@@ -23,6 +23,9 @@ use crate::write_set::{self, Image, StoredOp};
 
 /// Markers read at a time. Each may hold a write of some hundred rows.
 const PAGE: usize = 200;
+
+/// Rows whose versions are asked for at a time.
+const ASKED_AT_ONCE: usize = 200;
 
 /// Which of the two masters failed.
 #[derive(Debug)]
@@ -164,7 +167,7 @@ pub(crate) async fn pass(
                 }
                 // `to` decides: aborted, and `from` holds it.
                 (Some(true), Rule::RollForward | Rule::Abort) => {
-                    pass.losers.push(marker.loses(None))
+                    pass.losers.push(marker.loses(None));
                 }
                 // `to` decides: it counts. The pass the other way sees to it.
                 (Some(false), Rule::RollForward | Rule::Abort) => continue,
@@ -177,11 +180,132 @@ pub(crate) async fn pass(
         if rule == Rule::Abort {
             abort_on_primary(to, &open).await.map_err(At::To)?;
             pass.losers.extend(open.into_iter().map(|marker| marker.loses(None)));
+        } else if rule == Rule::Follow && overruled.is_empty() {
+            match forward_at_once(to, schema, &open).await {
+                Ok(()) => {}
+                // Unique values moved between rows, or a row is in the way: one
+                // by one it shows which.
+                Err(Fault::Duplicate { .. }) => {
+                    to.rollback().await.map_err(At::To)?;
+                    forward(to, schema, open, &overruled, rule).await?;
+                }
+                Err(fault) => return Err(At::To(fault)),
+            }
         } else {
-            let lost = forward(to, schema, open, &overruled, rule).await?;
-            pass.losers.extend(lost);
+            pass.losers.extend(forward(to, schema, open, &overruled, rule).await?);
         }
     }
+}
+
+/// Applies markers together: of each row only what it is after the last of them,
+/// with few round trips however many there are.
+async fn forward_at_once(to: &mut Link, schema: &Schema, markers: &[Marker]) -> Result<(), Fault> {
+    let mut last: BTreeMap<(String, Vec<Value>), StoredOp> = BTreeMap::new();
+    for marker in markers.iter().filter(|marker| !marker.aborted) {
+        for op in marker.ops()? {
+            let at = (op.table.clone(), op.key.clone());
+            if last.get(&at).is_none_or(|before| before.version < op.version) {
+                last.insert(at, op);
+            }
+        }
+    }
+    let mut ops: Vec<StoredOp> = last.into_values().collect();
+    to.begin().await?;
+    let now = present(to, schema, &ops).await?;
+    // In the order in which they were made: who left a unique value made room
+    // for who took it.
+    ops.sort_by_key(|op| op.version);
+    for op in &ops {
+        let info = table(schema, &op.table)?;
+        let now = now.get(&(info.name, op.key.clone())).copied().unwrap_or_default();
+        for statement in change(info, op, now)? {
+            to.push(&statement).await?;
+        }
+    }
+    for marker in markers {
+        to.push(&marker.statement()).await?;
+    }
+    to.commit().await
+}
+
+/// What a master holds of a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    version: Option<HybridTime>,
+    tombstone: Option<HybridTime>,
+}
+
+/// What `to` holds of the rows of these operations.
+async fn present<'a>(
+    to: &mut Link,
+    schema: &'a Schema,
+    ops: &[StoredOp],
+) -> Result<BTreeMap<(&'a str, Vec<Value>), Present>, Fault> {
+    let mut present: BTreeMap<(&'a str, Vec<Value>), Present> = BTreeMap::new();
+    let mut by_table: BTreeMap<&str, Vec<&Vec<Value>>> = BTreeMap::new();
+    for op in ops {
+        by_table.entry(&op.table).or_default().push(&op.key);
+    }
+    for (name, keys) in by_table {
+        let info = table(schema, name)?;
+        let columns: Vec<&str> = info.key.iter().map(|&at| info.columns[at].name).collect();
+        let one = format!("({})", vec!["?"; columns.len()].join(", "));
+        for keys in keys.chunks(ASKED_AT_ONCE) {
+            let marks = vec![one.as_str(); keys.len()].join(", ");
+            let list = columns.join(", ");
+            let sql = format!("select {list}, _v from {name} where ({list}) in (values {marks})");
+            let sql = match to.dialect() {
+                Dialect::Sqlite => sql,
+                Dialect::MariaDb | Dialect::MySql => sql.replace("in (values ", "in ("),
+            };
+            let params: Vec<Value> = keys.iter().flat_map(|key| (*key).clone()).collect();
+            for row in to.query(&sql, &params).await? {
+                let version = read(&row, "_v")?;
+                let mut key = row.into_values();
+                key.truncate(columns.len());
+                present.entry((info.name, key)).or_default().version = Some(version);
+            }
+            let by_bytes: BTreeMap<Vec<u8>, &Vec<Value>> =
+                keys.iter().map(|key| (write_set::key_bytes(key), *key)).collect();
+            let marks = vec!["?"; by_bytes.len()].join(", ");
+            let sql = format!("select k, v from mm_tombstones where tbl = ? and k in ({marks})");
+            let mut params = vec![Value::from(info.name)];
+            params.extend(by_bytes.keys().cloned().map(Value::Bytes));
+            for row in to.query(&sql, &params).await? {
+                let bytes: Vec<u8> = read(&row, "k")?;
+                if let Some(key) = by_bytes.get(&bytes) {
+                    let at = (info.name, (*key).clone());
+                    present.entry(at).or_default().tombstone = Some(read(&row, "v")?);
+                }
+            }
+        }
+    }
+    Ok(present)
+}
+
+/// The statements that make a row what an operation left, where that is newer
+/// than what is there.
+fn change(info: &TableInfo, op: &StoredOp, now: Present) -> Result<Vec<Statement>, Fault> {
+    if now.version.max(now.tombstone) >= Some(op.version) {
+        return Ok(Vec::new());
+    }
+    let mut statements = Vec::with_capacity(2);
+    if let Some(after) = &op.after {
+        let image = after.image(info).map_err(Fault::Lost)?;
+        statements.push(match now.version {
+            Some(old) => {
+                let all: Vec<usize> = (0..info.columns.len()).collect();
+                write_set::update(info, &op.key, &all, &image, old)
+            }
+            None => write_set::insert(info, &image),
+        });
+    } else {
+        if let Some(old) = now.version {
+            statements.push(write_set::delete(info, &op.key, old));
+        }
+        statements.push(write_set::tombstone(info.name, &op.key, op.version));
+    }
+    Ok(statements)
 }
 
 async fn markers(from: &mut Link, after: Uuid, until: Option<Uuid>) -> Result<Vec<Marker>, Fault> {
@@ -320,50 +444,12 @@ async fn check_before(to: &mut Link, schema: &Schema, op: &StoredOp) -> Result<(
 /// Applies one operation where it is newer than what is there.
 async fn apply(to: &mut Link, schema: &Schema, op: &StoredOp) -> Result<(), Fault> {
     let info = table(schema, &op.table)?;
-    match &op.after {
-        Some(after) => {
-            let image = after.image(info).map_err(Fault::Lost)?;
-            apply_image(to, info, &op.key, &image).await
-        }
-        None => apply_delete(to, info, &op.key, op.version).await,
-    }
-}
-
-pub(crate) async fn apply_image(
-    to: &mut Link,
-    info: &TableInfo,
-    key: &[Value],
-    image: &Image,
-) -> Result<(), Fault> {
-    match version(to, info, key).await? {
-        Some(old) if old >= image.version => return Ok(()),
-        Some(old) => {
-            let all: Vec<usize> = (0..info.columns.len()).collect();
-            to.push(&write_set::update(info, key, &all, image, old)).await?;
-        }
-        None => {
-            if buried(to, info, key).await?.is_some_and(|at| at >= image.version) {
-                return Ok(());
-            }
-            to.push(&write_set::insert(info, image)).await?;
-        }
-    }
-    to.flush().await
-}
-
-async fn apply_delete(
-    to: &mut Link,
-    info: &TableInfo,
-    key: &[Value],
-    at: HybridTime,
-) -> Result<(), Fault> {
-    match version(to, info, key).await? {
-        Some(old) if old >= at => return Ok(()),
-        Some(old) => to.push(&write_set::delete(info, key, old)).await?,
-        None => {}
-    }
-    if buried(to, info, key).await?.is_none_or(|before| before < at) {
-        to.push(&write_set::tombstone(info.name, key, at)).await?;
+    let now = Present {
+        version: version(to, info, &op.key).await?,
+        tombstone: buried(to, info, &op.key).await?,
+    };
+    for statement in change(info, op, now)? {
+        to.push(&statement).await?;
     }
     to.flush().await
 }

@@ -16,7 +16,7 @@ use crate::copy;
 use crate::error::{MasterName, TxId};
 use crate::fault::Fault;
 use crate::link::Link;
-use crate::membership::Membership;
+use crate::membership::{MasterState, Membership};
 use crate::schema::Migration;
 use crate::settle::{self, At, Rule};
 use crate::shared::{Command, Shared};
@@ -292,6 +292,10 @@ impl Supervisor {
                 list(&self.membership.entitled_names())
             )));
         };
+        if self.membership.view().masters[at].state == MasterState::Down {
+            self.membership.behind(at, "it is catching up".to_owned());
+            self.publish();
+        }
         let base = self.shared.connect(first, IfAbsent::Refuse).await;
         let mut base = base.map_err(|fault| base_fault(first, fault))?;
         let news = self.bring(first, &mut base, at, &mut link).await?;

@@ -25,7 +25,7 @@ const PACKET_MARGIN: usize = 1 << 10;
 /// pools do.
 const WAIT_SECS: u64 = 600;
 /// Changing the tables of a large store takes long.
-const ALTER: Duration = Duration::from_secs(3_600);
+const ALTER: Duration = Duration::from_hours(1);
 /// The character set of bytes that are no text.
 const BINARY: u16 = 63;
 /// Prepared statements kept for each connection.

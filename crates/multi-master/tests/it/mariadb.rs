@@ -58,6 +58,12 @@ impl Pair {
     }
 }
 
+/// Waits until both serve, and says how they stand where that does not come.
+async fn whole(store: &MultiMaster) {
+    let whole = tokio::time::timeout(Duration::from_mins(1), store.wait_until_whole()).await;
+    assert!(whole.is_ok(), "not whole: {:?}", store.status());
+}
+
 #[tokio::test]
 async fn a_write_is_on_both_servers() {
     let Some(pair) = Pair::start("a write is on both servers") else { return };
@@ -170,7 +176,7 @@ async fn one_server_dies_and_readers_do_not_notice() {
         assert!(down.reason.is_some());
 
         pair.servers[dies].restart().unwrap();
-        store.wait_until_whole().await;
+        whole(&store).await;
         pair.assert_same();
         for _ in 0..4 {
             assert_eq!(logins(&store).await, ["minji", "harry"]);
@@ -191,7 +197,7 @@ async fn under_all_nothing_is_written_while_a_server_is_away() {
     assert_eq!(away, [MasterName("b".to_owned())]);
     assert_eq!(logins(&store).await, ["minji"]);
     pair.servers[1].restart().unwrap();
-    store.wait_until_whole().await;
+    whole(&store).await;
     assert!(matches!(pay(&store, 1, 5).await, Outcome::Saved { value: 105, .. }));
     pair.assert_same();
 }
@@ -206,7 +212,7 @@ async fn a_frozen_server_is_left_behind_within_the_limit_and_caught_up() {
     assert_eq!(store.status()[1].state, MasterState::Down);
     assert!(matches!(pay(&store, 1, 5).await.into_result(), Ok(110)));
     pair.servers[1].thaw().unwrap();
-    store.wait_until_whole().await;
+    whole(&store).await;
     pair.assert_same();
 }
 
@@ -233,7 +239,7 @@ async fn an_empty_server_is_filled_and_a_stale_one_serves_nothing() {
     pair.servers[1].sql("books", "drop database books; create database books").unwrap();
     pair.servers[0].restart().unwrap();
     let store = pair.open(Policy::Available).await;
-    store.wait_until_whole().await;
+    whole(&store).await;
     let rows = pair
         .servers
         .each_ref()
@@ -241,4 +247,115 @@ async fn an_empty_server_is_filled_and_a_stale_one_serves_nothing() {
     assert_eq!(rows[0].lines().count(), 1_200);
     assert_eq!(rows[0], rows[1]);
     assert!(matches!(pay(&store, 1, 5).await, Outcome::Saved { value: 110, .. }));
+}
+
+#[tokio::test]
+async fn a_write_that_is_too_large_is_refused_and_harms_nobody() {
+    let Some(pair) = Pair::start("too large") else { return };
+    let store = pair.open(Policy::Available).await;
+    let large: Outcome<(), DbError> = store
+        .write(async move |tx: &mut Tx| {
+            let note = "책".repeat(5_000);
+            for id in 0..500i64 {
+                let login = format!("account {id}");
+                let fields =
+                    fields! {"id" => id, "login" => login, "balance" => 0i64, "note" => &note};
+                tx.insert("accounts", fields).await?;
+            }
+            Ok(())
+        })
+        .await;
+    let Outcome::NotSaved(DbError::Shape(why)) = &large else { panic!("{large:?}") };
+    assert!(why.contains("make it several"), "{why}");
+    assert!(logins(&store).await.is_empty());
+    assert!(matches!(add(&store, 1, "minji").await, Outcome::Saved { .. }));
+    assert_eq!(store.epoch(), 1, "no master was taken out");
+}
+
+#[tokio::test]
+async fn a_statement_whose_future_is_dropped_ends_its_write_alone() {
+    let Some(pair) = Pair::start("dropped") else { return };
+    let store = pair.open(Policy::Available).await;
+    let _ = add(&store, 1, "minji").await;
+    for _ in 0..5 {
+        let dropped: Outcome<(), DbError> = store
+            .write(async move |tx: &mut Tx| {
+                tx.update("accounts", params![1i64], fields! {"balance" => 7i64}).await?;
+                {
+                    let mut query = Box::pin(tx.query("select sleep(0.01)", params![]));
+                    // Sent, and dropped before its answer.
+                    let _ = futures_util::poll!(&mut query);
+                }
+                tx.query("select 2 as two", params![]).await.map(drop)
+            })
+            .await;
+        assert!(matches!(dropped, Outcome::NotSaved(DbError::Misuse(_))), "{dropped:?}");
+    }
+    assert!(matches!(pay(&store, 1, 5).await, Outcome::Saved { value: 105, .. }));
+    assert_eq!(store.epoch(), 1, "no master was taken out");
+    pair.assert_same();
+}
+
+#[tokio::test]
+async fn a_server_dies_under_load_and_nothing_acknowledged_is_lost() {
+    for (policy, dies) in [(Policy::Available, 0), (Policy::Available, 1), (Policy::All, 1)] {
+        let Some(mut pair) = Pair::start(&format!("load {policy:?} {dies}")) else { return };
+        let store = pair.open(policy).await;
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let writers: Vec<_> = (0..6i64)
+            .map(|writer| {
+                let (store, stop) = (store.clone(), stop.clone());
+                tokio::spawn(async move {
+                    let (mut acknowledged, mut refused, mut id) = (Vec::new(), Vec::new(), writer);
+                    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                        id += 6;
+                        match add(&store, id, &format!("account {id}")).await {
+                            Outcome::Saved { .. } | Outcome::Owed { .. } => acknowledged.push(id),
+                            Outcome::NotSaved(error) if error.is_retryable() => refused.push(id),
+                            Outcome::InDoubt(_) => {}
+                            Outcome::NotSaved(error) => panic!("{error:?}"),
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                    (acknowledged, refused)
+                })
+            })
+            .collect();
+        let enough = async |more: u64| {
+            let counts = store.counts();
+            let goal = counts.saved + counts.owed + counts.not_saved + more;
+            loop {
+                let counts = store.counts();
+                if counts.saved + counts.owed + counts.not_saved >= goal {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        for _ in 0..2 {
+            enough(100).await;
+            pair.servers[dies].kill().unwrap();
+            enough(100).await;
+            pair.servers[dies].restart().unwrap();
+            whole(&store).await;
+        }
+        enough(50).await;
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
+        for writer in writers {
+            let (saved, not) = writer.await.unwrap();
+            acknowledged.extend(saved);
+            refused.extend(not);
+        }
+        whole(&store).await;
+        pair.assert_same();
+        let there: std::collections::BTreeSet<i64> = pair.servers[1 - dies]
+            .sql("books", "select id from accounts")
+            .unwrap()
+            .lines()
+            .map(|id| id.trim().parse().unwrap())
+            .collect();
+        assert!(acknowledged.iter().all(|id| there.contains(id)), "{policy:?} {dies}: lost");
+        assert!(!refused.iter().any(|id| there.contains(id)), "{policy:?} {dies}: not refused");
+    }
 }
