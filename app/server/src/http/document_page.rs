@@ -93,7 +93,11 @@ impl Page {
     }
 
     fn operation(&mut self, path: &str, method: &str, operation: &Value) {
-        let lock = if array(&operation["security"]).is_empty() { "" } else { " 🔒" };
+        let lock = if array(&operation["security"]).is_empty() {
+            ""
+        } else {
+            " <small>(with a token)</small>"
+        };
         self.put(format_args!(
             "<details><summary><b>{}</b> <code>{}</code>{lock} <span>{}</span></summary>",
             method.to_uppercase(),
@@ -269,7 +273,7 @@ mod tests {
         for part in [
             "<h1>Books &amp; &lt;more&gt; API",
             "<p>Two <code>a&lt;b</code>.</p>",
-            "<b>PUT</b> <code>/memos/{id}</code> 🔒 <span>&lt;script&gt;</span>",
+            "<b>PUT</b> <code>/memos/{id}</code> <small>(with a token)</small> <span>&lt;script&gt;</span>",
             "<td><code>id</code><td>path<td>string (uuid), required<td>",
             "<a href=\"#Memo\"><code>Memo</code></a>: <code>application/json</code>",
             "<td><code>tags</code><td>list of string, characters ≤ 50, required<td>",
