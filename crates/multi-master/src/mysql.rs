@@ -4,5 +4,9 @@ mod link;
 
 mod store;
 
+mod pool;
+
+mod commits;
+
 pub(crate) use link::MySqlLink;
 pub(crate) use store::{MySqlHandle, MySqlStore};

@@ -5,6 +5,8 @@
 //! and repetition do not matter. One of the two is the authority: what it says
 //! was aborted is aborted, and the other is then made the same.
 
+mod at_once;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use stdx::HybridTime;
@@ -15,7 +17,7 @@ use crate::db;
 use crate::error::txid_of;
 use crate::fault::Fault;
 use crate::link::Link;
-use crate::render::{Dialect, Rows, Statement};
+use crate::render::{Rows, Statement};
 use crate::schema::{Schema, TableInfo};
 use crate::tables::read;
 use crate::value::{Row, Value};
@@ -23,9 +25,6 @@ use crate::write_set::{self, Image, StoredOp};
 
 /// Markers read at a time. Each may hold a write of some hundred rows.
 const PAGE: usize = 200;
-
-/// Rows whose versions are asked for at a time.
-const ASKED_AT_ONCE: usize = 200;
 
 /// Which of the two masters failed.
 #[derive(Debug)]
@@ -181,7 +180,7 @@ pub(crate) async fn pass(
             abort_on_primary(to, &open).await.map_err(At::To)?;
             pass.losers.extend(open.into_iter().map(|marker| marker.loses(None)));
         } else if rule == Rule::Follow && overruled.is_empty() {
-            match forward_at_once(to, schema, &open).await {
+            match at_once::forward(to, schema, &open).await {
                 Ok(()) => {}
                 // Unique values moved between rows, or a row is in the way: one
                 // by one it shows which.
@@ -197,90 +196,11 @@ pub(crate) async fn pass(
     }
 }
 
-/// Applies markers together: of each row only what it is after the last of them,
-/// with few round trips however many there are.
-async fn forward_at_once(to: &mut Link, schema: &Schema, markers: &[Marker]) -> Result<(), Fault> {
-    let mut last: BTreeMap<(String, Vec<Value>), StoredOp> = BTreeMap::new();
-    for marker in markers.iter().filter(|marker| !marker.aborted) {
-        for op in marker.ops()? {
-            let at = (op.table.clone(), op.key.clone());
-            if last.get(&at).is_none_or(|before| before.version < op.version) {
-                last.insert(at, op);
-            }
-        }
-    }
-    let mut ops: Vec<StoredOp> = last.into_values().collect();
-    to.begin().await?;
-    let now = present(to, schema, &ops).await?;
-    // In the order in which they were made: who left a unique value made room
-    // for who took it.
-    ops.sort_by_key(|op| op.version);
-    for op in &ops {
-        let info = table(schema, &op.table)?;
-        let now = now.get(&(info.name, op.key.clone())).copied().unwrap_or_default();
-        for statement in change(info, op, now)? {
-            to.push(&statement).await?;
-        }
-    }
-    for marker in markers {
-        to.push(&marker.statement()).await?;
-    }
-    to.commit().await
-}
-
 /// What a master holds of a row.
 #[derive(Clone, Copy, Debug, Default)]
 struct Present {
     version: Option<HybridTime>,
     tombstone: Option<HybridTime>,
-}
-
-/// What `to` holds of the rows of these operations.
-async fn present<'a>(
-    to: &mut Link,
-    schema: &'a Schema,
-    ops: &[StoredOp],
-) -> Result<BTreeMap<(&'a str, Vec<Value>), Present>, Fault> {
-    let mut present: BTreeMap<(&'a str, Vec<Value>), Present> = BTreeMap::new();
-    let mut by_table: BTreeMap<&str, Vec<&Vec<Value>>> = BTreeMap::new();
-    for op in ops {
-        by_table.entry(&op.table).or_default().push(&op.key);
-    }
-    for (name, keys) in by_table {
-        let info = table(schema, name)?;
-        let columns: Vec<&str> = info.key.iter().map(|&at| info.columns[at].name).collect();
-        let one = format!("({})", vec!["?"; columns.len()].join(", "));
-        for keys in keys.chunks(ASKED_AT_ONCE) {
-            let marks = vec![one.as_str(); keys.len()].join(", ");
-            let list = columns.join(", ");
-            let sql = format!("select {list}, _v from {name} where ({list}) in (values {marks})");
-            let sql = match to.dialect() {
-                Dialect::Sqlite => sql,
-                Dialect::MariaDb | Dialect::MySql => sql.replace("in (values ", "in ("),
-            };
-            let params: Vec<Value> = keys.iter().flat_map(|key| (*key).clone()).collect();
-            for row in to.query(&sql, &params).await? {
-                let version = read(&row, "_v")?;
-                let mut key = row.into_values();
-                key.truncate(columns.len());
-                present.entry((info.name, key)).or_default().version = Some(version);
-            }
-            let by_bytes: BTreeMap<Vec<u8>, &Vec<Value>> =
-                keys.iter().map(|key| (write_set::key_bytes(key), *key)).collect();
-            let marks = vec!["?"; by_bytes.len()].join(", ");
-            let sql = format!("select k, v from mm_tombstones where tbl = ? and k in ({marks})");
-            let mut params = vec![Value::from(info.name)];
-            params.extend(by_bytes.keys().cloned().map(Value::Bytes));
-            for row in to.query(&sql, &params).await? {
-                let bytes: Vec<u8> = read(&row, "k")?;
-                if let Some(key) = by_bytes.get(&bytes) {
-                    let at = (info.name, (*key).clone());
-                    present.entry(at).or_default().tombstone = Some(read(&row, "v")?);
-                }
-            }
-        }
-    }
-    Ok(present)
 }
 
 /// The statements that make a row what an operation left, where that is newer

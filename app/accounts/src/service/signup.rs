@@ -231,10 +231,8 @@ impl AccountsService {
         most: u32,
     ) -> Result<Vec<Account>, AccountsError> {
         let after = login_id.to_owned();
-        let read = self
-            .0
-            .store
-            .read(async move |db: &mut Db| store::users_after(db, &after, most).await);
+        let read =
+            self.0.store.read(async move |db: &mut Db| store::users_after(db, &after, most).await);
         Ok(read.await?)
     }
 

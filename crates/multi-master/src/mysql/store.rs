@@ -3,8 +3,6 @@
 //! A write runs on the primary, which orders it against others by its locks;
 //! then each other master gets the whole of it in one packet; then all commit.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,8 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use stdx::Backoff;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::config::Policy;
 use crate::db::{Db, Tx, WriteSet};
@@ -24,9 +21,9 @@ use crate::fault::Fault;
 use crate::job::{ReadJob, Verdict, WriteJob};
 use crate::link::Link;
 use crate::membership::View;
-use crate::mysql::MySqlLink;
+use crate::mysql::commits::Commits;
+use crate::mysql::pool::{Lease, Pool};
 use crate::shared::{Command, Shared};
-use crate::sqlite::IfAbsent;
 
 /// Runs of one write before it is given back as busy.
 const RUNS_MAX: u32 = 10;
@@ -34,11 +31,6 @@ const RUNS_MAX: u32 = 10;
 const CLOSURE_MAX: Duration = Duration::from_secs(30);
 /// Pauses between runs after a deadlock.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
-/// A connection that was not used for this long is closed rather than used:
-/// servers and firewalls drop idle ones.
-const IDLE_MAX: Duration = Duration::from_mins(1);
-/// One that was used just now is believed to work.
-const FRESH: Duration = Duration::from_secs(1);
 
 enum Message {
     Write(Box<dyn WriteJob>),
@@ -108,108 +100,6 @@ pub(crate) struct MySqlStore {
     reading: Vec<Pool>,
     commits: Commits,
     turn: AtomicUsize,
-}
-
-/// The commits that are under way, in the order in which they began.
-///
-/// A write may have read what another has committed on the primary and not yet
-/// on the others. It is acknowledged after that one, so that who reads next,
-/// from any master, finds what the write had found.
-#[derive(Default)]
-struct Commits {
-    next: Cell<u64>,
-    open: RefCell<BTreeSet<u64>>,
-    ended: Notify,
-}
-
-impl Commits {
-    fn begin(&self) -> u64 {
-        let ticket = self.next.get();
-        self.next.set(ticket + 1);
-        self.open.borrow_mut().insert(ticket);
-        ticket
-    }
-
-    /// Ends this commit, and waits for those that began before it.
-    async fn end(&self, ticket: u64) {
-        self.open.borrow_mut().remove(&ticket);
-        self.ended.notify_waiters();
-        self.before(ticket).await;
-    }
-
-    /// Waits for all that have begun by now.
-    async fn all_so_far(&self) {
-        self.before(self.next.get()).await;
-    }
-
-    async fn before(&self, bound: u64) {
-        loop {
-            let ended = self.ended.notified();
-            if self.open.borrow().first().is_none_or(|first| *first >= bound) {
-                return;
-            }
-            ended.await;
-        }
-    }
-}
-
-/// Connections to one master.
-struct Pool {
-    at: usize,
-    permits: Semaphore,
-    idle: RefCell<Vec<Idle>>,
-}
-
-struct Idle {
-    link: MySqlLink,
-    generation: u64,
-    since: Instant,
-}
-
-/// A connection in use. Where it is not given back, it is closed.
-struct Lease<'a> {
-    pool: &'a Pool,
-    generation: u64,
-    _permit: SemaphorePermit<'a>,
-}
-
-impl Pool {
-    fn new(at: usize, connections: usize) -> Self {
-        Self { at, permits: Semaphore::new(connections.max(1)), idle: RefCell::default() }
-    }
-
-    fn kept(&self, generation: u64) -> Option<Idle> {
-        let mut idle = self.idle.borrow_mut();
-        idle.retain(|one| one.generation == generation && one.since.elapsed() < IDLE_MAX);
-        idle.pop()
-    }
-
-    async fn lease(&self, shared: &Shared, view: &View) -> Result<(MySqlLink, Lease<'_>), Fault> {
-        let permit = tokio::time::timeout(shared.limits.statement, self.permits.acquire())
-            .await
-            .map_err(|_| Fault::Busy)?
-            .map_err(|_| Fault::Refused(DbError::Closed))?;
-        let lease = Lease { pool: self, generation: view.generation, _permit: permit };
-        while let Some(mut kept) = self.kept(view.generation) {
-            // The server may have closed it since; that is no failure of its own.
-            if kept.since.elapsed() < FRESH || kept.link.answers().await {
-                return Ok((kept.link, lease));
-            }
-        }
-        match shared.connect(self.at, IfAbsent::Refuse).await? {
-            Link::MySql(link) => Ok((*link, lease)),
-            Link::Sqlite(_) => unreachable!("the masters of a set are of one kind"),
-        }
-    }
-}
-
-impl Lease<'_> {
-    fn give_back(self, link: MySqlLink) {
-        if link.is_open() {
-            let idle = Idle { link, generation: self.generation, since: Instant::now() };
-            self.pool.idle.borrow_mut().push(idle);
-        }
-    }
 }
 
 /// Why a write has to be run again.
@@ -594,25 +484,5 @@ fn refused(again: Result<Again, Fault>) -> Result<Verdict, Again> {
     match again {
         Ok(again) => Err(again),
         Err(fault) => Ok(Verdict::NotSaved(fault.into())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt as _;
-
-    use super::Commits;
-
-    #[test]
-    fn a_commit_is_acknowledged_after_those_that_began_before_it() {
-        let commits = Commits::default();
-        let tickets = [0; 3].map(|_| commits.begin());
-        let mut last = std::pin::pin!(commits.end(tickets[2]));
-        assert!((&mut last).now_or_never().is_none(), "two are under way");
-        assert!(commits.end(tickets[0]).now_or_never().is_some(), "none began before it");
-        assert!((&mut last).now_or_never().is_none(), "one is under way");
-        let _later = commits.begin();
-        assert!(commits.end(tickets[1]).now_or_never().is_some());
-        assert!(last.now_or_never().is_some(), "one that began later is not waited for");
     }
 }
