@@ -1,7 +1,7 @@
 //! A file that is not the primary: it gets the same statements, on a thread of
 //! its own, while the primary runs the next write.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -31,20 +31,20 @@ pub(super) fn ready<T>(future: impl Future<Output = Result<T, Fault>>) -> Result
 /// A file that is not the primary, with a thread of its own.
 pub(super) struct Lane {
     pub(super) at: usize,
-    tasks: Sender<Asked>,
+    tasks: Sender<Task>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// A task, and where the answer goes where one is wanted.
-type Asked = (Task, Option<Sender<Result<(), Fault>>>);
+/// Answers: what became of a task, or of each part of it.
+pub(super) type Answers = Receiver<Result<(), Fault>>;
 
-pub(super) enum Task {
-    Begin,
+enum Task {
+    /// Runs statements, in a transaction that it begins where there is none.
     Apply(Arc<Vec<Statement>>),
-    /// Says whether everything so far went well.
-    Report,
-    Commit,
-    Rollback,
+    /// Answers how the statements went and, where they went well on all files,
+    /// commits and answers how that went.
+    Commit(Vote, Sender<Result<(), Fault>>),
+    Rollback(Sender<Result<(), Fault>>),
 }
 
 impl Lane {
@@ -58,19 +58,25 @@ impl Lane {
         Ok(Self { at, tasks, thread: Some(thread) })
     }
 
-    pub(super) fn tell(&self, task: Task) {
+    /// Runs statements, later.
+    pub(super) fn apply(&self, statements: &Arc<Vec<Statement>>) {
         // A thread that ended answers the next question with an error.
-        drop(self.tasks.send((task, None)));
+        drop(self.tasks.send(Task::Apply(Arc::clone(statements))));
     }
 
-    pub(super) fn begin_ask(&self, task: Task) -> Receiver<Result<(), Fault>> {
-        let (answer, receiver) = bounded(1);
-        drop(self.tasks.send((task, Some(answer))));
-        receiver
+    /// Commits where `vote` says so. The first answer tells how the statements
+    /// went, the second, where all files voted for it, how the commit did.
+    pub(super) fn commit(&self, vote: Vote) -> Answers {
+        let (answer, answers) = bounded(2);
+        drop(self.tasks.send(Task::Commit(vote, answer)));
+        answers
     }
 
-    pub(super) fn ask(&self, task: Task) -> Result<(), Fault> {
-        answered(&self.begin_ask(task))
+    /// Undoes what was applied; when this returns, the file is free.
+    pub(super) fn rollback(&self) {
+        let (answer, answers) = bounded(1);
+        drop(self.tasks.send(Task::Rollback(answer)));
+        drop(answered(&answers));
     }
 }
 
@@ -84,33 +90,119 @@ impl Drop for Lane {
     }
 }
 
-pub(super) fn answered(answer: &Receiver<Result<(), Fault>>) -> Result<(), Fault> {
-    answer.recv().unwrap_or_else(|_| Err(Fault::Lost("its thread ended".to_owned())))
+pub(super) fn answered(answers: &Answers) -> Result<(), Fault> {
+    answers.recv().unwrap_or_else(|_| Err(Fault::Lost("its thread ended".to_owned())))
+}
+
+/// One file's voice in whether a group is committed: only where all of its
+/// statements went well on every file. A voice that is dropped says no.
+pub(super) struct Vote {
+    election: Arc<Election>,
+    cast: bool,
+}
+
+struct Election {
+    state: Mutex<Count>,
+    over: Condvar,
+}
+
+struct Count {
+    missing: usize,
+    all_well: bool,
+}
+
+impl Vote {
+    /// One for each of `voices` files.
+    pub(super) fn among(voices: usize) -> impl Iterator<Item = Self> {
+        let state = Mutex::new(Count { missing: voices, all_well: true });
+        let election = Arc::new(Election { state, over: Condvar::new() });
+        (0..voices).map(move |_| Self { election: Arc::clone(&election), cast: false })
+    }
+
+    /// Waits until each file has voted, and says whether all went well.
+    fn cast(mut self, well: bool) -> bool {
+        self.count(well);
+        let state = self.election.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = &self.election.over;
+        over.wait_while(state, |count| count.missing > 0)
+            .unwrap_or_else(PoisonError::into_inner)
+            .all_well
+    }
+
+    fn count(&mut self, well: bool) {
+        self.cast = true;
+        let mut state = self.election.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.missing -= 1;
+        state.all_well &= well;
+        if state.missing == 0 {
+            self.election.over.notify_all();
+        }
+    }
+}
+
+impl Drop for Vote {
+    fn drop(&mut self) {
+        if !self.cast {
+            self.count(false);
+        }
+    }
 }
 
 /// The thread of a [`Lane`]. After a failure it does nothing until the rollback.
-fn apply(mut link: Link, epoch: u64, inbox: &Receiver<Asked>) {
-    let mut state = Ok(());
-    while let Ok((task, answer)) = inbox.recv() {
+fn apply(mut link: Link, epoch: u64, inbox: &Receiver<Task>) {
+    // How the transaction that is open went so far.
+    let mut open: Option<Result<(), Fault>> = None;
+    while let Ok(task) = inbox.recv() {
         match task {
-            Task::Begin => state = ready(begin(&mut link, epoch)),
             Task::Apply(statements) => {
+                let state = open.get_or_insert_with(|| ready(begin(&mut link, epoch)));
                 for statement in statements.iter() {
                     if state.is_ok() {
-                        state = ready(link.push(statement));
+                        *state = ready(link.push(statement));
                     }
                 }
             }
-            Task::Report => {}
-            Task::Commit => {
-                if state.is_ok() {
-                    state = ready(link.commit());
+            Task::Commit(vote, answer) => {
+                let ran = open.clone().unwrap_or(Ok(()));
+                let well = ran.is_ok();
+                drop(answer.send(ran));
+                if vote.cast(well) {
+                    let committed = ready(link.commit());
+                    open = committed.is_err().then(|| committed.clone());
+                    drop(answer.send(committed));
                 }
             }
-            Task::Rollback => state = ready(link.rollback()),
+            Task::Rollback(answer) => {
+                open = None;
+                drop(answer.send(ready(link.rollback())));
+            }
         }
-        if let Some(answer) = answer {
-            drop(answer.send(state.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_committed_only_where_every_file_is_for_it() {
+        for against in [None, Some(0), Some(2)] {
+            let voters: Vec<_> = Vote::among(3)
+                .enumerate()
+                .map(|(at, vote)| std::thread::spawn(move || vote.cast(against != Some(at))))
+                .collect();
+            for voter in voters {
+                assert_eq!(voter.join().unwrap(), against.is_none());
+            }
         }
+    }
+
+    #[test]
+    fn a_file_whose_thread_ended_is_against_it_and_keeps_nobody_waiting() {
+        let mut votes = Vote::among(2);
+        let (one, other) = (votes.next().unwrap(), votes.next().unwrap());
+        let voter = std::thread::spawn(move || one.cast(true));
+        drop(other);
+        assert!(!voter.join().unwrap());
     }
 }

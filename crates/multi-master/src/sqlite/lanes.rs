@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::Receiver;
-
 use crate::config::Policy;
 use crate::db::{Tx, WriteSet};
 use crate::error::{DbError, MasterName, TxId};
@@ -15,11 +13,12 @@ use crate::membership::View;
 use crate::render::Statement;
 use crate::shared::Shared;
 use crate::sqlite::IfAbsent;
-use crate::sqlite::lane::{Lane, Task, answered, begin, ready};
+use crate::sqlite::lane::{Answers, Lane, Vote, answered, begin, ready};
 use crate::sqlite::writer::{Guard, Next, Waiting, refuse, tell};
 
-/// Statements handed to the other files' threads at a time.
-const SPREAD_AT: usize = 16;
+/// The fewest writes whose statements are handed to the other files' threads
+/// before the end of a group: each handing over may have to wake a thread.
+const HANDED_MIN: usize = 4;
 
 /// Connections for one view of the masters.
 pub(super) struct Lanes {
@@ -28,8 +27,12 @@ pub(super) struct Lanes {
     /// Taken out while a transaction uses it.
     primary: Option<Link>,
     others: Vec<Lane>,
-    /// Statements that the others have not been given yet.
-    unspread: Vec<Statement>,
+    /// Statements that the others have not been given yet, and of how many
+    /// writes.
+    kept: (Vec<Statement>, usize),
+    /// What they were given of this group. It is freed by the thread that made
+    /// it: to free another's memory takes a lock of the allocator's.
+    handed: Vec<Arc<Vec<Statement>>>,
 }
 
 /// What became of one write of a group.
@@ -69,35 +72,40 @@ impl Lanes {
                 .map_err(|error| (at, Fault::Lost(error.to_string())))?;
             others.push(lane);
         }
-        Ok(Self { view: Arc::clone(view), primary_at, primary, others, unspread: Vec::new() })
+        let view = Arc::clone(view);
+        Ok(Self { view, primary_at, primary, others, kept: (Vec::new(), 0), handed: Vec::new() })
     }
 
     fn primary(&mut self) -> &mut Link {
         self.primary.as_mut().expect("put back after each transaction")
     }
 
-    /// Begins on every file: the primary first, so that two sets of connections
-    /// always meet in one order.
+    /// Begins on the primary. The others begin after it, when there is something
+    /// for them: two sets of connections always meet in one order.
     pub(super) fn begin(&mut self) -> Result<(), (usize, Fault)> {
+        self.handed.clear();
         let (at, epoch) = (self.primary_at, self.view.epoch);
-        ready(begin(self.primary(), epoch)).map_err(|fault| (at, fault))?;
-        for lane in &self.others {
-            lane.tell(Task::Begin);
-        }
-        Ok(())
+        ready(begin(self.primary(), epoch)).map_err(|fault| (at, fault))
     }
 
     pub(super) fn rollback(&mut self) {
-        self.unspread.clear();
+        self.kept = (Vec::new(), 0);
         if let Some(primary) = &mut self.primary {
             drop(ready(primary.rollback()));
         }
         for lane in &self.others {
-            drop(lane.ask(Task::Rollback));
+            lane.rollback();
         }
     }
 
-    pub(super) fn run_one(&mut self, shared: &Shared, waiting: &mut Waiting, guard: Guard) -> One {
+    /// Runs one write on the primary. `to_come` is how many follow in its group.
+    pub(super) fn run_one(
+        &mut self,
+        shared: &Shared,
+        waiting: &mut Waiting,
+        to_come: usize,
+        guard: Guard,
+    ) -> One {
         let mut link = self.primary.take().expect("put back after each transaction");
         if guard == Guard::Savepoints
             && let Err(fault) = ready(link.batch("savepoint one"))
@@ -139,7 +147,7 @@ impl Lanes {
             }
             (End::Keep(None), _) => self.release(guard, One::Ran(Held::Unchanged)),
             (End::Keep(Some(WriteSet { txid, statements })), _) => {
-                self.spread(statements);
+                self.keep(statements, to_come);
                 self.release(guard, One::Ran(Held::Sealed(txid)))
             }
         }
@@ -155,24 +163,29 @@ impl Lanes {
         }
     }
 
-    /// Hands statements to the other files' threads, some transactions at a
-    /// time: each handing over may have to wake a thread.
-    fn spread(&mut self, statements: Vec<Statement>) {
+    /// Keeps statements for the other files, and hands over what was kept where
+    /// as much as that is still to come: few handings over, and little is left
+    /// to run there when the primary has run everything.
+    fn keep(&mut self, statements: Vec<Statement>, to_come: usize) {
         if self.others.is_empty() {
             return;
         }
-        self.unspread.extend(statements);
-        if self.unspread.len() >= SPREAD_AT {
-            self.spread_rest();
+        let (kept, writes) = &mut self.kept;
+        kept.extend(statements);
+        *writes += 1;
+        if *writes >= to_come.max(HANDED_MIN) {
+            self.hand_over();
         }
     }
 
-    fn spread_rest(&mut self) {
-        if !self.unspread.is_empty() {
-            let statements = Arc::new(std::mem::take(&mut self.unspread));
+    fn hand_over(&mut self) {
+        let (statements, _) = std::mem::take(&mut self.kept);
+        if !statements.is_empty() {
+            let statements = Arc::new(statements);
             for lane in &self.others {
-                lane.tell(Task::Apply(Arc::clone(&statements)));
+                lane.apply(&statements);
             }
+            self.handed.push(statements);
         }
     }
 
@@ -183,11 +196,17 @@ impl Lanes {
             saved(shared, group, &self.view.away());
             return Next::Done;
         }
-        self.spread_rest();
+        self.hand_over();
         // Every file has run everything before any of them commits.
-        let applied: Vec<(usize, Result<(), Fault>)> =
-            self.others.iter().map(|lane| (lane.at, lane.ask(Task::Report))).collect();
-        if let Some((at, Err(fault))) = applied.into_iter().find(|(_, result)| result.is_err()) {
+        let answers: Vec<(usize, Answers)> = self
+            .others
+            .iter()
+            .zip(Vote::among(self.others.len()))
+            .map(|(lane, vote)| (lane.at, lane.commit(vote)))
+            .collect();
+        let failed = answers.iter().map(|(at, answers)| (*at, answered(answers)));
+        let failed: Vec<_> = failed.filter(|(_, ran)| ran.is_err()).collect();
+        if let Some((at, Err(fault))) = failed.into_iter().next() {
             self.rollback();
             let left = waiting(group);
             return match fault {
@@ -203,8 +222,8 @@ impl Lanes {
             };
         }
         match shared.policy {
-            Policy::Available => self.commit_available(shared, group),
-            Policy::All => self.commit_all(shared, group),
+            Policy::Available => self.commit_available(shared, group, &answers),
+            Policy::All => self.commit_all(shared, group, &answers),
         }
     }
 
@@ -222,17 +241,21 @@ impl Lanes {
         Next::Done
     }
 
-    fn commit_available(&mut self, shared: &Shared, group: Group) -> Next {
-        let answers: Vec<(usize, Receiver<Result<(), Fault>>)> =
-            self.others.iter().map(|lane| (lane.at, lane.begin_ask(Task::Commit))).collect();
+    /// The other files commit meanwhile.
+    fn commit_available(
+        &mut self,
+        shared: &Shared,
+        group: Group,
+        answers: &[(usize, Answers)],
+    ) -> Next {
         let mut failed = Vec::new();
         if let Err(fault) = ready(self.primary().commit()) {
             failed.push((self.primary_at, fault));
         }
         let masters = 1 + answers.len();
-        for (at, answer) in answers {
-            if let Err(fault) = answered(&answer) {
-                failed.push((at, fault));
+        for (at, answers) in answers {
+            if let Err(fault) = answered(answers) {
+                failed.push((*at, fault));
             }
         }
         if failed.is_empty() {
@@ -253,9 +276,10 @@ impl Lanes {
         Next::NewView { left: Vec::new(), failed: None }
     }
 
-    fn commit_all(&mut self, shared: &Shared, group: Group) -> Next {
-        for lane in &self.others {
-            if let Err(fault) = lane.ask(Task::Commit) {
+    /// The primary commits last, when all others have.
+    fn commit_all(&mut self, shared: &Shared, group: Group, answers: &[(usize, Answers)]) -> Next {
+        for (_, answers) in answers {
+            if let Err(fault) = answered(answers) {
                 // The primary has not committed, and never will: not saved.
                 // Whoever has it already is set right when it joins again.
                 let others: Vec<(usize, Fault)> =

@@ -195,7 +195,7 @@ impl Writer {
         }
         let (mut ran, mut rest) = (Vec::new(), group.into_iter());
         while let Some(mut waiting) = rest.next() {
-            let (fault, verdict) = match lanes.run_one(&shared, &mut waiting, guard) {
+            let (fault, verdict) = match lanes.run_one(&shared, &mut waiting, rest.len(), guard) {
                 One::Ran(end) => {
                     ran.push((waiting, end));
                     continue;
