@@ -12,8 +12,9 @@ use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{Rows, Statement};
 use crate::schema::{Schema, TableInfo};
+use crate::shared::Shared;
 use crate::value::{Row, Value};
-use crate::write_set::{self, Change, Image, RowOp};
+use crate::write_set::{self, Change, Image, Journal, RowOp};
 
 /// What one write may change, rows before and after counted, as the marker holds
 /// it: written as hexadecimal it fits the 16 MiB that MariaDB takes by default.
@@ -130,12 +131,11 @@ impl DerefMut for Tx {
     }
 }
 
-/// What a transaction did, ready for the other masters.
+/// What a write did, ready for the other masters and for a marker.
 #[derive(Debug)]
 pub(crate) struct WriteSet {
-    pub(crate) txid: TxId,
-    /// The row operations and, last, the marker.
     pub(crate) statements: Vec<Statement>,
+    pub(crate) journal: Journal,
 }
 
 impl Tx {
@@ -250,35 +250,41 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes the marker as the transaction's last statement, and returns what
-    /// the other masters have to run. `None` when nothing was changed.
-    pub(crate) async fn seal(
-        &mut self,
-        epoch: u64,
-        random: u64,
-    ) -> Result<Option<WriteSet>, Fault> {
+    /// What was done, once the closure has returned. `None` when nothing was
+    /// changed.
+    pub(crate) fn write_set(&mut self) -> Result<Option<WriteSet>, Fault> {
         if self.ops.is_empty() {
             return Ok(None);
         }
-        let version = self.clock.tick();
-        let txid = write_set::txid(version, random);
-        let schema = &self.db.schema;
-        let info = |table: &str| schema.table(table).expect("each operation was checked");
-        let ops = write_set::encode(&self.ops, info);
-        if ops.len() > MARKER_BYTES_MAX {
+        let mut journal = Journal::default();
+        for op in &self.ops {
+            let info = self.db.schema.table(op.table).expect("each operation was checked");
+            journal.add(op, info);
+        }
+        if journal.len() > MARKER_BYTES_MAX {
             return Err(Fault::Refused(DbError::Shape(format!(
                 "one write changes {} bytes, and at most {MARKER_BYTES_MAX} are taken: make it \
                  several",
-                ops.len()
+                journal.len()
             ))));
         }
-        let marker = marker(txid, epoch, ops);
-        self.db.link.push(&marker).await?;
-        self.db.link.flush().await?;
-        let mut statements = std::mem::take(&mut self.statements);
-        statements.push(marker);
-        Ok(Some(WriteSet { txid, statements }))
+        Ok(Some(WriteSet { statements: std::mem::take(&mut self.statements), journal }))
     }
+}
+
+/// Seals a transaction on the primary: its last statement, the marker, with the
+/// id by which its outcome can be looked up.
+pub(crate) async fn seal(
+    link: &mut Link,
+    shared: &Shared,
+    epoch: u64,
+    journal: Journal,
+) -> Result<(TxId, Statement), Fault> {
+    let txid = shared.new_txid();
+    let marker = marker(txid, epoch, journal.into_marker());
+    link.push(&marker).await?;
+    link.flush().await?;
+    Ok((txid, marker))
 }
 
 /// The proof of commit on a master, and the journal for one that is away.

@@ -115,7 +115,8 @@ pub enum Outcome<T, E> {
     Saved {
         /// What the closure returned.
         value: T,
-        /// The transaction's id. Where nothing was changed, no marker has it.
+        /// The transaction's id; writes that shared a commit may share it. Where
+        /// nothing was changed, no marker has it.
         txid: TxId,
     },
     /// It is saved, and these masters, which were away, are owed it. They get

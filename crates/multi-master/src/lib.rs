@@ -57,7 +57,8 @@
 //!    a digest (`_d`). The transaction's last statement inserts its **marker**
 //!    into `mm_log`: *present there* means *committed here*. The marker also
 //!    carries the rows before and after: it is the journal for a master that is
-//!    away.
+//!    away. On SQLite writes that share a commit share a marker (of some 64 KiB,
+//!    or more than one): they have one fate and one transaction id.
 //! 3. The other masters run the same statements; each must meet one row at the
 //!    version that the primary had. Then all commit: at the same time under
 //!    [`Policy::Available`], the primary last under [`Policy::All`].

@@ -14,6 +14,7 @@ use crate::membership::View;
 use crate::mysql::MySqlLink;
 use crate::schema::Schema;
 use crate::sqlite::{IfAbsent, SqliteLink};
+use crate::write_set;
 
 /// Where a master is.
 #[derive(Clone, Debug)]
@@ -52,6 +53,12 @@ pub(crate) enum Command {
 impl Shared {
     pub(crate) fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.borrow())
+    }
+
+    /// The id of a transaction that ends now: later than any version that its
+    /// rows were given.
+    pub(crate) fn new_txid(&self) -> TxId {
+        write_set::txid(self.clock.tick(), self.random.next_u64())
     }
 
     /// Reports that a master can't be used; the answer comes when the masters

@@ -1,8 +1,6 @@
 //! What one transaction changes: its row operations, with the rows before and
 //! after, as statements and as the bytes of a marker.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 use stdx::HybridTime;
 use uuid::Uuid;
@@ -189,15 +187,9 @@ pub(crate) struct StoredImage {
     pub(crate) version: HybridTime,
 }
 
-#[derive(Serialize, Deserialize)]
-enum Stored<'a> {
-    #[serde(borrow)]
-    V1(Cow<'a, [StoredOp]>),
-}
-
-#[derive(Serialize)]
-enum StoredRef<'a> {
-    V1(Vec<OpRef<'a>>),
+#[derive(Deserialize)]
+enum Stored {
+    V1(Vec<StoredOp>),
 }
 
 #[derive(Serialize)]
@@ -215,33 +207,66 @@ struct ImageRef<'a> {
     version: HybridTime,
 }
 
-/// The bytes of a marker. `info` finds the columns of a table by its name.
-pub(crate) fn encode<'a>(ops: &'a [RowOp], info: impl Fn(&str) -> &'a TableInfo) -> Vec<u8> {
-    let ops = ops
+/// The operations of a marker that is being made, as the bytes that it will hold.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    ops: usize,
+    bytes: Vec<u8>,
+}
+
+impl Journal {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ops == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds one operation.
+    pub(crate) fn add(&mut self, op: &RowOp, info: &TableInfo) {
+        let (before, after, version) = match &op.change {
+            Change::Insert { after } => (None, Some(image_ref(after, info)), after.version),
+            Change::Update { before, after } => {
+                (Some(image_ref(before, info)), Some(image_ref(after, info)), after.version)
+            }
+            Change::Delete { before, version } => (Some(image_ref(before, info)), None, *version),
+        };
+        let op = OpRef { table: op.table, key: &op.key, before, after, version };
+        let bytes = std::mem::take(&mut self.bytes);
+        self.bytes = postcard::to_extend(&op, bytes).expect("memory takes any bytes");
+        self.ops += 1;
+    }
+
+    /// Adds what was journalled after this.
+    pub(crate) fn append(&mut self, later: Self) {
+        if self.is_empty() {
+            *self = later;
+            return;
+        }
+        self.ops += later.ops;
+        self.bytes.extend_from_slice(&later.bytes);
+    }
+
+    /// The bytes of the marker: [`Stored::V1`] with these operations.
+    pub(crate) fn into_marker(self) -> Vec<u8> {
+        const V1: u32 = 0;
+        let mut marker =
+            postcard::to_extend(&(V1, self.ops), Vec::new()).expect("memory takes any bytes");
+        marker.extend_from_slice(&self.bytes);
+        marker
+    }
+}
+
+fn image_ref<'a>(image: &'a Image, info: &'a TableInfo) -> ImageRef<'a> {
+    let fields = info
+        .columns
         .iter()
-        .map(|op| {
-            let info = info(op.table);
-            let image = |image: &'a Image| ImageRef {
-                fields: info
-                    .columns
-                    .iter()
-                    .zip(&image.row)
-                    .filter(|(_, value)| **value != Value::Null)
-                    .map(|(column, value)| (column.name, value))
-                    .collect(),
-                version: image.version,
-            };
-            let (before, after, version) = match &op.change {
-                Change::Insert { after } => (None, Some(image(after)), after.version),
-                Change::Update { before, after } => {
-                    (Some(image(before)), Some(image(after)), after.version)
-                }
-                Change::Delete { before, version } => (Some(image(before)), None, *version),
-            };
-            OpRef { table: op.table, key: &op.key, before, after, version }
-        })
+        .zip(&image.row)
+        .filter(|(_, value)| **value != Value::Null)
+        .map(|(column, value)| (column.name, value))
         .collect();
-    postcard::to_stdvec(&StoredRef::V1(ops)).expect("memory takes any bytes")
+    ImageRef { fields, version: image.version }
 }
 
 /// The operations of a marker.
@@ -251,7 +276,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<StoredOp>, String> {
     if !rest.is_empty() {
         return Err(format!("a marker has {} bytes too many", rest.len()));
     }
-    Ok(ops.into_owned())
+    Ok(ops)
 }
 
 impl StoredImage {
@@ -321,7 +346,13 @@ mod tests {
         #[test]
         fn markers_come_back_as_they_were(ops in prop::collection::vec(ops(), 0..5)) {
             let info = TableInfo::of(&TABLE).unwrap();
-            let back = decode(&encode(&ops, |_| &info)).unwrap();
+            // As two writes that share a marker.
+            let (mut journal, mut later) = (Journal::default(), Journal::default());
+            let (first, second) = ops.split_at(ops.len() / 2);
+            first.iter().for_each(|op| journal.add(op, &info));
+            second.iter().for_each(|op| later.add(op, &info));
+            journal.append(later);
+            let back = decode(&journal.into_marker()).unwrap();
             prop_assert_eq!(back.len(), ops.len());
             for (op, stored) in ops.iter().zip(&back) {
                 prop_assert_eq!(&op.key, &stored.key);

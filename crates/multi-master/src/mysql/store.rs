@@ -15,7 +15,7 @@ use stdx::Backoff;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::config::Policy;
-use crate::db::{Db, Tx, WriteSet};
+use crate::db::{self, Db, Tx, WriteSet};
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
 use crate::job::{ReadJob, Verdict, WriteJob};
@@ -23,6 +23,7 @@ use crate::link::Link;
 use crate::membership::View;
 use crate::mysql::commits::Commits;
 use crate::mysql::pool::{Lease, Pool};
+use crate::render::Statement;
 use crate::shared::{Command, Shared};
 
 /// Runs of one write before it is given back as busy.
@@ -240,25 +241,23 @@ impl MySqlStore {
                 Err(_) => Err(Ok(Verdict::Refused)),
             },
             None if !went_well => Err(Ok(Verdict::Refused)),
-            None => match tx.seal(view.epoch, self.shared.random.next_u64()).await {
-                Ok(set) => Ok(set),
+            None => match self.seal(&mut tx, view.epoch).await {
+                Ok(sealed) => Ok(sealed),
                 Err(fault) => Err(refused(Again::of(first, fault))),
             },
         };
         let mut link = tx.into_link();
-        let set = match end {
-            Ok(Some(set)) => set,
+        let sealed = match end {
+            Ok(Some(sealed)) => sealed,
             Ok(None) => {
                 // Nothing to commit; but what was read must have been current.
                 let read = link.flush().await;
                 undo(link, lease).await;
-                let clock = &self.shared.clock;
                 self.commits.all_so_far().await;
                 return match read {
-                    Ok(()) => Ok(Verdict::Saved {
-                        txid: crate::write_set::txid(clock.tick(), self.shared.random.next_u64()),
-                        owed: view.away(),
-                    }),
+                    Ok(()) => {
+                        Ok(Verdict::Saved { txid: self.shared.new_txid(), owed: view.away() })
+                    }
                     Err(fault) => refused(Again::of(first, fault)),
                 };
             }
@@ -267,7 +266,16 @@ impl MySqlStore {
                 return end;
             }
         };
-        self.spread(view, &serving, Branch { at: first, link, lease }, set).await
+        self.spread(view, &serving, Branch { at: first, link, lease }, sealed).await
+    }
+
+    /// Ends the write on the primary with its marker. `None` where it changed
+    /// nothing.
+    async fn seal(&self, tx: &mut Tx, epoch: u64) -> Result<Option<Sealed>, Fault> {
+        let Some(WriteSet { mut statements, journal }) = tx.write_set()? else { return Ok(None) };
+        let (txid, marker) = db::seal(&mut tx.link, &self.shared, epoch, journal).await?;
+        statements.push(marker);
+        Ok(Some(Sealed { txid, statements }))
     }
 
     /// Runs the write on the other masters, and commits.
@@ -276,9 +284,9 @@ impl MySqlStore {
         view: &Arc<View>,
         serving: &[usize],
         primary: Branch<'a>,
-        set: WriteSet,
+        sealed: Sealed,
     ) -> Result<Verdict, Again> {
-        let others = serving[1..].iter().map(|&at| self.apply(view, at, &set));
+        let others = serving[1..].iter().map(|&at| self.apply(view, at, &sealed));
         let (mut branches, mut fault) = (Vec::new(), None);
         for (result, &at) in join_all(others).await.into_iter().zip(&serving[1..]) {
             match result {
@@ -296,8 +304,8 @@ impl MySqlStore {
         }
         let ticket = self.commits.begin();
         let verdict = match self.shared.policy {
-            Policy::Available => self.commit_available(view, primary, branches, set.txid).await,
-            Policy::All => self.commit_all(view, primary, branches, set.txid).await,
+            Policy::Available => self.commit_available(view, primary, branches, sealed.txid).await,
+            Policy::All => self.commit_all(view, primary, branches, sealed.txid).await,
         };
         self.commits.end(ticket).await;
         Ok(verdict)
@@ -307,13 +315,13 @@ impl MySqlStore {
         &'a self,
         view: &View,
         at: usize,
-        set: &WriteSet,
+        sealed: &Sealed,
     ) -> Result<Branch<'a>, Fault> {
         let (mut link, lease) = self.writing[at].lease(&self.shared, view).await?;
         link.begin_write(view.epoch);
         let mut link = Link::MySql(Box::new(link));
         let all = async {
-            for statement in &set.statements {
+            for statement in &sealed.statements {
                 link.push(statement).await?;
             }
             link.flush().await
@@ -448,6 +456,12 @@ impl MySqlStore {
         undo(db.link, lease).await;
         ran.map_err(|_| Fault::Refused(DbError::Misuse("the closure panicked")))
     }
+}
+
+/// A transaction that has run on the primary, its marker last.
+struct Sealed {
+    txid: TxId,
+    statements: Vec<Statement>,
 }
 
 /// One master's part of a write.

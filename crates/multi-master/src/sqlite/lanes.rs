@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::config::Policy;
-use crate::db::{Tx, WriteSet};
+use crate::db::{self, Tx, WriteSet};
 use crate::error::{DbError, MasterName, TxId};
 use crate::fault::Fault;
 use crate::job::{self, Ran, Verdict};
@@ -15,10 +15,15 @@ use crate::shared::Shared;
 use crate::sqlite::IfAbsent;
 use crate::sqlite::lane::{Answers, Lane, Vote, answered, begin, ready};
 use crate::sqlite::writer::{Guard, Next, Waiting, refuse, tell};
+use crate::write_set::Journal;
 
 /// The fewest writes whose statements are handed to the other files' threads
 /// before the end of a group: each handing over may have to wake a thread.
 const HANDED_MIN: usize = 4;
+
+/// Writes of one group share a marker until it has as many bytes. A master that
+/// catches up holds some hundred markers in memory.
+const SHARED_MARKER_BYTES: usize = 64 << 10;
 
 /// Connections for one view of the masters.
 pub(super) struct Lanes {
@@ -30,6 +35,10 @@ pub(super) struct Lanes {
     /// Statements that the others have not been given yet, and of how many
     /// writes.
     kept: (Vec<Statement>, usize),
+    /// What the writes did that have no marker yet.
+    journal: Journal,
+    /// The markers of this group.
+    txids: Vec<TxId>,
     /// What they were given of this group. It is freed by the thread that made
     /// it: to free another's memory takes a lock of the allocator's.
     handed: Vec<Arc<Vec<Statement>>>,
@@ -48,7 +57,10 @@ pub(super) enum One {
 /// What a write's caller is told once the group has committed. Also a refusal
 /// waits for that: it may rest on what another write of the group did.
 pub(super) enum Held {
-    Sealed(TxId),
+    /// What it did is in this marker of the group.
+    Changed {
+        marker: usize,
+    },
     /// It changed nothing.
     Unchanged,
     Refused(Verdict),
@@ -73,7 +85,16 @@ impl Lanes {
             others.push(lane);
         }
         let view = Arc::clone(view);
-        Ok(Self { view, primary_at, primary, others, kept: (Vec::new(), 0), handed: Vec::new() })
+        Ok(Self {
+            view,
+            primary_at,
+            primary,
+            others,
+            kept: Default::default(),
+            handed: Vec::new(),
+            journal: Journal::default(),
+            txids: Vec::new(),
+        })
     }
 
     fn primary(&mut self) -> &mut Link {
@@ -84,12 +105,14 @@ impl Lanes {
     /// for them: two sets of connections always meet in one order.
     pub(super) fn begin(&mut self) -> Result<(), (usize, Fault)> {
         self.handed.clear();
+        self.txids.clear();
         let (at, epoch) = (self.primary_at, self.view.epoch);
         ready(begin(self.primary(), epoch)).map_err(|fault| (at, fault))
     }
 
     pub(super) fn rollback(&mut self) {
-        self.kept = (Vec::new(), 0);
+        self.kept = Default::default();
+        self.journal = Journal::default();
         if let Some(primary) = &mut self.primary {
             drop(ready(primary.rollback()));
         }
@@ -126,9 +149,8 @@ impl Lanes {
         };
         let dirty = tx.is_dirty();
         if let End::Keep(set) = &mut end {
-            match ready(tx.seal(self.view.epoch, shared.random.next_u64())) {
-                Ok(sealed) => *set = sealed,
-                Err(fault @ (Fault::Lost(_) | Fault::Busy)) => end = End::Lost(fault),
+            match tx.write_set() {
+                Ok(done) => *set = done,
                 Err(fault) => end = End::Undo(Verdict::NotSaved(fault.into())),
             }
         }
@@ -146,9 +168,12 @@ impl Lanes {
                 }
             }
             (End::Keep(None), _) => self.release(guard, One::Ran(Held::Unchanged)),
-            (End::Keep(Some(WriteSet { txid, statements })), _) => {
-                self.keep(statements, to_come);
-                self.release(guard, One::Ran(Held::Sealed(txid)))
+            (End::Keep(Some(done)), _) => {
+                let held = One::Ran(Held::Changed { marker: self.txids.len() });
+                match self.keep(shared, done, to_come) {
+                    Ok(()) => self.release(guard, held),
+                    Err(fault) => One::Lost(fault),
+                }
             }
         }
     }
@@ -163,19 +188,33 @@ impl Lanes {
         }
     }
 
-    /// Keeps statements for the other files, and hands over what was kept where
-    /// as much as that is still to come: few handings over, and little is left
-    /// to run there when the primary has run everything.
-    fn keep(&mut self, statements: Vec<Statement>, to_come: usize) {
-        if self.others.is_empty() {
-            return;
-        }
+    /// Keeps what a write did for the marker and for the other files, and hands
+    /// over what was kept where as much as that is still to come: few handings
+    /// over, and little is left to run there when the primary has run everything.
+    fn keep(&mut self, shared: &Shared, done: WriteSet, to_come: usize) -> Result<(), Fault> {
+        self.journal.append(done.journal);
         let (kept, writes) = &mut self.kept;
-        kept.extend(statements);
+        kept.extend(done.statements);
         *writes += 1;
-        if *writes >= to_come.max(HANDED_MIN) {
+        let writes = *writes;
+        if self.journal.len() >= SHARED_MARKER_BYTES {
+            self.seal(shared)?;
+        }
+        if writes >= to_come.max(HANDED_MIN) {
             self.hand_over();
         }
+        Ok(())
+    }
+
+    /// Writes the marker of what was done since the last one.
+    fn seal(&mut self, shared: &Shared) -> Result<(), Fault> {
+        if !self.journal.is_empty() {
+            let (journal, epoch) = (std::mem::take(&mut self.journal), self.view.epoch);
+            let (txid, marker) = ready(db::seal(self.primary(), shared, epoch, journal))?;
+            self.kept.0.push(marker);
+            self.txids.push(txid);
+        }
+        Ok(())
     }
 
     fn hand_over(&mut self) {
@@ -191,10 +230,14 @@ impl Lanes {
 
     /// Commits the group and tells each caller.
     pub(super) fn commit(&mut self, shared: &Shared, group: Group) -> Next {
-        if !group.iter().any(|(_, held)| matches!(held, Held::Sealed(_))) {
+        if !group.iter().any(|(_, held)| matches!(held, Held::Changed { .. })) {
             self.rollback();
-            saved(shared, group, &self.view.away());
+            self.saved(shared, group, &self.view.away());
             return Next::Done;
+        }
+        if let Err(fault) = self.seal(shared) {
+            self.rollback();
+            return Next::failed(waiting(group), self.primary_at, fault);
         }
         self.hand_over();
         // Every file has run everything before any of them commits.
@@ -259,7 +302,7 @@ impl Lanes {
             }
         }
         if failed.is_empty() {
-            saved(shared, group, &self.view.away());
+            self.saved(shared, group, &self.view.away());
             return Next::Done;
         }
         let everywhere = failed.len() == masters;
@@ -269,9 +312,9 @@ impl Lanes {
         // Where the witness could not be told who is left, whoever failed might
         // come back alone, without this.
         if everywhere || !out || shared.view().refuses.is_some() {
-            in_doubt(shared, group);
+            self.in_doubt(shared, group);
         } else {
-            saved(shared, group, &self.view.owed(&owed));
+            self.saved(shared, group, &self.view.owed(&owed));
         }
         Next::NewView { left: Vec::new(), failed: None }
     }
@@ -292,11 +335,34 @@ impl Lanes {
         }
         if let Err(fault) = ready(self.primary().commit()) {
             report_all(shared, &self.view, vec![(self.primary_at, fault)]);
-            in_doubt(shared, group);
+            self.in_doubt(shared, group);
             return Next::Done;
         }
-        saved(shared, group, &self.view.away());
+        self.saved(shared, group, &self.view.away());
         Next::Done
+    }
+
+    fn saved(&self, shared: &Shared, group: Group, owed: &[MasterName]) {
+        for (waiting, held) in group {
+            let saved = |txid| Verdict::Saved { txid, owed: owed.to_vec() };
+            let verdict = match held {
+                Held::Changed { marker } => saved(self.txids[marker]),
+                Held::Unchanged => saved(shared.new_txid()),
+                Held::Refused(verdict) => verdict,
+            };
+            tell(shared, waiting, verdict);
+        }
+    }
+
+    fn in_doubt(&self, shared: &Shared, group: Group) {
+        for (waiting, held) in group {
+            let verdict = match held {
+                Held::Changed { marker } => Verdict::InDoubt(self.txids[marker]),
+                // It may rest on what is in doubt.
+                Held::Unchanged | Held::Refused(_) => Verdict::NotSaved(DbError::Busy),
+            };
+            tell(shared, waiting, verdict);
+        }
     }
 }
 
@@ -316,29 +382,4 @@ fn report_all(shared: &Shared, view: &View, failed: Vec<(usize, Fault)>) -> bool
 
 fn waiting(group: Group) -> Vec<Waiting> {
     group.into_iter().map(|(waiting, _)| waiting).collect()
-}
-
-fn saved(shared: &Shared, group: Group, owed: &[MasterName]) {
-    for (waiting, held) in group {
-        let verdict = match held {
-            Held::Sealed(txid) => Verdict::Saved { txid, owed: owed.to_vec() },
-            Held::Unchanged => {
-                let txid = crate::write_set::txid(shared.clock.tick(), shared.random.next_u64());
-                Verdict::Saved { txid, owed: owed.to_vec() }
-            }
-            Held::Refused(verdict) => verdict,
-        };
-        tell(shared, waiting, verdict);
-    }
-}
-
-fn in_doubt(shared: &Shared, group: Group) {
-    for (waiting, held) in group {
-        let verdict = match held {
-            Held::Sealed(txid) => Verdict::InDoubt(txid),
-            // It may rest on what is in doubt.
-            Held::Unchanged | Held::Refused(_) => Verdict::NotSaved(DbError::Busy),
-        };
-        tell(shared, waiting, verdict);
-    }
 }

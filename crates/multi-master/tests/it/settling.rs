@@ -4,8 +4,10 @@
 //! transactions: exactly what is there when the process died after the other
 //! file's commit and before this one's.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use futures_util::future::join_all;
 use multi_master::{
     DbError, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx, fields, params,
 };
@@ -78,28 +80,36 @@ async fn close(store: MultiMaster) {
     store.close().await;
 }
 
+/// Runs transactions one by one, or all at once: those that wait share a commit
+/// and a marker.
+async fn run_all(store: &MultiMaster, all: Vec<Vec<Op>>, at_once: bool) {
+    if at_once {
+        join_all(all.into_iter().map(|ops| run(store, ops))).await;
+    } else {
+        for ops in all {
+            run(store, ops).await;
+        }
+    }
+}
+
 /// Runs both programs, then puts `behind` back to where it was between them,
 /// opens the set again and returns the rows before, after, and now.
 async fn crash(
     folder: &Path,
     policy: Policy,
     before: Vec<Vec<Op>>,
-    after: Vec<Vec<Op>>,
+    (after, at_once): (Vec<Vec<Op>>, bool),
     behind: &str,
 ) -> [Vec<String>; 3] {
     let file = |name: &str| folder.join(format!("{name}.db"));
     let store = open(folder, policy).await;
-    for ops in before {
-        run(&store, ops).await;
-    }
+    run_all(&store, before, false).await;
     close(store).await;
     let old = std::fs::read(file(behind)).unwrap();
     let rows_before = rows(&file("a"));
 
     let store = open(folder, policy).await;
-    for ops in after {
-        run(&store, ops).await;
-    }
+    run_all(&store, after, at_once).await;
     close(store).await;
     let rows_after = rows(&file("a"));
     assert!(!file(behind).with_extension("db-wal").exists(), "closing leaves one file");
@@ -127,7 +137,8 @@ proptest! {
     /// `all` the primary decides.
     #[test]
     fn one_sided_markers_are_settled_by_the_policy(
-        before in programs(), after in programs(), all in any::<bool>(), primary_behind in any::<bool>(),
+        before in programs(), after in (programs(), any::<bool>()), all in any::<bool>(),
+        primary_behind in any::<bool>(),
     ) {
         let policy = if all { Policy::All } else { Policy::Available };
         let behind = if primary_behind { "a" } else { "b" };
@@ -138,6 +149,52 @@ proptest! {
         let right = if all && primary_behind { before } else { after };
         prop_assert_eq!(now, right);
     }
+}
+
+/// Long texts: what waits together is too much for one marker.
+#[tokio::test]
+async fn writes_that_share_a_commit_are_all_found_by_their_markers() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["a.db", "b.db"].map(|name| folder.path().join(name));
+    let store = open(folder.path(), Policy::Available).await;
+    close(store).await;
+    let old = std::fs::read(&b).unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    let writes = (0..60i64).map(|id| {
+        store.write(async move |tx: &mut Tx| {
+            let (login, note) = (format!("account {id}"), "책".repeat(1_500));
+            let fields = fields! {"id" => id, "login" => login, "balance" => id, "note" => note};
+            tx.insert("accounts", fields).await?;
+            // Some are refused after they changed something, among the others.
+            if id % 7 == 3 { Err(DbError::Misuse("refused")) } else { Ok(()) }
+        })
+    });
+    let mut transactions = BTreeSet::new();
+    let mut saved = 0;
+    for outcome in join_all(writes).await {
+        match outcome {
+            Outcome::Saved { txid, .. } => {
+                assert_eq!(store.lookup(txid).await, Some(true));
+                transactions.insert(txid);
+                saved += 1;
+            }
+            refused => {
+                assert!(matches!(refused, Outcome::NotSaved(DbError::Misuse(_))), "{refused:?}")
+            }
+        }
+    }
+    close(store).await;
+    assert_eq!(saved, 51);
+    assert!((2..saved).contains(&transactions.len()), "{} transactions", transactions.len());
+    let log = contents(&a).into_iter().filter(|line| line.starts_with("log ")).count();
+    assert_eq!(log, transactions.len(), "a marker for each transaction");
+
+    std::fs::write(&b, old).unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    store.wait_until_whole().await;
+    close(store).await;
+    assert_eq!(rows(&a).len(), saved);
+    assert_eq!(contents(&a), contents(&b), "the one that was away has them all");
 }
 
 #[tokio::test]
