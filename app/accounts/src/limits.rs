@@ -246,7 +246,7 @@ mod tests {
             }
             clock.advance(Duration::from_millis(pause_ms));
             while limiter.take(&(), clock.now()).is_ok() {}
-            let Err(TryAfter(wait)) = limiter.take(&(), clock.now()) else { unreachable!() };
+            let TryAfter(wait) = limiter.take(&(), clock.now()).expect_err("all was taken");
             clock.advance(wait.saturating_sub(Duration::from_micros(1)));
             prop_assert!(limiter.take(&(), clock.now()).is_err());
             clock.advance(Duration::from_micros(1));

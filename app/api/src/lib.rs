@@ -27,7 +27,7 @@
 //!
 //! let answer = r#"{"ok":false,"error":{"code":"MEMO_NOT_FOUND","message":"…","fields":[],"retryable":false}}"#;
 //! let Envelope::Failure(failure) = serde_json::from_str::<Envelope<u32>>(answer).unwrap() else {
-//!     unreachable!()
+//!     panic!("this answer is a failure")
 //! };
 //! assert_eq!(failure.error.code, ErrorCode::MemoNotFound);
 //! assert!(ErrorCode::MemoNotFound.message(Language::Ko).contains("메모"));

@@ -6,10 +6,10 @@
 //! and with it its memos. So a removal can be undone, and no text of a reader
 //! is lost by one tap.
 
-use endpaper_api::Language;
 use endpaper_api::reading::{
     Category, ChangeShelfBook, CloseBook, FinishReading, ShelfSort, ShelveBook, StartReading,
 };
+use endpaper_api::{FieldProblem, Language};
 use jiff::tz::TimeZone;
 use multi_master::{Db, Tx};
 use stdx::UnixMicros;
@@ -61,6 +61,7 @@ impl ReadingService {
             let mut flaws = Flaws::default();
             let facts = facts::of_request(&request, shared.map(|book| &book.facts), &mut flaws);
             let reading = progress::shelve(&request, facts.total_pages, &mut flaws);
+            finished_by_now(None, &reading, now, &mut flaws);
             let (facts, reading) = flaws.check((facts, reading))?;
             let new = New { user_book_id, book_id, created_at: now, updated_at: now };
             put(tx, reader, &key, known.as_ref(), facts, reading, new).await
@@ -136,6 +137,7 @@ impl ReadingService {
                 facts.total_pages,
                 &mut flaws,
             );
+            finished_by_now(Some(&old.reading), &reading, now, &mut flaws);
             let key = match request.isbn.as_ref() {
                 None => old.book_key.clone(),
                 Some(isbn) => flaws
@@ -240,16 +242,21 @@ impl ReadingService {
         self.write(async move |tx: &mut Tx| {
             let old = shelf::get(tx, reader, book).await?.ok_or(ReadingError::UserBookNotFound)?;
             let new = ShelfBook { reading: rule(&old)?, ..old.clone() };
-            let is_early = new.reading.finished_on.is_none_or(|day| day <= days::tomorrow(now));
-            if !is_early && new.reading.finished_on != old.reading.finished_on {
-                return Err(ReadingError::field(
-                    "readingFinishedDate",
-                    endpaper_api::FieldProblem::InTheFuture,
-                ));
-            }
+            let mut flaws = Flaws::default();
+            finished_by_now(Some(&old.reading), &new.reading, now, &mut flaws);
+            flaws.check(())?;
             changed(tx, &old, new, now).await
         })
         .await
+    }
+}
+
+/// A book is not finished on a day that is still to come. What was written
+/// before does not stop a change of something else.
+fn finished_by_now(old: Option<&Reading>, new: &Reading, now: UnixMicros, flaws: &mut Flaws) {
+    let is_new = old.is_none_or(|old| old.finished_on != new.finished_on);
+    if is_new && new.finished_on.is_some_and(|day| day > days::tomorrow(now)) {
+        flaws.add("readingFinishedDate", FieldProblem::InTheFuture);
     }
 }
 

@@ -248,6 +248,9 @@ async fn what_can_not_be_empty_is_not_emptied() {
     world.post(&path, finished).send().await.refuses(&["readingFinishedDate"]);
     let tomorrow = json!({"readingFinishedDate": "2024-05-02", "rating": 4});
     assert_eq!(world.post(&path, tomorrow).send().await.status, 200, "somewhere it is that day");
+    let (path, later) =
+        (format!("/user/books/{book}"), json!({"readingFinishedDate": "2999-01-01"}));
+    world.put(&path, later).send().await.refuses(&["readingFinishedDate"]);
 }
 
 #[tokio::test]

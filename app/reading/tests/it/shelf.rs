@@ -286,6 +286,8 @@ async fn bad_input_names_its_fields_and_changes_nothing(world: World) {
     shelve(json!({"title": "D", "readingStartDate": "2024-02-30"}))
         .await
         .refuses(&["readingStartDate"]);
+    let read = json!({"title": "D", "category": "Finished", "readingFinishedDate": "2999-01-01"});
+    shelve(read).await.refuses(&["readingFinishedDate"]);
     shelve(json!({"title": "D", "pubDate": "tomorrow"})).await.refuses(&["pubDate"]);
     shelve(json!({"title": "D", "coverUrl": "javascript:alert(1)"})).await.refuses(&["coverUrl"]);
     shelve(json!({"title": "a\u{0}b"})).await.refuses(&["title"]);

@@ -96,7 +96,7 @@ impl Model {
 
     fn record(&mut self, failed: bool, now: UnixMicros, actual: State) {
         match self.state {
-            State::Open { .. } => unreachable!(),
+            State::Open { .. } => panic!("no call is let through while it is open"),
             State::Closed => {
                 self.results.push(failed);
                 if failed && self.should_open() {
