@@ -349,8 +349,12 @@ mod tests {
             // As two writes that share a marker.
             let (mut journal, mut later) = (Journal::default(), Journal::default());
             let (first, second) = ops.split_at(ops.len() / 2);
-            first.iter().for_each(|op| journal.add(op, &info));
-            second.iter().for_each(|op| later.add(op, &info));
+            for op in first {
+                journal.add(op, &info);
+            }
+            for op in second {
+                later.add(op, &info);
+            }
             journal.append(later);
             let back = decode(&journal.into_marker()).unwrap();
             prop_assert_eq!(back.len(), ops.len());

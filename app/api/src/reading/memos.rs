@@ -101,7 +101,7 @@ pub struct Memo {
     pub user_book_id: Uuid,
     /// The book's title.
     pub book_title: String,
-    /// What names the book: see [`super::BookInfo::isbn`].
+    /// What names the book: see [`super::Book::isbn`].
     pub book_isbn: String,
     /// The page.
     pub page_number: u32,
