@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::join_all;
 use multi_master::{
@@ -161,12 +162,19 @@ async fn writes_that_share_a_commit_are_all_found_by_their_markers() {
     let old = std::fs::read(&b).unwrap();
     let store = open(folder.path(), Policy::Available).await;
     let writes = (0..60i64).map(|id| {
+        let runs = AtomicU32::new(0);
         store.write(async move |tx: &mut Tx| {
             let (login, note) = (format!("account {id}"), "책".repeat(1_500));
             let fields = fields! {"id" => id, "login" => login, "balance" => id, "note" => note};
             tx.insert("accounts", fields).await?;
+            let again = runs.fetch_add(1, Ordering::Relaxed) > 0;
             // Some are refused after they changed something, among the others.
-            if id % 7 == 3 { Err(DbError::Misuse("refused")) } else { Ok(()) }
+            // A group with one is run again: some are refused only then.
+            match id % 7 {
+                3 => Err(DbError::Misuse("refused")),
+                2 if again => Err(DbError::Misuse("refused when run again")),
+                _ => Ok(()),
+            }
         })
     });
     let mut transactions = BTreeSet::new();
@@ -183,7 +191,7 @@ async fn writes_that_share_a_commit_are_all_found_by_their_markers() {
         }
     }
     close(store).await;
-    assert_eq!(saved, 51);
+    assert!((43..52).contains(&saved), "{saved} saved");
     assert!((2..saved).contains(&transactions.len()), "{} transactions", transactions.len());
     let log = contents(&a).into_iter().filter(|line| line.starts_with("log ")).count();
     assert_eq!(log, transactions.len(), "a marker for each transaction");
