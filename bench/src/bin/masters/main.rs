@@ -8,8 +8,8 @@
 //! | rusqlite, group commit | 1, `synchronous=FULL` | the writes that wait |
 //! | rusqlite, one commit each | 1, `synchronous=FULL` | one write |
 //!
-//! The pair does more for each row: a version and a digest, a marker with the
-//! images, and everything twice.
+//! The pair does more for each row: a version and a digest, its images in the
+//! marker of its commit, and everything twice.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -39,8 +39,8 @@ pub(super) struct Lanes {
     journal: Journal,
     /// The markers of this group.
     txids: Vec<TxId>,
-    /// What they were given of this group. It is freed by the thread that made
-    /// it: to free another's memory takes a lock of the allocator's.
+    /// What the others were given of this group. It is freed by the thread that
+    /// made it: to free another's memory takes a lock of the allocator's.
     handed: Vec<Arc<Vec<Statement>>>,
 }
 
