@@ -42,7 +42,7 @@ fn a_child_that_ends_before_it_is_ready_shows_its_reason() {
 
 #[test]
 fn a_program_is_ready_when_it_says_where_it_listens() {
-    let script = "echo starting; echo listening on http://127.0.0.1:4242; trap 'exit 0' TERM; while :; do sleep 0.01; done";
+    let script = "trap 'exit 0' TERM; echo starting; echo listening on http://127.0.0.1:4242; while :; do sleep 0.01; done";
     let program = Program::start_command(shell(script)).unwrap();
     assert_eq!(program.url("/x"), "http://127.0.0.1:4242/x");
     assert_eq!(program.stop().unwrap().code, Some(0));
@@ -51,7 +51,7 @@ fn a_program_is_ready_when_it_says_where_it_listens() {
 #[test]
 fn freeze_stops_and_thaw_goes_on() {
     let mut process =
-        Process::start(shell("echo ready; trap 'exit 7' TERM; while :; do sleep 0.01; done"))
+        Process::start(shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done"))
             .unwrap();
     process.wait_for_line(LIMIT, |line| (line == "ready").then_some(())).unwrap();
     process.freeze().unwrap();
