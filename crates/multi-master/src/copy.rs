@@ -26,7 +26,7 @@ pub(crate) async fn copy(from: &mut Link, to: &mut Link, schema: &Schema) -> Res
             let Some(last) = rows.last() else { break };
             after = Some(info.key_of(&last.row));
             to.begin().await.map_err(At::To)?;
-            for image in &rows {
+            for image in rows {
                 to.push(&write_set::insert(info, image)).await.map_err(At::To)?;
                 copied += 1;
             }

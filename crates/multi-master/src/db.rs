@@ -1,6 +1,5 @@
 //! The handles that closures of reads and writes get.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use crate::render::{Rows, Statement};
 use crate::schema::{Schema, TableInfo};
 use crate::shared::Shared;
 use crate::value::{Row, Value};
-use crate::write_set::{self, Change, Image, Journal, RowOp};
+use crate::write_set::{self, Change, Image, Journal};
 
 /// What one write may change, rows before and after counted, as the marker holds
 /// it: written as hexadecimal it fits the 16 MiB that MariaDB takes by default.
@@ -108,14 +107,9 @@ impl Db {
 pub struct Tx {
     db: Db,
     clock: HybridClock,
-    /// What was done so far, in order, and the statements that did it.
-    ops: Vec<RowOp>,
-    statements: Vec<Statement>,
-    /// How many of the statements went through.
+    set: WriteSet,
+    /// How many of its statements went through.
     done: usize,
-    /// The last operation on each row that this transaction wrote: the row need
-    /// not be read again.
-    wrote: HashMap<(&'static str, Vec<Value>), usize>,
 }
 
 impl Deref for Tx {
@@ -131,8 +125,8 @@ impl DerefMut for Tx {
     }
 }
 
-/// What a write did, ready for the other masters and for a marker.
-#[derive(Debug)]
+/// What a write did, in order, ready for the other masters and for a marker.
+#[derive(Debug, Default)]
 pub(crate) struct WriteSet {
     pub(crate) statements: Vec<Statement>,
     pub(crate) journal: Journal,
@@ -141,7 +135,7 @@ pub(crate) struct WriteSet {
 impl Tx {
     pub(crate) fn new(link: Link, schema: Arc<Schema>, clock: HybridClock) -> Self {
         let db = Db { link, schema, locking: true, fault: None };
-        Self { db, clock, ops: Vec::new(), statements: Vec::new(), done: 0, wrote: HashMap::new() }
+        Self { db, clock, set: WriteSet::default(), done: 0 }
     }
 
     /// Whether it changed something on the primary.
@@ -169,9 +163,9 @@ impl Tx {
         let schema = Arc::clone(&self.db.schema);
         let info = self.db.known(schema.table(table))?;
         let row = self.db.known(info.row(fields))?;
-        let key = info.key_of(&row);
         let after = Image { row, version: self.clock.tick() };
-        self.apply(info, RowOp { table, key, change: Change::Insert { after } }).await
+        self.set.journal.add(info, &Change::Insert { after: &after });
+        self.apply(write_set::insert(info, after)).await
     }
 
     /// Sets the named fields of the row with this primary key, and returns the
@@ -204,9 +198,11 @@ impl Tx {
             return Ok(info.as_row(before));
         }
         let after = Image { row, version: self.clock.tick_after(before.version) };
-        let answer = info.as_row(after.clone());
-        self.apply(info, RowOp { table, key, change: Change::Update { before, after } }).await?;
-        Ok(answer)
+        self.set.journal.add(info, &Change::Update { before: &before, after: &after });
+        let changed: Vec<usize> =
+            (0..after.row.len()).filter(|&at| before.row[at] != after.row[at]).collect();
+        self.apply(write_set::update(info, &key, &changed, &after, before.version)).await?;
+        Ok(info.as_row(after))
     }
 
     /// Deletes the row with this primary key; `false` when there is none.
@@ -216,18 +212,15 @@ impl Tx {
         let info = self.db.known(schema.table(table))?;
         let Some(before) = self.image(info, &key).await? else { return Ok(false) };
         let version = self.clock.tick_after(before.version);
-        self.apply(info, RowOp { table, key, change: Change::Delete { before, version } }).await?;
+        self.set.journal.add(info, &Change::Delete { before: &before, version });
+        self.apply(write_set::delete(info, &key, before.version)).await?;
+        self.apply(write_set::tombstone(info.name, &key, version)).await?;
         Ok(true)
     }
 
     /// The row as this transaction sees and holds it.
     async fn image(&mut self, info: &TableInfo, key: &[Value]) -> Result<Option<Image>, DbError> {
         self.db.known(info.check_key(key))?;
-        if !self.wrote.is_empty()
-            && let Some(&at) = self.wrote.get(&(info.name, key.to_vec()))
-        {
-            return Ok(self.ops[at].after().cloned());
-        }
         let row = self.db.query_first(&info.sql.select, key.to_vec()).await?;
         let image = match row {
             Some(row) => Some(self.db.known(Image::of(info, row))?),
@@ -236,39 +229,27 @@ impl Tx {
         Ok(image)
     }
 
-    async fn apply(&mut self, info: &TableInfo, op: RowOp) -> Result<(), DbError> {
-        let first = self.statements.len();
-        op.statements(info, &mut self.statements);
-        for statement in &self.statements[first..] {
-            if let Err(fault) = self.db.link.push(statement).await {
-                return Err(self.db.fail(fault));
-            }
-            self.done += 1;
+    async fn apply(&mut self, statement: Statement) -> Result<(), DbError> {
+        if let Err(fault) = self.db.link.push(&statement).await {
+            return Err(self.db.fail(fault));
         }
-        self.wrote.insert((op.table, op.key.clone()), self.ops.len());
-        self.ops.push(op);
+        self.done += 1;
+        self.set.statements.push(statement);
         Ok(())
     }
 
     /// What was done, once the closure has returned. `None` when nothing was
     /// changed.
     pub(crate) fn write_set(&mut self) -> Result<Option<WriteSet>, Fault> {
-        if self.ops.is_empty() {
-            return Ok(None);
-        }
-        let mut journal = Journal::default();
-        for op in &self.ops {
-            let info = self.db.schema.table(op.table).expect("each operation was checked");
-            journal.add(op, info);
-        }
-        if journal.len() > MARKER_BYTES_MAX {
+        let set = std::mem::take(&mut self.set);
+        if set.journal.len() > MARKER_BYTES_MAX {
             return Err(Fault::Refused(DbError::Shape(format!(
                 "one write changes {} bytes, and at most {MARKER_BYTES_MAX} are taken: make it \
                  several",
-                journal.len()
+                set.journal.len()
             ))));
         }
-        Ok(Some(WriteSet { statements: std::mem::take(&mut self.statements), journal }))
+        Ok((!set.journal.is_empty()).then_some(set))
     }
 }
 
@@ -301,16 +282,6 @@ pub(crate) fn marker(txid: TxId, epoch: u64, ops: Vec<u8>) -> Statement {
     }
 }
 
-impl RowOp {
-    /// The row after this operation; none after a deletion.
-    fn after(&self) -> Option<&Image> {
-        match &self.change {
-            Change::Insert { after } | Change::Update { after, .. } => Some(after),
-            Change::Delete { .. } => None,
-        }
-    }
-}
-
 impl Image {
     /// From an answer to the table's `select`: all columns, `_v`, `_d`.
     pub(crate) fn of(info: &TableInfo, row: Row) -> Result<Self, DbError> {
@@ -323,13 +294,10 @@ impl Image {
 
 impl TableInfo {
     fn as_row(&self, image: Image) -> Row {
-        let mut names: Vec<String> =
-            self.columns.iter().map(|column| column.name.to_owned()).collect();
-        names.extend(["_v".to_owned(), "_d".to_owned()]);
         let digest = write_set::digest(self, &image.row);
         let mut values = image.row;
         values.push(image.version.into());
         values.push(Value::Int(digest));
-        Row::new(names.into(), values)
+        Row::new(Arc::clone(&self.sql.names), values)
     }
 }

@@ -73,6 +73,8 @@ pub(crate) struct TableSql {
     pub(crate) where_key: String,
     /// All columns, `_v`, `_d`, separated by commas.
     pub(crate) columns: String,
+    /// The same one by one.
+    pub(crate) names: Arc<[String]>,
 }
 
 impl Default for TableSql {
@@ -83,6 +85,7 @@ impl Default for TableSql {
             select: String::new(),
             where_key: String::new(),
             columns: String::new(),
+            names: Arc::default(),
         }
     }
 }
@@ -90,9 +93,10 @@ impl Default for TableSql {
 impl TableInfo {
     /// Renders [`TableSql`] anew, after a change of the columns.
     pub(crate) fn render(&mut self) {
-        let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
-        let columns = format!("{}, _v, _d", names.join(", "));
-        let marks = vec!["?"; names.len() + 2].join(", ");
+        let names = self.columns.iter().map(|column| column.name).chain(["_v", "_d"]);
+        let names: Arc<[String]> = names.map(str::to_owned).collect();
+        let columns = names.join(", ");
+        let marks = vec!["?"; names.len()].join(", ");
         let where_key = self
             .key
             .iter()
@@ -106,6 +110,7 @@ impl TableInfo {
             select: format!("select {columns} from {name} where {where_key}"),
             where_key,
             columns,
+            names,
         };
     }
 

@@ -7,7 +7,7 @@
 
 mod at_once;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use stdx::HybridTime;
 use uuid::Uuid;
@@ -21,7 +21,7 @@ use crate::render::{Rows, Statement};
 use crate::schema::{Schema, TableInfo};
 use crate::tables::read;
 use crate::value::{Row, Value};
-use crate::write_set::{self, Image, StoredOp};
+use crate::write_set::{self, Change, Image, RowOp};
 
 /// Markers read at a time. Each may hold a write of some hundred rows.
 const PAGE: usize = 200;
@@ -75,8 +75,8 @@ impl Marker {
         marker
     }
 
-    fn ops(&self) -> Result<Vec<StoredOp>, Fault> {
-        decode(&self.ops, self.txid)
+    fn ops<'a>(&self, schema: &'a Schema) -> Result<Vec<RowOp<'a>>, Fault> {
+        decode(&self.ops, self.txid, schema)
     }
 
     fn loses(self, why: Option<String>) -> Loser {
@@ -205,27 +205,25 @@ struct Present {
 
 /// The statements that make a row what an operation left, where that is newer
 /// than what is there.
-fn change(info: &TableInfo, op: &StoredOp, now: Present) -> Result<Vec<Statement>, Fault> {
-    if now.version.max(now.tombstone) >= Some(op.version) {
-        return Ok(Vec::new());
+fn change(op: RowOp<'_>, now: Present) -> Vec<Statement> {
+    let RowOp { info, key, change } = op;
+    if now.version.max(now.tombstone) >= Some(change.version()) {
+        return Vec::new();
     }
-    let mut statements = Vec::with_capacity(2);
-    if let Some(after) = &op.after {
-        let image = after.image(info).map_err(Fault::Lost)?;
-        statements.push(match now.version {
-            Some(old) => {
-                let all: Vec<usize> = (0..info.columns.len()).collect();
-                write_set::update(info, &op.key, &all, &image, old)
-            }
-            None => write_set::insert(info, &image),
-        });
-    } else {
-        if let Some(old) = now.version {
-            statements.push(write_set::delete(info, &op.key, old));
+    match (change, now.version) {
+        (Change::Insert { after } | Change::Update { after, .. }, None) => {
+            vec![write_set::insert(info, after)]
         }
-        statements.push(write_set::tombstone(info.name, &op.key, op.version));
+        (Change::Insert { after } | Change::Update { after, .. }, Some(old)) => {
+            let all: Vec<usize> = (0..info.columns.len()).collect();
+            vec![write_set::update(info, &key, &all, &after, old)]
+        }
+        (Change::Delete { version, .. }, old) => old
+            .map(|old| write_set::delete(info, &key, old))
+            .into_iter()
+            .chain([write_set::tombstone(info.name, &key, version)])
+            .collect(),
     }
-    Ok(statements)
 }
 
 async fn markers(from: &mut Link, after: Uuid, until: Option<Uuid>) -> Result<Vec<Marker>, Fault> {
@@ -335,11 +333,11 @@ async fn apply_marker(
     rule: Rule,
 ) -> Result<(), Stopped> {
     if !marker.aborted {
-        for op in marker.ops()? {
+        for op in marker.ops(schema)? {
             if rule == Rule::RollForward {
-                check_before(to, schema, &op).await?;
+                check_before(to, &op).await?;
             }
-            apply(to, schema, &op).await?;
+            apply(to, op).await?;
         }
     }
     to.push(&marker.statement()).await?;
@@ -349,26 +347,24 @@ async fn apply_marker(
 
 /// Nobody was told that this transaction is saved, and others may have gone on
 /// without it: half of it must not be put between their changes.
-async fn check_before(to: &mut Link, schema: &Schema, op: &StoredOp) -> Result<(), Stopped> {
-    let info = table(schema, &op.table)?;
-    let now = version(to, info, &op.key).await?;
-    if now != op.before.as_ref().map(|before| before.version) {
+async fn check_before(to: &mut Link, op: &RowOp<'_>) -> Result<(), Stopped> {
+    let now = version(to, op.info, &op.key).await?;
+    if now != op.change.before().map(|before| before.version) {
         return Err(Stopped::Conflict(format!(
             "the row {:?} of `{}` was changed by another transaction",
-            op.key, op.table
+            op.key, op.info.name
         )));
     }
     Ok(())
 }
 
 /// Applies one operation where it is newer than what is there.
-async fn apply(to: &mut Link, schema: &Schema, op: &StoredOp) -> Result<(), Fault> {
-    let info = table(schema, &op.table)?;
+async fn apply(to: &mut Link, op: RowOp<'_>) -> Result<(), Fault> {
     let now = Present {
-        version: version(to, info, &op.key).await?,
-        tombstone: buried(to, info, &op.key).await?,
+        version: version(to, op.info, &op.key).await?,
+        tombstone: buried(to, op.info, &op.key).await?,
     };
-    for statement in change(info, op, now)? {
+    for statement in change(op, now) {
         to.push(&statement).await?;
     }
     to.flush().await
@@ -465,22 +461,20 @@ pub(crate) async fn undo_within(
     schema: &Schema,
     losers: &[Loser],
 ) -> Result<(), At> {
-    let mut touched = BTreeSet::new();
+    let mut touched = BTreeMap::new();
     for loser in losers {
-        let ops = decode(&loser.ops, loser.txid).map_err(At::To)?;
-        touched.extend(ops.into_iter().map(|op| (op.table, op.key)));
+        let ops = decode(&loser.ops, loser.txid, schema).map_err(At::To)?;
+        touched.extend(ops.into_iter().map(|op| ((op.info.name, op.key), op.info)));
         keep(to, loser).await.map_err(At::To)?;
         let sql = "update mm_log set aborted = 1 where txid = ?";
         to.push(&any(sql, vec![loser.txid.into()])).await.map_err(At::To)?;
     }
     // All are taken away before any is put in its place: a unique value may
     // have moved from one row to another.
-    for (name, key) in &touched {
-        let info = table(schema, name).map_err(At::To)?;
+    for ((_, key), info) in &touched {
         take_away(to, info, key).await.map_err(At::To)?;
     }
-    for (name, key) in &touched {
-        let info = table(schema, name).map_err(At::From)?;
+    for ((_, key), info) in &touched {
         let right = from.query(&info.sql.select, key).await.map_err(At::From)?;
         let right = right.into_iter().next().map(|row| Image::of(info, row)).transpose();
         let right = right.map_err(|error| At::From(Fault::Refused(error)))?;
@@ -510,7 +504,7 @@ async fn put(
     tomb: Option<HybridTime>,
 ) -> Result<(), Fault> {
     if let Some(image) = right {
-        to.push(&write_set::insert(info, &image)).await?;
+        to.push(&write_set::insert(info, image)).await?;
     }
     if let Some(at) = tomb {
         to.push(&write_set::tombstone(info.name, key, at)).await?;
@@ -518,16 +512,10 @@ async fn put(
     to.flush().await
 }
 
-fn table<'a>(schema: &'a Schema, name: &str) -> Result<&'a TableInfo, Fault> {
-    schema.table(name).map_err(|_| {
-        Fault::Lost(format!("a marker is about the table `{name}`, which this program has not"))
-    })
-}
-
-fn decode(ops: &[u8], txid: Uuid) -> Result<Vec<StoredOp>, Fault> {
+fn decode<'a>(ops: &[u8], txid: Uuid, schema: &'a Schema) -> Result<Vec<RowOp<'a>>, Fault> {
     if ops.is_empty() {
         // An abort marker for a transaction that the primary never saw.
         return Ok(Vec::new());
     }
-    write_set::decode(ops).map_err(|why| Fault::Lost(format!("{txid}: {why}")))
+    write_set::decode(ops, schema).map_err(|why| Fault::Lost(format!("{txid}: {why}")))
 }

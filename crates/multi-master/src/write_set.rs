@@ -8,56 +8,72 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{TxId, txid_of};
 use crate::render::{Rows, Sql, Statement};
-use crate::schema::TableInfo;
+use crate::schema::{Schema, TableInfo};
 use crate::value::Value;
 
 /// A row at one version: its values in the order of the table's columns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Image {
     pub(crate) row: Vec<Value>,
     pub(crate) version: HybridTime,
 }
 
-/// What an operation does to its row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Insert { after: Image },
-    Update { before: Image, after: Image },
-    Delete { before: Image, version: HybridTime },
+/// What an operation does to its row. `I` is an [`Image`], owned or borrowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Change<I> {
+    Insert { after: I },
+    Update { before: I, after: I },
+    Delete { before: I, version: HybridTime },
 }
 
-/// One operation on one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RowOp {
-    pub(crate) table: &'static str,
-    pub(crate) key: Vec<Value>,
-    pub(crate) change: Change,
-}
+impl<I> Change<I> {
+    pub(crate) const fn before(&self) -> Option<&I> {
+        match self {
+            Self::Insert { .. } => None,
+            Self::Update { before, .. } | Self::Delete { before, .. } => Some(before),
+        }
+    }
 
-impl RowOp {
-    /// Appends the statements that apply this to a master that holds the row as
-    /// it was before.
-    pub(crate) fn statements(&self, info: &TableInfo, into: &mut Vec<Statement>) {
-        match &self.change {
-            Change::Insert { after } => into.push(insert(info, after)),
-            Change::Update { before, after } => {
-                let changed: Vec<usize> =
-                    (0..after.row.len()).filter(|&at| before.row[at] != after.row[at]).collect();
-                into.push(update(info, &self.key, &changed, after, before.version));
-            }
-            Change::Delete { before, version } => {
-                into.push(delete(info, &self.key, before.version));
-                into.push(tombstone(info.name, &self.key, *version));
-            }
+    pub(crate) const fn after(&self) -> Option<&I> {
+        match self {
+            Self::Insert { after } | Self::Update { after, .. } => Some(after),
+            Self::Delete { .. } => None,
         }
     }
 }
 
-pub(crate) fn insert(info: &TableInfo, after: &Image) -> Statement {
-    let mut params = Vec::with_capacity(after.row.len() + 2);
-    params.extend_from_slice(&after.row);
+impl Change<Image> {
+    /// The version that this gives its row, or its tombstone.
+    pub(crate) const fn version(&self) -> HybridTime {
+        match self {
+            Self::Insert { after } | Self::Update { after, .. } => after.version,
+            Self::Delete { version, .. } => *version,
+        }
+    }
+
+    /// The row, before or after: its primary key is the same.
+    fn row(&self) -> &[Value] {
+        match self {
+            Self::Insert { after: image }
+            | Self::Update { before: image, .. }
+            | Self::Delete { before: image, .. } => &image.row,
+        }
+    }
+
+    fn rows_mut(&mut self) -> impl Iterator<Item = &mut Vec<Value>> {
+        let (one, other) = match self {
+            Self::Insert { after: image } | Self::Delete { before: image, .. } => (image, None),
+            Self::Update { before, after } => (before, Some(after)),
+        };
+        std::iter::once(one).chain(other).map(|image| &mut image.row)
+    }
+}
+
+pub(crate) fn insert(info: &TableInfo, after: Image) -> Statement {
+    let digest = digest(info, &after.row);
+    let mut params = after.row;
     params.push(after.version.into());
-    params.push(Value::Int(digest(info, &after.row)));
+    params.push(Value::Int(digest));
     Statement { sql: info.sql.insert.clone(), params, rows: Rows::One, table: info.name }
 }
 
@@ -166,75 +182,43 @@ pub(crate) fn version_of(txid: Uuid) -> Option<HybridTime> {
     HybridTime::from_i64(i64::try_from(((high >> 16) << 16) | counter).ok()?)
 }
 
-/// A marker's `ops`: what the transaction changed, for masters that were away
-/// and for undoing.
+/// The operations of a marker that is being made, as the bytes that it will hold
+/// in `mm_log.ops`: what masters that were away get, and what undoing needs.
 ///
-/// Layout: postcard of [`Stored`], columns by name and without nulls, so that
-/// a marker written before a column was added can still be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredOp {
-    pub(crate) table: String,
-    pub(crate) key: Vec<Value>,
-    pub(crate) before: Option<StoredImage>,
-    pub(crate) after: Option<StoredImage>,
-    /// The version that this operation gives its row, or its tombstone.
-    pub(crate) version: HybridTime,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredImage {
-    pub(crate) fields: Vec<(String, Value)>,
-    pub(crate) version: HybridTime,
-}
-
-#[derive(Deserialize)]
-enum Stored {
-    V1(Vec<StoredOp>),
-}
-
-#[derive(Serialize)]
-struct OpRef<'a> {
-    table: &'a str,
-    key: &'a [Value],
-    before: Option<ImageRef<'a>>,
-    after: Option<ImageRef<'a>>,
-    version: HybridTime,
-}
-
-#[derive(Serialize)]
-struct ImageRef<'a> {
-    fields: Vec<(&'a str, &'a Value)>,
-    version: HybridTime,
-}
-
-/// The operations of a marker that is being made, as the bytes that it will hold.
+/// Layout: postcard of a [`Stored`]. Values stand in the order of the table's
+/// columns, and tell nothing of columns that were added later: migrations only
+/// add columns, each after the others, and masters with other migrations don't
+/// serve.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     ops: usize,
     bytes: Vec<u8>,
 }
 
+/// Of operations by their table's name: [`Journal`] writes the same bytes one
+/// operation at a time.
+#[derive(Deserialize)]
+enum Stored {
+    V1(Vec<(String, Change<Image>)>),
+}
+
+/// The number of [`Stored::V1`].
+const V1: u32 = 0;
+
 impl Journal {
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.ops == 0
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Adds one operation.
-    pub(crate) fn add(&mut self, op: &RowOp, info: &TableInfo) {
-        let (before, after, version) = match &op.change {
-            Change::Insert { after } => (None, Some(image_ref(after, info)), after.version),
-            Change::Update { before, after } => {
-                (Some(image_ref(before, info)), Some(image_ref(after, info)), after.version)
-            }
-            Change::Delete { before, version } => (Some(image_ref(before, info)), None, *version),
-        };
-        let op = OpRef { table: op.table, key: &op.key, before, after, version };
+    pub(crate) fn add(&mut self, info: &TableInfo, change: &Change<&Image>) {
         let bytes = std::mem::take(&mut self.bytes);
-        self.bytes = postcard::to_extend(&op, bytes).expect("memory takes any bytes");
+        self.bytes =
+            postcard::to_extend(&(info.name, change), bytes).expect("memory takes any bytes");
         self.ops += 1;
     }
 
@@ -248,49 +232,49 @@ impl Journal {
         self.bytes.extend_from_slice(&later.bytes);
     }
 
-    /// The bytes of the marker: [`Stored::V1`] with these operations.
+    /// The bytes of the marker.
     pub(crate) fn into_marker(self) -> Vec<u8> {
-        const V1: u32 = 0;
-        let mut marker =
-            postcard::to_extend(&(V1, self.ops), Vec::new()).expect("memory takes any bytes");
+        let mut marker = Vec::with_capacity(self.bytes.len() + 8);
+        marker = postcard::to_extend(&(V1, self.ops), marker).expect("memory takes any bytes");
         marker.extend_from_slice(&self.bytes);
         marker
     }
 }
 
-fn image_ref<'a>(image: &'a Image, info: &'a TableInfo) -> ImageRef<'a> {
-    let fields = info
-        .columns
-        .iter()
-        .zip(&image.row)
-        .filter(|(_, value)| **value != Value::Null)
-        .map(|(column, value)| (column.name, value))
-        .collect();
-    ImageRef { fields, version: image.version }
+/// One operation of a marker, on a row of the table as it is now.
+#[derive(Clone, Debug)]
+pub(crate) struct RowOp<'a> {
+    pub(crate) info: &'a TableInfo,
+    pub(crate) key: Vec<Value>,
+    pub(crate) change: Change<Image>,
 }
 
 /// The operations of a marker.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<StoredOp>, String> {
+pub(crate) fn decode<'a>(bytes: &[u8], schema: &'a Schema) -> Result<Vec<RowOp<'a>>, String> {
     let (Stored::V1(ops), rest) = postcard::take_from_bytes(bytes)
         .map_err(|error| format!("a marker can't be read: {error}"))?;
     if !rest.is_empty() {
         return Err(format!("a marker has {} bytes too many", rest.len()));
     }
-    Ok(ops)
-}
-
-impl StoredImage {
-    /// As a row of the table as it is now.
-    pub(crate) fn image(&self, info: &TableInfo) -> Result<Image, String> {
-        let mut row = vec![Value::Null; info.columns.len()];
-        for (name, value) in &self.fields {
-            let at = info.column_at(name).ok_or_else(|| {
-                format!("a marker names `{}.{name}`, which is unknown", info.name)
+    ops.into_iter()
+        .map(|(table, mut change)| {
+            let info = schema.table(&table).map_err(|_| {
+                format!("a marker is about the table `{table}`, which this program has not")
             })?;
-            row[at] = value.clone();
-        }
-        Ok(Image { row, version: self.version })
-    }
+            for row in change.rows_mut() {
+                if row.len() > info.columns.len() {
+                    return Err(format!(
+                        "a marker has {} columns for `{table}`, and this program {}",
+                        row.len(),
+                        info.columns.len()
+                    ));
+                }
+                row.resize(info.columns.len(), Value::Null);
+            }
+            let key = info.key_of(change.row());
+            Ok(RowOp { info, key, change })
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -298,7 +282,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::schema::{Column, Kind, Table};
+    use crate::schema::{Column, Kind, Migration, Step, Table};
 
     const TABLE: Table = Table {
         name: "t",
@@ -329,54 +313,81 @@ mod tests {
             .prop_map(|(row, version)| Image { row, version })
     }
 
-    fn ops() -> impl Strategy<Value = RowOp> {
-        let changes = prop_oneof![
+    fn changes() -> impl Strategy<Value = Change<Image>> {
+        prop_oneof![
             images().prop_map(|after| Change::Insert { after }),
-            (images(), images()).prop_map(|(before, after)| Change::Update { before, after }),
+            (images(), images()).prop_map(|(before, mut after)| {
+                after.row[0] = before.row[0].clone();
+                Change::Update { before, after }
+            }),
             (images(), versions()).prop_map(|(before, version)| Change::Delete { before, version }),
-        ];
-        (prop::collection::vec(values(), 1..3), changes).prop_map(|(key, change)| RowOp {
-            table: "t",
-            key,
-            change,
-        })
+        ]
+    }
+
+    fn borrowed(change: &Change<Image>) -> Change<&Image> {
+        match change {
+            Change::Insert { after } => Change::Insert { after },
+            Change::Update { before, after } => Change::Update { before, after },
+            Change::Delete { before, version } => Change::Delete { before, version: *version },
+        }
+    }
+
+    /// The table with its first `columns` columns.
+    fn schema(columns: usize) -> Schema {
+        let table = Table { columns: &TABLE.columns[..columns], ..TABLE };
+        let steps = Box::leak(Box::new([Step::CreateTable(table)]));
+        Schema::of(&[Migration { name: "one", steps }]).unwrap()
     }
 
     proptest! {
         #[test]
-        fn markers_come_back_as_they_were(ops in prop::collection::vec(ops(), 0..5)) {
-            let info = TableInfo::of(&TABLE).unwrap();
+        fn markers_come_back_as_they_were(changes in prop::collection::vec(changes(), 0..5)) {
+            let schema = schema(3);
+            let info = schema.table("t").unwrap();
             // As two writes that share a marker.
             let (mut journal, mut later) = (Journal::default(), Journal::default());
-            let (first, second) = ops.split_at(ops.len() / 2);
-            for op in first {
-                journal.add(op, &info);
+            let (first, second) = changes.split_at(changes.len() / 2);
+            for change in first {
+                journal.add(info, &borrowed(change));
             }
-            for op in second {
-                later.add(op, &info);
+            for change in second {
+                later.add(info, &borrowed(change));
             }
             journal.append(later);
-            let back = decode(&journal.into_marker()).unwrap();
-            prop_assert_eq!(back.len(), ops.len());
-            for (op, stored) in ops.iter().zip(&back) {
-                prop_assert_eq!(&op.key, &stored.key);
-                let (before, after, version) = match &op.change {
-                    Change::Insert { after } => (None, Some(after), after.version),
-                    Change::Update { before, after } => (Some(before), Some(after), after.version),
-                    Change::Delete { before, version } => (Some(before), None, *version),
-                };
-                let image = |stored: &Option<StoredImage>| {
-                    stored.as_ref().map(|image| image.image(&info).unwrap())
-                };
-                prop_assert_eq!(before.cloned(), image(&stored.before));
-                prop_assert_eq!(after.cloned(), image(&stored.after));
-                prop_assert_eq!(version, stored.version);
+            let back = decode(&journal.into_marker(), &schema).unwrap();
+            prop_assert_eq!(back.len(), changes.len());
+            for (change, back) in changes.iter().zip(&back) {
+                prop_assert_eq!(back.info.name, "t");
+                prop_assert_eq!(&back.change, change);
+                let row = &change.before().or(change.after()).unwrap().row;
+                prop_assert_eq!(&back.key[..], &row[..1]);
             }
         }
 
         #[test]
         fn broken_markers_are_refused_and_never_panic(bytes in any::<Vec<u8>>()) {
-            let _ = decode(&bytes);
+            let _ = decode(&bytes, &schema(3));
+        }
+
+        #[test]
+        fn a_marker_from_before_a_column_was_added_has_nothing_in_it(
+            mut change in changes(),
+        ) {
+            change.rows_mut().for_each(|row| row.truncate(2));
+            let (old, new) = (schema(2), schema(3));
+            let mut journal = Journal::default();
+            journal.add(old.table("t").unwrap(), &borrowed(&change));
+            let marker = journal.into_marker();
+            change.rows_mut().for_each(|row| row.push(Value::Null));
+            prop_assert_eq!(&decode(&marker, &new).unwrap()[0].change, &change);
+        }
+
+        #[test]
+        fn a_marker_with_a_column_that_is_not_known_is_refused(change in changes()) {
+            let mut journal = Journal::default();
+            journal.add(schema(3).table("t").unwrap(), &borrowed(&change));
+            let why = decode(&journal.into_marker(), &schema(2)).unwrap_err();
+            prop_assert!(why.contains("3 columns for `t`, and this program 2"), "{}", why);
         }
 
         #[test]
@@ -394,7 +405,8 @@ mod tests {
 
         #[test]
         fn keys_that_differ_have_different_bytes(
-            a in prop::collection::vec(values(), 1..3), b in prop::collection::vec(values(), 1..3),
+            a in prop::collection::vec(values(), 1..3),
+            b in prop::collection::vec(values(), 1..3),
         ) {
             prop_assert_eq!(a == b, key_bytes(&a) == key_bytes(&b));
         }

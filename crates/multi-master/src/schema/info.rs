@@ -98,7 +98,9 @@ impl TableInfo {
 
     /// A whole row from named fields; those that are not named are null.
     pub(crate) fn row(&self, fields: Vec<(&'static str, Value)>) -> Result<Vec<Value>, DbError> {
-        let mut row = vec![Value::Null; self.columns.len()];
+        // With room for `_v` and `_d`.
+        let mut row = Vec::with_capacity(self.columns.len() + 2);
+        row.resize(self.columns.len(), Value::Null);
         self.set(&mut row, fields)?;
         for (column, value) in self.columns.iter().zip(&row) {
             if *value == Value::Null && !column.nullable {

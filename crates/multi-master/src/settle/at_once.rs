@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 
 use stdx::HybridTime;
 
-use super::{Marker, Present, change, table};
+use super::{Marker, Present, change};
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::Dialect;
-use crate::schema::Schema;
+use crate::schema::{Schema, TableInfo};
 use crate::tables::read;
 use crate::value::Value;
-use crate::write_set::{self, StoredOp};
+use crate::write_set::{self, RowOp};
 
 /// Rows whose versions are asked for at a time.
 const ASKED_AT_ONCE: usize = 200;
+
+/// A row: its table and its primary key.
+type RowKey = (&'static str, Vec<Value>);
 
 /// Applies markers together: of each row only what it is after the last of them,
 /// with few round trips however many there are.
@@ -23,36 +26,37 @@ pub(super) async fn forward(
     schema: &Schema,
     markers: &[Marker],
 ) -> Result<(), Fault> {
-    let mut last: BTreeMap<(String, Vec<Value>), StoredOp> = BTreeMap::new();
+    let mut last: BTreeMap<RowKey, RowOp<'_>> = BTreeMap::new();
     // A row that was deleted and made again has a tombstone all the same.
-    let mut deleted: BTreeMap<(String, Vec<Value>), HybridTime> = BTreeMap::new();
+    let mut deleted: BTreeMap<RowKey, HybridTime> = BTreeMap::new();
     for marker in markers.iter().filter(|marker| !marker.aborted) {
-        for op in marker.ops()? {
-            let at = (op.table.clone(), op.key.clone());
-            if op.after.is_none() {
-                let newest = deleted.entry(at.clone()).or_insert(op.version);
-                *newest = op.version.max(*newest);
+        for op in marker.ops(schema)? {
+            let at = (op.info.name, op.key.clone());
+            let version = op.change.version();
+            if op.change.after().is_none() {
+                let newest = deleted.entry(at.clone()).or_insert(version);
+                *newest = version.max(*newest);
             }
-            if last.get(&at).is_none_or(|before| before.version < op.version) {
+            if last.get(&at).is_none_or(|before| before.change.version() < version) {
                 last.insert(at, op);
             }
         }
     }
-    let mut ops: Vec<StoredOp> = last.into_values().collect();
     to.begin().await?;
-    let now = present(to, schema, &ops).await?;
+    let present = present(to, last.values()).await?;
+    let mut last: Vec<(RowKey, RowOp<'_>)> = last.into_iter().collect();
     // In the order in which they were made: who left a unique value made room
     // for who took it.
-    ops.sort_by_key(|op| op.version);
-    for op in &ops {
-        let info = table(schema, &op.table)?;
-        let now = now.get(&(info.name, op.key.clone())).copied().unwrap_or_default();
-        for statement in change(info, op, now)? {
+    last.sort_by_key(|(_, op)| op.change.version());
+    for (at, op) in last {
+        let now = present.get(&at).copied().unwrap_or_default();
+        let alive = op.change.after().is_some();
+        for statement in change(op, now) {
             to.push(&statement).await?;
         }
-        let deleted = deleted.get(&(op.table.clone(), op.key.clone())).copied();
-        if let Some(at) = deleted.filter(|at| Some(*at) > now.tombstone && op.after.is_some()) {
-            to.push(&write_set::tombstone(info.name, &op.key, at)).await?;
+        let deleted = deleted.get(&at).copied();
+        if let Some(version) = deleted.filter(|version| alive && Some(*version) > now.tombstone) {
+            to.push(&write_set::tombstone(at.0, &at.1, version)).await?;
         }
     }
     for marker in markers {
@@ -64,16 +68,14 @@ pub(super) async fn forward(
 /// What `to` holds of the rows of these operations.
 async fn present<'a>(
     to: &mut Link,
-    schema: &'a Schema,
-    ops: &[StoredOp],
-) -> Result<BTreeMap<(&'a str, Vec<Value>), Present>, Fault> {
-    let mut present: BTreeMap<(&'a str, Vec<Value>), Present> = BTreeMap::new();
-    let mut by_table: BTreeMap<&str, Vec<&Vec<Value>>> = BTreeMap::new();
+    ops: impl Iterator<Item = &'a RowOp<'a>>,
+) -> Result<BTreeMap<RowKey, Present>, Fault> {
+    let mut present: BTreeMap<RowKey, Present> = BTreeMap::new();
+    let mut by_table: BTreeMap<&str, (&TableInfo, Vec<&Vec<Value>>)> = BTreeMap::new();
     for op in ops {
-        by_table.entry(&op.table).or_default().push(&op.key);
+        by_table.entry(op.info.name).or_insert((op.info, Vec::new())).1.push(&op.key);
     }
-    for (name, keys) in by_table {
-        let info = table(schema, name)?;
+    for (name, (info, keys)) in by_table {
         let columns: Vec<&str> = info.key.iter().map(|&at| info.columns[at].name).collect();
         let one = format!("({})", vec!["?"; columns.len()].join(", "));
         for keys in keys.chunks(ASKED_AT_ONCE) {
