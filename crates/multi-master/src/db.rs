@@ -253,19 +253,11 @@ impl Tx {
     }
 }
 
-/// Seals a transaction on the primary: its last statement, the marker, with the
-/// id by which its outcome can be looked up.
-pub(crate) async fn seal(
-    link: &mut Link,
-    shared: &Shared,
-    epoch: u64,
-    journal: Journal,
-) -> Result<(TxId, Statement), Fault> {
+/// The last statement of a transaction: its marker, with the id by which its
+/// outcome can be looked up.
+pub(crate) fn seal(shared: &Shared, epoch: u64, journal: Journal) -> (TxId, Statement) {
     let txid = shared.new_txid();
-    let marker = marker(txid, epoch, journal.into_marker());
-    link.push(&marker).await?;
-    link.flush().await?;
-    Ok((txid, marker))
+    (txid, marker(txid, epoch, journal.into_marker()))
 }
 
 /// The proof of commit on a master, and the journal for one that is away.

@@ -4,12 +4,15 @@
 use serde::{Deserialize, Serialize};
 use stdx::HybridTime;
 use uuid::Uuid;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{TxId, txid_of};
 use crate::render::{Rows, Sql, Statement};
 use crate::schema::{Schema, TableInfo};
 use crate::value::Value;
+
+/// Bytes that most rows fit into.
+const ROW_BYTES: usize = 512;
 
 /// A row at one version: its values in the order of the table's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,9 +120,9 @@ pub(crate) fn tombstone(table: &'static str, key: &[Value], version: HybridTime)
 
 /// A primary key as the bytes that `mm_tombstones.k` holds.
 pub(crate) fn key_bytes(key: &[Value]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(24);
+    let mut bytes = Vec::with_capacity(ROW_BYTES);
     for value in key {
-        canonical(value, |part| bytes.extend_from_slice(part));
+        canonical(value, &mut bytes);
     }
     bytes
 }
@@ -131,35 +134,30 @@ pub(crate) fn key_bytes(key: &[Value]) -> Vec<u8> {
 /// that does not depend on the engine. A column that is added later, being
 /// null in old rows, does not change their digest.
 pub(crate) fn digest(info: &TableInfo, row: &[Value]) -> i64 {
-    let mut hash = Xxh3::new();
+    let mut bytes = Vec::with_capacity(ROW_BYTES);
     for (column, value) in info.columns.iter().zip(row) {
         if *value != Value::Null {
-            hash.update(column.name.as_bytes());
-            hash.update(&[0]);
-            canonical(value, |part| hash.update(part));
+            bytes.extend_from_slice(column.name.as_bytes());
+            bytes.push(0);
+            canonical(value, &mut bytes);
         }
     }
-    i64::try_from(hash.digest() >> 16).expect("48 bits fit")
+    i64::try_from(xxh3_64(&bytes) >> 16).expect("48 bits fit")
 }
 
-fn canonical(value: &Value, mut put: impl FnMut(&[u8])) {
-    match value {
-        Value::Null => put(&[0]),
+fn canonical(value: &Value, into: &mut Vec<u8>) {
+    let (kind, bytes) = match value {
+        Value::Null => return into.push(0),
         Value::Int(int) => {
-            put(&[1]);
-            put(&int.to_be_bytes());
+            into.push(1);
+            return into.extend_from_slice(&int.to_be_bytes());
         }
-        Value::Text(text) => {
-            put(&[2]);
-            put(&(text.len() as u64).to_be_bytes());
-            put(text.as_bytes());
-        }
-        Value::Bytes(bytes) => {
-            put(&[3]);
-            put(&(bytes.len() as u64).to_be_bytes());
-            put(bytes);
-        }
-    }
+        Value::Text(text) => (2, text.as_bytes()),
+        Value::Bytes(bytes) => (3, bytes.as_slice()),
+    };
+    into.push(kind);
+    into.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+    into.extend_from_slice(bytes);
 }
 
 /// A transaction's id: a UUIDv7 whose time and first 16 further bits are the
@@ -216,7 +214,8 @@ impl Journal {
 
     /// Adds one operation.
     pub(crate) fn add(&mut self, info: &TableInfo, change: &Change<&Image>) {
-        let bytes = std::mem::take(&mut self.bytes);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.reserve(ROW_BYTES);
         self.bytes =
             postcard::to_extend(&(info.name, change), bytes).expect("memory takes any bytes");
         self.ops += 1;

@@ -273,7 +273,9 @@ impl MySqlStore {
     /// nothing.
     async fn seal(&self, tx: &mut Tx, epoch: u64) -> Result<Option<Sealed>, Fault> {
         let Some(WriteSet { mut statements, journal }) = tx.write_set()? else { return Ok(None) };
-        let (txid, marker) = db::seal(&mut tx.link, &self.shared, epoch, journal).await?;
+        let (txid, marker) = db::seal(&self.shared, epoch, journal);
+        tx.link.push(&marker).await?;
+        tx.link.flush().await?;
         statements.push(marker);
         Ok(Some(Sealed { txid, statements }))
     }

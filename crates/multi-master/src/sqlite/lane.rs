@@ -3,14 +3,18 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 
 use crate::fault::Fault;
 use crate::job::{self, Ran};
 use crate::link::Link;
 use crate::render::Statement;
 use crate::sqlite::writer::GROUP_MAX;
+
+/// How long one thread of an open group waits for another without sleeping.
+const AWAKE_MAX: Duration = Duration::from_micros(100);
 
 /// Begins a transaction and makes sure that the file is at the view's epoch.
 pub(super) async fn begin(link: &mut Link, epoch: u64) -> Result<(), Fault> {
@@ -91,7 +95,21 @@ impl Drop for Lane {
 }
 
 pub(super) fn answered(answers: &Answers) -> Result<(), Fault> {
-    answers.recv().unwrap_or_else(|_| Err(Fault::Lost("its thread ended".to_owned())))
+    soon(answers).unwrap_or_else(|_| Err(Fault::Lost("its thread ended".to_owned())))
+}
+
+/// Receives what is likely to come in less time than it takes to be put to sleep
+/// and woken up.
+fn soon<T>(from: &Receiver<T>) -> Result<T, RecvError> {
+    let start = Instant::now();
+    while start.elapsed() < AWAKE_MAX {
+        match from.try_recv() {
+            Ok(message) => return Ok(message),
+            Err(TryRecvError::Disconnected) => return Err(RecvError),
+            Err(TryRecvError::Empty) => std::thread::yield_now(),
+        }
+    }
+    from.recv()
 }
 
 /// One file's voice in whether a group is committed: only where all of its
@@ -152,7 +170,7 @@ impl Drop for Vote {
 fn apply(mut link: Link, epoch: u64, inbox: &Receiver<Task>) {
     // How the transaction that is open went so far.
     let mut open: Option<Result<(), Fault>> = None;
-    while let Ok(task) = inbox.recv() {
+    while let Ok(task) = if open.is_some() { soon(inbox) } else { inbox.recv() } {
         match task {
             Task::Apply(statements) => {
                 let state = open.get_or_insert_with(|| ready(begin(&mut link, epoch)));

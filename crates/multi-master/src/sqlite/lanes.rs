@@ -20,6 +20,8 @@ use crate::write_set::Journal;
 /// The fewest writes whose statements are handed to the other files' threads
 /// before the end of a group: each handing over may have to wake a thread.
 const HANDED_MIN: usize = 4;
+/// The most, so that they begin early.
+const HANDED_MAX: usize = 16;
 
 /// Writes of one group share a marker until it has as many bytes. A master that
 /// catches up holds some hundred markers in memory.
@@ -189,8 +191,9 @@ impl Lanes {
     }
 
     /// Keeps what a write did for the marker and for the other files, and hands
-    /// over what was kept where as much as that is still to come: few handings
-    /// over, and little is left to run there when the primary has run everything.
+    /// over what was kept in parts: not so many that waking the threads costs more
+    /// than it gains, and so that little is left to run there when the primary has
+    /// run everything.
     fn keep(&mut self, shared: &Shared, done: WriteSet, to_come: usize) -> Result<(), Fault> {
         self.journal.append(done.journal);
         let (kept, writes) = &mut self.kept;
@@ -198,34 +201,35 @@ impl Lanes {
         *writes += 1;
         let writes = *writes;
         if self.journal.len() >= SHARED_MARKER_BYTES {
-            self.seal(shared)?;
+            return self.seal(shared);
         }
-        if writes >= to_come.max(HANDED_MIN) {
+        if writes >= to_come.clamp(HANDED_MIN, HANDED_MAX) {
             self.hand_over();
         }
         Ok(())
     }
 
-    /// Writes the marker of what was done since the last one.
+    /// Writes the marker of what was done since the last one, here and, with what
+    /// was kept for them, on the others at the same time.
     fn seal(&mut self, shared: &Shared) -> Result<(), Fault> {
-        if !self.journal.is_empty() {
-            let (journal, epoch) = (std::mem::take(&mut self.journal), self.view.epoch);
-            let (txid, marker) = ready(db::seal(self.primary(), shared, epoch, journal))?;
-            self.kept.0.push(marker);
-            self.txids.push(txid);
+        if self.journal.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let (txid, marker) = db::seal(shared, self.view.epoch, std::mem::take(&mut self.journal));
+        self.txids.push(txid);
+        self.kept.0.push(marker);
+        let handed = self.hand_over();
+        handed.last().map_or(Ok(()), |marker| ready(self.primary().push(marker)))
     }
 
-    fn hand_over(&mut self) {
+    fn hand_over(&mut self) -> Arc<Vec<Statement>> {
         let (statements, _) = std::mem::take(&mut self.kept);
-        if !statements.is_empty() {
-            let statements = Arc::new(statements);
-            for lane in &self.others {
-                lane.apply(&statements);
-            }
-            self.handed.push(statements);
+        let statements = Arc::new(statements);
+        for lane in &self.others {
+            lane.apply(&statements);
         }
+        self.handed.push(Arc::clone(&statements));
+        statements
     }
 
     /// Commits the group and tells each caller.
@@ -239,7 +243,6 @@ impl Lanes {
             self.rollback();
             return Next::failed(waiting(group), self.primary_at, fault);
         }
-        self.hand_over();
         // Every file has run everything before any of them commits.
         let answers: Vec<(usize, Answers)> = self
             .others
