@@ -40,8 +40,13 @@ pub struct MasterHealth {
 pub enum MasterHealthState {
     /// It takes every write and serves reads.
     Live,
+    /// Something went wrong with it just now, and it is being asked. It takes
+    /// every write, and serves reads only where no other master can.
+    Suspect,
     /// It can't be used.
     Down,
     /// It answers, misses writes, and serves nothing until it has them.
     Behind,
+    /// It gets the last writes that it misses, while new ones wait.
+    Joining,
 }

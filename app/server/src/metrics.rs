@@ -129,8 +129,13 @@ impl Metrics {
 
 const LATENCY: &str = "endpaper_http_request_duration_seconds";
 
-const STATES: [(MasterState, &str); 3] =
-    [(MasterState::Live, "live"), (MasterState::Behind, "behind"), (MasterState::Down, "down")];
+const STATES: [(MasterState, &str); 5] = [
+    (MasterState::Live, "live"),
+    (MasterState::Suspect, "suspect"),
+    (MasterState::Joining, "joining"),
+    (MasterState::Behind, "behind"),
+    (MasterState::Down, "down"),
+];
 
 /// Methods that clients make up are counted together.
 fn name_of(method: &Method) -> &'static str {

@@ -34,7 +34,7 @@ pub(crate) struct Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MasterLine {
     pub(crate) name: String,
-    /// `LIVE`, `DOWN` or `BEHIND`.
+    /// `LIVE`, `SUSPECT`, `DOWN`, `BEHIND` or `JOINING`.
     pub(crate) state: String,
     pub(crate) reason: Option<String>,
 }

@@ -31,6 +31,8 @@ pub(crate) async fn copy(from: &mut Link, to: &mut Link, schema: &Schema) -> Res
                 copied += 1;
             }
             to.commit().await.map_err(At::To)?;
+            // Between two pages whoever waits for this may give it up.
+            tokio::task::yield_now().await;
         }
         tracing::info!(table = info.name, rows = copied, "copied so far");
     }

@@ -66,6 +66,10 @@
 //!    [`Outcome::Owed`]: the witness hears of it, then the epoch row of those
 //!    that are left, which every writer shares.
 //!
+//! One connection that falls makes a master only *suspect*: it is asked, and is
+//! out where it does not answer within a second. Whose commit did not come to its
+//! end is out at once.
+//!
 //! When a master answers again, markers are exchanged both ways, rows are
 //! applied where the incoming version is newer, and it joins while writers wait
 //! for one short transaction. What a crash left between two commits is settled
@@ -98,7 +102,7 @@
 //! `store.rs` (opening, the handles), `db.rs` ([`Db`], [`Tx`]), `write_set.rs`
 //! (what a marker holds), `sqlite/writer.rs` and `mysql/store.rs` (commits),
 //! `membership.rs` (who serves: a state machine without I/O), `supervisor.rs`
-//! and `settle.rs` (coming back).
+//! (decides), `supervisor/recovery.rs` and `settle.rs` (coming back).
 
 pub mod config;
 pub mod error;

@@ -1,10 +1,12 @@
 //! Which masters serve: a state machine without I/O.
 //!
 //! ```text
-//!            answers                     settled, has everything
-//!   DOWN ───────────────▶ BEHIND ───────────────────────────────▶ LIVE
-//!    ▲                      │                                       │
-//!    └──────── fails ───────┴──────────────── fails ────────────────┘
+//!        answers          has nearly everything         has everything
+//!  DOWN ─────────▶ BEHIND ─────────────────────▶ JOINING ─────────────▶ LIVE
+//!   ▲                │ ▲                            │ │                 │  ▲
+//!   │                │ └── another master failed ───┘ │         an error│  │answers
+//!   │                │                                │                 ▼  │
+//!   └──── fails ─────┴──────────── fails ─────────────┴─── fails ──── SUSPECT
 //! ```
 //!
 //! Two sets are kept. *Serving* masters take every write and answer reads now.
@@ -23,10 +25,23 @@ use crate::error::MasterName;
 pub enum MasterState {
     /// It takes every write and serves reads.
     Live,
+    /// Something went wrong with it just now, and it is being asked. It takes
+    /// every write, and serves reads only where no other master can.
+    Suspect,
     /// It answers, misses writes, and serves nothing until it has them.
     Behind,
+    /// It gets the last writes that it misses, while new ones wait.
+    Joining,
     /// It can't be used.
     Down,
+}
+
+impl MasterState {
+    /// Whether a master in this state takes writes, and so has all of them.
+    #[must_use]
+    pub const fn serves(self) -> bool {
+        matches!(self, Self::Live | Self::Suspect)
+    }
 }
 
 /// One master, for people and monitors.
@@ -45,7 +60,8 @@ pub struct MasterStatus {
 pub(crate) struct View {
     /// As in the witness and in the epoch rows.
     pub(crate) epoch: u64,
-    /// Counted up at each change: a report about an older view is no news.
+    /// Counted up whenever the epoch or those that serve change: a report about
+    /// an older view is no news, and its connections are closed.
     pub(crate) generation: u64,
     pub(crate) masters: Vec<MasterStatus>,
     /// Why nothing may be written although masters serve: the witness can't be
@@ -54,13 +70,24 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// Whether a master takes writes, and so has all of them.
     pub(crate) fn serves(&self, master: usize) -> bool {
-        self.masters[master].state == MasterState::Live
+        self.masters[master].state.serves()
     }
 
     /// The masters that serve, the primary first.
     pub(crate) fn serving(&self) -> Vec<usize> {
         (0..self.masters.len()).filter(|&at| self.serves(at)).collect()
+    }
+
+    /// The masters to read from: those that serve, without those that are
+    /// suspect where there are others.
+    pub(crate) fn reading(&self) -> Vec<usize> {
+        let mut serving = self.serving();
+        if serving.iter().any(|&at| self.masters[at].state == MasterState::Live) {
+            serving.retain(|&at| self.masters[at].state == MasterState::Live);
+        }
+        serving
     }
 
     pub(crate) fn away(&self) -> Vec<MasterName> {
@@ -77,7 +104,7 @@ impl View {
     }
 
     pub(crate) fn all_serve(&self) -> bool {
-        self.masters.iter().all(|master| master.state == MasterState::Live)
+        (0..self.masters.len()).all(|at| self.serves(at))
     }
 
     /// Why nobody serves, for the caller.
@@ -142,6 +169,19 @@ impl Membership {
         self.view.serves(master) && self.left[master] <= generation
     }
 
+    /// Something went wrong with `master`, which serves; it is to be asked.
+    pub(crate) fn suspect(&mut self, master: usize, why: String) {
+        assert!(self.view.serves(master), "who does not serve is asked anyway");
+        self.set(master, MasterState::Suspect, Some(why));
+    }
+
+    /// `master` was suspect, and answers as it should.
+    pub(crate) fn clear(&mut self, master: usize) {
+        if self.view.masters[master].state == MasterState::Suspect {
+            self.set(master, MasterState::Live, None);
+        }
+    }
+
     /// `master` can't be used.
     pub(crate) fn fail(&mut self, master: usize, why: String) {
         let served = self.view.serves(master);
@@ -172,6 +212,12 @@ impl Membership {
         self.set(master, MasterState::Behind, Some(why));
     }
 
+    /// `master` misses little, and gets it while writers wait.
+    pub(crate) fn joining(&mut self, master: usize) {
+        assert!(!self.view.serves(master), "a master that serves has joined");
+        self.set(master, MasterState::Joining, Some("it is joining".to_owned()));
+    }
+
     /// These masters have everything that the others have, or
     /// [`Self::may_lead`].
     pub(crate) fn join(&mut self, masters: &[usize]) {
@@ -193,14 +239,17 @@ impl Membership {
             .collect();
         if title != self.entitled && title.contains(&true) {
             self.entitled = title;
-            self.view.epoch += 1;
+            self.next_epoch();
         }
     }
 
     fn set(&mut self, master: usize, state: MasterState, reason: Option<String>) {
-        self.view.generation += 1;
+        let served = self.view.serves(master);
         self.view.masters[master].state = state;
         self.view.masters[master].reason = reason;
+        if self.view.serves(master) != served {
+            self.view.generation += 1;
+        }
     }
 }
 
@@ -255,8 +304,27 @@ mod tests {
         assert!(set.is_news(1, set.view().generation));
     }
 
+    #[test]
+    fn a_suspect_takes_writes_and_is_read_only_where_nobody_else_can_be() {
+        let mut set = set(Policy::Available, 2);
+        set.join(&[0, 1]);
+        let epoch = set.view().epoch;
+        set.suspect(0, "a connection fell".to_owned());
+        assert_eq!((set.view().serving(), set.view().reading()), (vec![0, 1], vec![1]));
+        set.suspect(1, "a connection fell".to_owned());
+        assert_eq!(set.view().reading(), [0, 1]);
+        set.clear(0);
+        assert_eq!(set.view().reading(), [0]);
+        assert_eq!(set.view().epoch, epoch, "nobody lost the title");
+        set.fail(1, "gone".to_owned());
+        set.clear(1);
+        assert_eq!(set.view().masters[1].state, MasterState::Down, "an old answer is no news");
+    }
+
     #[derive(Clone, Copy, Debug)]
     enum Event {
+        Suspect(usize),
+        Clear(usize),
         Fail(usize),
         Return(usize),
         Write,
@@ -269,6 +337,8 @@ mod tests {
         fn who_serves_has_every_acknowledged_write(
             events in prop::collection::vec(
                 prop_oneof![
+                    (0..3usize).prop_map(Event::Suspect),
+                    (0..3usize).prop_map(Event::Clear),
                     (0..3usize).prop_map(Event::Fail),
                     (0..3usize).prop_map(Event::Return),
                     Just(Event::Write),
@@ -282,16 +352,19 @@ mod tests {
             let (mut acknowledged, mut has, mut epoch) = (0, [0; 3], 1);
             for event in events {
                 match event {
-                    Event::Fail(at) => {
-                    set.fail(at, "test".to_owned());
-                }
+                    Event::Suspect(at) if set.view().serves(at) => {
+                        set.suspect(at, "test".to_owned());
+                    }
+                    Event::Suspect(_) => {}
+                    Event::Clear(at) => set.clear(at),
+                    Event::Fail(at) => set.fail(at, "test".to_owned()),
                     Event::Return(at) if set.view().serves(at) => {}
-                    Event::Return(at) if set.may_lead(at) => {
-                    set.join(&[at]);
-                }
+                    Event::Return(at) if set.may_lead(at) => set.join(&[at]),
                     Event::Return(at) => match set.view().serving().first() {
                         None => set.behind(at, "waits".to_owned()),
                         Some(&from) => {
+                            set.behind(at, "test".to_owned());
+                            set.joining(at);
                             has[at] = has[from];
                             set.join(&[at]);
                         }
@@ -314,6 +387,9 @@ mod tests {
                     prop_assert_eq!(has[at], acknowledged);
                     prop_assert!(set.entitled()[at]);
                 }
+                let (serving, reading) = (set.view().serving(), set.view().reading());
+                prop_assert!(reading.iter().all(|at| serving.contains(at)));
+                prop_assert_eq!(serving.is_empty(), reading.is_empty());
                 prop_assert!(set.view().epoch >= epoch, "epochs only grow");
                 prop_assert!(set.entitled().contains(&true), "somebody always has the title");
                 epoch = set.view().epoch;

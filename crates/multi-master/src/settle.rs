@@ -146,6 +146,8 @@ pub(crate) async fn pass(
 ) -> Result<Pass, At> {
     let mut pass = Pass::default();
     loop {
+        // Between two pages whoever waits for this may give it up.
+        tokio::task::yield_now().await;
         let page = markers(from, after, until).await.map_err(At::From)?;
         let Some(last) = page.last().map(|marker| marker.txid) else { return Ok(pass) };
         let has = known(to, after, last).await.map_err(At::To)?;

@@ -14,6 +14,7 @@ use crate::membership::View;
 use crate::mysql::MySqlLink;
 use crate::schema::Schema;
 use crate::sqlite::{IfAbsent, SqliteLink};
+use crate::supervisor::{Ask, Brought};
 use crate::write_set;
 
 /// Where a master is.
@@ -42,12 +43,26 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) enum Command {
     /// A master could not be used by somebody who saw this view. `done` is told
-    /// when another view is in force.
-    Failed { master: usize, generation: u64, why: String, done: oneshot::Sender<()> },
+    /// when it is known whether it still serves, and the view says so.
+    Failed { master: usize, generation: u64, fault: Failed, done: oneshot::Sender<()> },
     /// Was this transaction saved?
     Lookup { txid: TxId, reply: oneshot::Sender<Option<bool>> },
+    /// Asked by the thread that brings this master back.
+    Recovery { at: usize, ask: Ask },
+    /// That thread has ended.
+    Brought { at: usize, result: Result<(), Brought> },
     /// End.
     Close { done: oneshot::Sender<()> },
+}
+
+/// How a master failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// A connection could not be made or fell: perhaps it was only that one.
+    Connection(String),
+    /// It can't be used, or may miss a write that was acknowledged: its commit
+    /// did not come to its end.
+    Master(String),
 }
 
 impl Shared {
@@ -61,19 +76,20 @@ impl Shared {
         write_set::txid(self.clock.tick(), self.random.next_u64())
     }
 
-    /// Reports that a master can't be used; the answer comes when the masters
-    /// that are left can go on.
-    pub(crate) fn report(&self, view: &View, master: usize, why: String) -> oneshot::Receiver<()> {
+    /// Reports that a master can't be used; the answer comes when those that are
+    /// left can go on, or when it has shown that it can.
+    pub(crate) fn report(
+        &self,
+        view: &View,
+        master: usize,
+        fault: Failed,
+    ) -> oneshot::Receiver<()> {
         let (done, answer) = oneshot::channel();
-        tracing::debug!(master = %view.masters[master].name, why, "reported as failed");
+        tracing::debug!(master = %view.masters[master].name, ?fault, "reported as failed");
+        let generation = view.generation;
         // Nobody listens any more when the store closes: then the answer is an
         // error at once, and the caller finds the store closed.
-        drop(self.supervisor.send(Command::Failed {
-            master,
-            generation: view.generation,
-            why,
-            done,
-        }));
+        drop(self.supervisor.send(Command::Failed { master, generation, fault, done }));
         answer
     }
 

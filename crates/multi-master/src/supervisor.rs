@@ -1,32 +1,40 @@
 //! The one that decides who serves: opens the masters, hears who failed, tries
-//! those that are away, and brings them back.
+//! those that are away, and has them brought back.
+//!
+//! It answers within the time that a master takes to answer: what takes longer,
+//! bringing a master back, is done by a [`recovery`] thread.
 
 mod opening;
+mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use stdx::{Backoff, HybridTime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub(crate) use self::recovery::{Ask, Brought};
+
+use self::recovery::Recovery;
 use crate::config::Policy;
-use crate::copy;
 use crate::error::{MasterName, TxId};
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::membership::{MasterState, Membership};
-use crate::schema::Migration;
-use crate::settle::{self, At, Rule};
-use crate::shared::{Command, Shared};
+use crate::shared::{Command, Failed, Shared};
 use crate::sqlite::IfAbsent;
-use crate::tables::{self, Identity, Migrate};
+use crate::tables::{self, Identity};
 use crate::witness::{Testimony, Witness};
 use crate::write_set;
 
 /// The longest pause between two tries of a master that is away.
 const PROBE_MAX: Duration = Duration::from_secs(30);
+/// How long a suspect has to answer.
+const SUSPECT_MAX: Duration = Duration::from_secs(1);
+/// A master that is suspect again within this time is not asked again.
+const SUSPICION_KEPT: Duration = Duration::from_secs(10);
 /// Markers are kept at least this long, so that an outcome can be looked up.
 const MARKERS_KEPT: Duration = Duration::from_mins(10);
 /// Tombstones are kept much longer than any marker that they guard against.
@@ -35,40 +43,40 @@ const TOMBSTONES_KEPT: Duration = Duration::from_hours(24);
 const TRIM_EVERY: Duration = Duration::from_mins(1);
 /// Rows taken away by one statement.
 const TRIM_ROWS: usize = 2_000;
-/// A pass that found fewer than this is followed by the last one, for which
-/// writers wait.
-const CAUGHT_UP: usize = 100;
 /// How often writes under way are waited for before a master is given up on
 /// which the epoch can't be written.
 const FENCE_WAITS_MAX: u32 = 10;
-/// Passes before the last one, however much is still written.
-const PASSES_MAX: usize = 20;
 
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
-    migrations: Vec<Migration>,
+    recovery: Recovery,
     membership: Membership,
     witness: Witness,
-    set: Uuid,
     tries: Vec<Try>,
+    /// Masters that have nearly everything while another one joins.
+    may_join_next: Vec<(usize, oneshot::Sender<()>)>,
+    /// The generation of the view that was put in force.
+    in_force: Option<u64>,
 }
 
-/// When a master that is away is tried next.
+/// What is known of one master beside its state.
 struct Try {
     backoff: Backoff,
+    /// When it is tried next while it is away.
     at: Instant,
+    /// When it was last suspect.
+    suspected: Option<Instant>,
+    bringing: Option<Bringing>,
 }
 
-/// Why a master could not be brought back.
-enum Brought {
-    /// It failed: it is tried again.
-    Failed(String),
-    /// It is not the master that it should be, or was made by another program.
-    Unfit(String),
-    /// It holds rows that can't stay, and only a person can say so.
-    Conflict(String),
-    /// The master that it was to be brought up from failed.
-    BaseFailed(usize, Fault),
+/// A thread that brings a master back.
+struct Bringing {
+    /// From which master.
+    base: Option<usize>,
+    /// It had something that its base did not.
+    news: bool,
+    /// Where this is gone, the thread was told to give it up, and ends soon.
+    cancel: Option<oneshot::Sender<()>>,
 }
 
 impl Supervisor {
@@ -78,7 +86,7 @@ impl Supervisor {
         let mut check_at = Instant::now() + self.shared.limits.probe;
         loop {
             let next_try = (0..self.tries.len())
-                .filter(|&at| !self.membership.view().serves(at))
+                .filter(|&at| self.may_be_tried(at))
                 .map(|at| self.tries[at].at)
                 .min();
             let wake = next_try.map_or(trim_at, |at| at.min(trim_at)).min(check_at);
@@ -87,16 +95,19 @@ impl Supervisor {
                 command = commands.recv() => match command {
                     None => return,
                     Some(Command::Close { done }) => {
+                        self.end(&mut commands).await;
                         let _ = done.send(());
                         return;
                     }
-                    Some(Command::Failed { master, generation, why, done }) => {
-                        self.failed(master, generation, why).await;
+                    Some(Command::Failed { master, generation, fault, done }) => {
+                        self.failed(master, generation, fault).await;
                         let _ = done.send(());
                     }
                     Some(Command::Lookup { txid, reply }) => {
                         let _ = reply.send(self.lookup(txid).await);
                     }
+                    Some(Command::Recovery { at, ask }) => self.asked(at, ask).await,
+                    Some(Command::Brought { at, result }) => self.brought(at, result).await,
                 },
                 () = tokio::time::sleep_until(wake) => {
                     self.try_those_away().await;
@@ -116,14 +127,77 @@ impl Supervisor {
         }
     }
 
-    async fn failed(&mut self, master: usize, generation: u64, why: String) {
+    /// Waits for the threads that bring masters back to give it up.
+    async fn end(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) {
+        for tried in &mut self.tries {
+            tried.give_up();
+        }
+        while self.tries.iter().any(|tried| tried.bringing.is_some()) {
+            match commands.recv().await {
+                Some(Command::Brought { at, .. }) => self.tries[at].bringing = None,
+                // Whoever asks finds the store closed.
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    async fn failed(&mut self, master: usize, generation: u64, fault: Failed) {
         if !self.membership.is_news(master, generation) {
             return;
         }
+        let why = match fault {
+            Failed::Connection(why) => match self.suspect(master, why).await {
+                None => return,
+                Some(why) => why,
+            },
+            Failed::Master(why) => why,
+        };
         self.take_out(master, why);
         self.put_in_force().await;
     }
 
+    /// Asks a master with which something went wrong; `None` where it answers as
+    /// it should.
+    async fn suspect(&mut self, master: usize, why: String) -> Option<String> {
+        let lately = |then: Instant| then.elapsed() < SUSPICION_KEPT;
+        if self.tries[master].suspected.replace(Instant::now()).is_some_and(lately) {
+            return Some(why);
+        }
+        self.membership.suspect(master, why.clone());
+        self.publish();
+        let answered = tokio::time::timeout(SUSPECT_MAX, self.wrong_with(master)).await;
+        if answered == Ok(None) {
+            self.membership.clear(master);
+            self.publish();
+            return None;
+        }
+        Some(why)
+    }
+
+    /// Why a master that serves can't; `None` where it can.
+    async fn wrong_with(&self, master: usize) -> Option<String> {
+        // While another master joins, this one may be at the next epoch already,
+        // or not yet.
+        let (epoch, in_force) = (self.membership.view().epoch, self.shared.view().epoch);
+        let ask = async {
+            let mut link = self.shared.connect(master, IfAbsent::Refuse).await?;
+            epoch_of(&mut link).await
+        };
+        match ask.await {
+            Ok(Some(now)) if now == epoch || now == in_force => None,
+            Ok(now) => Some(format!(
+                "its epoch is {} and should be {epoch}: something else wrote to it",
+                now.unwrap_or(0)
+            )),
+            // It answers; others only hold what was to be read.
+            Err(Fault::Busy) => None,
+            Err(fault) => Some(why(fault)),
+        }
+    }
+
+    /// Takes a master out. What was based on it, or was about to change who
+    /// serves, begins anew.
     fn take_out(&mut self, master: usize, why: String) {
         tracing::warn!(
             severity = "WARNING", master = %self.membership.view().masters[master].name, why,
@@ -131,14 +205,25 @@ impl Supervisor {
         );
         self.membership.fail(master, why);
         self.retry_later(master);
+        for at in 0..self.tries.len() {
+            let joining = self.membership.view().masters[at].state == MasterState::Joining;
+            let based = self.tries[at].bringing.as_ref().is_some_and(|b| b.base == Some(master));
+            if joining || based {
+                self.tries[at].give_up();
+                self.membership.behind(at, "another master failed meanwhile".to_owned());
+            }
+        }
     }
 
     /// Makes the membership durable where that is needed, and public. Nothing is
     /// written under a membership that the witness does not know.
     async fn put_in_force(&mut self) {
         self.claim();
-        if self.membership.view().refuses.is_none() {
+        if self.membership.view().refuses.is_none()
+            && self.in_force != Some(self.membership.view().generation)
+        {
             self.fence().await;
+            self.in_force = Some(self.membership.view().generation);
         }
         self.publish();
     }
@@ -146,7 +231,7 @@ impl Supervisor {
     /// Tells the witness what it does not know yet.
     fn claim(&mut self) {
         let testimony = Testimony {
-            set: self.set,
+            set: self.recovery.set,
             epoch: self.membership.view().epoch,
             entitled: self.membership.entitled_names(),
         };
@@ -207,11 +292,14 @@ impl Supervisor {
 
     fn publish(&self) {
         let view = self.membership.view().clone();
-        for master in &view.masters {
-            tracing::info!(
-                master = %master.name, state = ?master.state, reason = master.reason.as_deref(),
-                epoch = view.epoch, "masters"
-            );
+        let before = self.shared.view();
+        for (at, master) in view.masters.iter().enumerate() {
+            if before.masters.get(at) != Some(master) {
+                tracing::info!(
+                    master = %master.name, state = ?master.state,
+                    reason = master.reason.as_deref(), epoch = view.epoch, "masters"
+                );
+            }
         }
         self.shared.view.send_replace(Arc::new(view));
     }
@@ -220,207 +308,150 @@ impl Supervisor {
     /// file that was deleted or replaced.
     async fn check_those_serving(&mut self) {
         for at in self.membership.view().serving() {
-            let (generation, epoch) =
-                (self.membership.view().generation, self.membership.view().epoch);
-            let checked = async {
-                let mut link = self.shared.connect(at, IfAbsent::Refuse).await?;
-                epoch_of(&mut link).await
-            };
-            let wrong = match checked.await {
-                Ok(Some(now)) if now == epoch => continue,
-                Ok(now) => format!(
-                    "its epoch is {} and should be {epoch}: something else wrote to it",
-                    now.unwrap_or(0)
-                ),
-                // It answers; others only hold what was to be read.
-                Err(Fault::Busy) => continue,
-                Err(fault) => why(fault),
-            };
-            self.failed(at, generation, wrong).await;
+            if let Some(wrong) = self.wrong_with(at).await {
+                let generation = self.membership.view().generation;
+                self.failed(at, generation, Failed::Connection(wrong)).await;
+            }
         }
+    }
+
+    fn may_be_tried(&self, at: usize) -> bool {
+        !self.membership.view().serves(at) && self.tries[at].bringing.is_none()
     }
 
     async fn try_those_away(&mut self) {
         for at in 0..self.tries.len() {
-            if self.membership.view().serves(at) || Instant::now() < self.tries[at].at {
+            if !self.may_be_tried(at) || Instant::now() < self.tries[at].at {
                 continue;
             }
-            let before = self.membership.view().clone();
-            match self.try_again(at).await {
-                Ok(()) => {
-                    self.tries[at].backoff.reset();
-                    tracing::warn!(
-                        severity = "INFO", master = %before.masters[at].name, "a master is back"
-                    );
-                }
-                Err(Brought::Failed(why)) => {
-                    self.membership.fail(at, why);
-                    self.retry_later(at);
-                }
-                Err(Brought::Unfit(why) | Brought::Conflict(why)) => {
-                    self.membership.behind(at, why);
-                    self.retry_later(at);
-                }
-                Err(Brought::BaseFailed(base, fault)) => {
-                    self.retry_later(at);
-                    self.take_out(base, why(fault));
-                }
-            }
-            let after = self.membership.view();
-            let changed = before.epoch != after.epoch
-                || after.refuses.is_some()
-                || before.masters != after.masters;
-            if changed {
-                self.put_in_force().await;
+            let (cancel, cancelled) = oneshot::channel();
+            let started = self.recovery.start(at, cancelled);
+            self.tries[at].bringing =
+                Some(Bringing { base: None, news: false, cancel: Some(cancel) });
+            if let Err(error) = started {
+                let why = format!("no thread could be started: {error}");
+                self.brought(at, Err(Brought::Failed(why))).await;
             }
         }
     }
 
-    /// Brings a master back. Where it fails, it does not serve.
-    async fn try_again(&mut self, at: usize) -> Result<(), Brought> {
-        let (mut link, identity) =
-            greet(&self.shared, at).await.map_err(|fault| Brought::Failed(why(fault)))?;
-        self.resume_clock(identity.last);
-        let Some(&first) = self.membership.view().serving().first() else {
-            let whole = identity.set == Some(self.set) && !identity.copying;
-            if whole && self.membership.may_lead(at) {
+    /// Answers the thread that brings `at` back, or does not, and it gives up.
+    async fn asked(&mut self, at: usize, ask: Ask) {
+        let Some(bringing) = &mut self.tries[at].bringing else { return };
+        if bringing.cancel.is_none() {
+            return;
+        }
+        match ask {
+            Ask::Greeted { identity, answer } => {
+                if let Some(&first) = self.membership.view().serving().first() {
+                    bringing.base = Some(first);
+                    if self.membership.view().masters[at].state == MasterState::Down {
+                        self.membership.behind(at, "it is catching up".to_owned());
+                        self.publish();
+                    }
+                    let _ = answer.send((first, self.membership.view().epoch));
+                } else {
+                    self.tries[at].give_up();
+                    self.lead(at, &identity).await;
+                }
+            }
+            Ask::CaughtUp { answer } => {
+                self.may_join_next.push((at, answer));
+                self.let_one_join();
+            }
+            Ask::Holding { news, answer } => {
+                bringing.news = news;
+                self.membership.next_epoch();
+                self.claim();
+                if self.membership.view().refuses.is_none() {
+                    let _ = answer.send(self.membership.view().epoch);
+                }
+            }
+        }
+    }
+
+    /// Nobody serves: `at` does, where it holds every acknowledged write.
+    async fn lead(&mut self, at: usize, identity: &Identity) {
+        let whole = identity.set == Some(self.recovery.set) && !identity.copying;
+        if whole && self.membership.may_lead(at) {
+            self.membership.join(&[at]);
+            self.is_back(at);
+        } else {
+            let whole = list(&self.membership.entitled_names());
+            self.membership.behind(at, format!("it misses writes that others took: start {whole}"));
+            self.retry_later(at);
+        }
+        self.put_in_force().await;
+    }
+
+    /// One after the other: each join changes the epoch.
+    fn let_one_join(&mut self) {
+        let masters = &self.membership.view().masters;
+        if masters.iter().any(|master| master.state == MasterState::Joining) {
+            return;
+        }
+        while let Some((at, answer)) = self.may_join_next.pop() {
+            if self.tries[at].bringing.as_ref().is_some_and(|b| b.cancel.is_some())
+                && answer.send(()).is_ok()
+            {
+                self.membership.joining(at);
+                return self.publish();
+            }
+        }
+    }
+
+    /// The thread that brought `at` back has ended.
+    async fn brought(&mut self, at: usize, result: Result<(), Brought>) {
+        let Some(bringing) = self.tries[at].bringing.take() else { return };
+        let wanted = bringing.cancel.is_some();
+        let base = bringing.base.filter(|&base| self.membership.view().serves(base));
+        match (result, base) {
+            // The supervisor knows better meanwhile, and has said so.
+            _ if !wanted => {}
+            (Ok(()), Some(base)) => {
                 self.membership.join(&[at]);
-                return Ok(());
-            }
-            return Err(Brought::Unfit(format!(
-                "it misses writes that others took: start {}",
-                list(&self.membership.entitled_names())
-            )));
-        };
-        if self.membership.view().masters[at].state == MasterState::Down {
-            self.membership.behind(at, "it is catching up".to_owned());
-            self.publish();
-        }
-        let base = self.shared.connect(first, IfAbsent::Refuse).await;
-        let mut base = base.map_err(|fault| base_fault(first, fault))?;
-        let news = self.bring(first, &mut base, at, &mut link).await?;
-        // `bring` holds writers back on the base. Before they go on, the base is
-        // at another epoch, under which nobody writes until the new view is in
-        // force: whatever fails from here on, no write can pass this master by.
-        self.membership.next_epoch();
-        self.claim();
-        if let Some(why) = &self.membership.view().refuses {
-            return Err(Brought::Failed(why.clone()));
-        }
-        let epoch = self.membership.view().epoch;
-        tables::set_epoch(&mut base, epoch).await.map_err(|fault| base_fault(first, fault))?;
-        base.commit().await.map_err(|fault| base_fault(first, fault))?;
-        self.membership.join(&[at]);
-        if news {
-            // It had something that the base did not: the others have to get
-            // it as well.
-            for other in self.membership.view().serving() {
-                if other != at && other != first {
-                    self.take_out(other, "it gets what a master that is back had".to_owned());
+                self.is_back(at);
+                if bringing.news {
+                    // The others have to get what it had as well.
+                    for other in self.membership.view().serving() {
+                        if other != at && other != base {
+                            let why = "it gets what a master that is back had";
+                            self.take_out(other, why.to_owned());
+                        }
+                    }
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Brings `at` to what the base has; true when it had something that the
-    /// base did not. When it returns, writers are held back by a transaction
-    /// that is open on the base.
-    async fn bring(
-        &self,
-        base_at: usize,
-        base: &mut Link,
-        at: usize,
-        link: &mut Link,
-    ) -> Result<bool, Brought> {
-        let failed = |fault| Brought::Failed(why(fault));
-        let name = &self.membership.view().masters[at].name;
-        let identity = tables::identify(link).await.map_err(failed)?;
-        if let Some(reason) = stranger(self.set, name, &identity) {
-            return Err(Brought::Unfit(reason));
-        }
-        let epoch = self.membership.view().epoch;
-        let trimmed = tables::trimmed(base).await.map_err(|fault| base_fault(base_at, fault))?;
-        // The markers that it misses are not all there any more.
-        let too_old = identity.set.is_some() && identity.last < trimmed;
-        if identity.set.is_none() || too_old {
-            tracing::warn!(master = %name, too_old, "a master is filled from another");
-            tables::adopt(link, self.set, name, epoch, true).await.map_err(failed)?;
-        }
-        tables::migrate(link, name, &self.migrations).await.map_err(|error| match error {
-            Migrate::Fault(fault) => failed(fault),
-            Migrate::Refused(why) => Brought::Unfit(why),
-        })?;
-        let fill = identity.set.is_none() || identity.copying || too_old;
-        if fill {
-            let copied = copy::copy(base, link, &self.shared.schema).await;
-            let copied = copied.map_err(|at| from_base(base_at, at))?;
-            tables::copied(link).await.map_err(failed)?;
-            tracing::warn!(master = %name, rows = copied, "filled");
-        }
-        self.settle(base_at, base, at, link, fill).await
-    }
-
-    async fn settle(
-        &self,
-        base_at: usize,
-        base: &mut Link,
-        at: usize,
-        link: &mut Link,
-        filled: bool,
-    ) -> Result<bool, Brought> {
-        let schema = &self.shared.schema;
-        let (back, forth) = if filled {
-            // It has nothing of its own to decide about.
-            (Rule::Abort, Rule::Follow)
-        } else {
-            Rule::both(self.shared.policy, at == 0, base_at == 0)
-        };
-        let tag = |at| from_base(base_at, at);
-        let on_base = |fault| base_fault(base_at, fault);
-        let mut losers = Vec::new();
-        // What only the master that was away has, is decided first.
-        let pass = settle::pass(link, base, schema, back, Uuid::nil(), None).await;
-        let pass = pass.map_err(|at| tag(at.swapped()))?;
-        let news = pass.settled > 0;
-        let mut settled = pass.settled;
-        losers.extend(pass.losers);
-        let mut after = Uuid::nil();
-        for _ in 0..PASSES_MAX {
-            // Whoever began before this has ended after it: what is committed
-            // later has a later id.
-            base.begin_barrier().await.map_err(on_base)?;
-            let until = tables::last_txid(base).await.map_err(on_base)?;
-            base.rollback().await.map_err(on_base)?;
-            let Some(until) = until else { break };
-            let pass = settle::pass(base, link, schema, forth, after, Some(until)).await;
-            let pass = pass.map_err(tag)?;
-            settled += pass.settled;
-            let caught_up = pass.settled < CAUGHT_UP;
-            losers.extend(pass.losers);
-            after = until;
-            if caught_up {
-                break;
+            (Err(Brought::Failed(why)), _) => {
+                self.membership.fail(at, why);
+                self.retry_later(at);
+            }
+            (Err(Brought::Unfit(why) | Brought::Conflict(why)), _) => {
+                self.membership.behind(at, why);
+                self.retry_later(at);
+            }
+            (Err(Brought::BaseFailed(base, fault)), _) => {
+                let why = why(fault);
+                self.membership.behind(at, format!("what it was brought up from failed: {why}"));
+                self.retry_later(at);
+                if self.membership.view().serves(base) {
+                    self.take_out(base, why);
+                }
+            }
+            (Ok(()), None) | (Err(Brought::Cancelled), _) => {
+                let why = self.membership.view().refuses.clone();
+                let why = why.unwrap_or_else(|| "another master failed meanwhile".to_owned());
+                self.membership.behind(at, why);
+                self.retry_later(at);
             }
         }
-        base.begin_barrier().await.map_err(on_base)?;
-        let last = settle::pass(base, link, schema, forth, after, None).await.map_err(tag)?;
-        settled += last.settled;
-        losers.extend(last.losers);
-        if forth == Rule::Abort {
-            // The master that is back decides: what it never had is undone on
-            // the base before anybody goes on.
-            let undone = settle::undo_within(link, base, schema, &losers).await;
-            undone.map_err(|at| tag(at.swapped()))?;
-        } else {
-            settle::undo(base, link, schema, &losers).await.map_err(tag)?;
-        }
-        self.shared.counters.settled.add(settled as u64);
-        if settled > 0 {
-            let name = &self.membership.view().masters[at].name;
-            tracing::warn!(severity = "INFO", master = %name, settled, "caught up");
-        }
-        Ok(news)
+        self.put_in_force().await;
+        self.let_one_join();
+    }
+
+    fn is_back(&mut self, at: usize) {
+        self.tries[at].backoff.reset();
+        let name = &self.membership.view().masters[at].name;
+        tracing::warn!(severity = "INFO", master = %name, "a master is back");
     }
 
     /// Whether a transaction was saved; `None` while a master that may know it
@@ -476,14 +507,18 @@ impl Supervisor {
         }
     }
 
-    fn resume_clock(&self, last: Option<Uuid>) {
-        if let Some(last) = last.and_then(write_set::version_of) {
-            self.shared.clock.resume(last);
-        }
-    }
-
     fn retry_later(&mut self, at: usize) {
         self.tries[at].at = Instant::now() + self.tries[at].backoff.pause(&self.shared.random);
+    }
+}
+
+impl Try {
+    /// Tells the thread that brings it back, where there is one, to give it up.
+    fn give_up(&mut self) {
+        if let Some(bringing) = &mut self.bringing {
+            bringing.cancel = None;
+            self.at = Instant::now();
+        }
     }
 }
 
@@ -529,28 +564,15 @@ async fn epoch_of(link: &mut Link) -> Result<Option<u64>, Fault> {
     Ok(epoch.and_then(|epoch| u64::try_from(epoch).ok()))
 }
 
-/// Connects to a master and asks who it is.
+/// Connects to a master and asks who it is. The clock goes on from its last
+/// transaction.
 async fn greet(shared: &Shared, at: usize) -> Result<(Link, Identity), Fault> {
     let mut link = shared.connect(at, IfAbsent::Create).await?;
     let identity = tables::identify(&mut link).await?;
+    if let Some(last) = identity.last.and_then(write_set::version_of) {
+        shared.clock.resume(last);
+    }
     Ok((link, identity))
-}
-
-fn from_base(base_at: usize, at: At) -> Brought {
-    match at {
-        At::From(fault) => base_fault(base_at, fault),
-        At::To(fault) => Brought::Failed(why(fault)),
-        At::Unfit(reason) => Brought::Conflict(reason),
-    }
-}
-
-/// Only a base that can't be used has failed; one that is busy is asked again
-/// later.
-fn base_fault(base_at: usize, fault: Fault) -> Brought {
-    match fault {
-        Fault::Lost(_) => Brought::BaseFailed(base_at, fault),
-        other => Brought::Failed(why(other)),
-    }
 }
 
 /// Why a master is not the one that the configuration says, where it is not.

@@ -34,8 +34,8 @@ pub(crate) fn router(store: MultiMaster) -> Router {
     path = "/api/v1/health",
     tag = "server",
     responses(
-        (status = 200, description = "A master is `LIVE`", body = endpaper_api::Success<Health>),
-        (status = 503, description = "No master is `LIVE`: nothing can be read or written; `details.masters` says how each master stands", body = endpaper_api::Failure),
+        (status = 200, description = "A master serves: it is `LIVE` or `SUSPECT`", body = endpaper_api::Success<Health>),
+        (status = 503, description = "No master serves: nothing can be read or written; `details.masters` says how each master stands", body = endpaper_api::Failure),
     ),
 )]
 async fn health(State(store): State<MultiMaster>) -> Result<Answer<Health>, Problem> {
@@ -44,7 +44,7 @@ async fn health(State(store): State<MultiMaster>) -> Result<Answer<Health>, Prob
 
 fn answer(masters: &[MasterStatus]) -> Result<Answer<Health>, Problem> {
     let health = of(masters);
-    if masters.iter().any(|master| master.state == MasterState::Live) {
+    if masters.iter().any(|master| master.state.serves()) {
         Ok(Answer::ok(health).no_store())
     } else {
         Err(Problem::new(ErrorCode::StoreUnavailable).detail("masters", health.masters))
@@ -61,8 +61,10 @@ pub(crate) fn of(masters: &[MasterStatus]) -> Health {
                 name: master.name.0.clone(),
                 state: match master.state {
                     MasterState::Live => MasterHealthState::Live,
+                    MasterState::Suspect => MasterHealthState::Suspect,
                     MasterState::Down => MasterHealthState::Down,
                     MasterState::Behind => MasterHealthState::Behind,
+                    MasterState::Joining => MasterHealthState::Joining,
                 },
             })
             .collect(),
@@ -83,7 +85,14 @@ mod tests {
 
     #[test]
     fn it_serves_while_a_master_lives() {
-        let statuses = [MasterState::Live, MasterState::Behind, MasterState::Down].map(|state| {
+        let states = [
+            MasterState::Live,
+            MasterState::Suspect,
+            MasterState::Joining,
+            MasterState::Behind,
+            MasterState::Down,
+        ];
+        let statuses = states.map(|state| {
             let master = |name: &str, state| MasterStatus {
                 name: MasterName(name.to_owned()),
                 state,
@@ -93,7 +102,7 @@ mod tests {
             answer(&masters).into_response().status()
         });
         let (yes, no) = (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(statuses, [yes, no, no]);
+        assert_eq!(statuses, [yes, yes, no, no, no]);
     }
 
     #[tokio::test]

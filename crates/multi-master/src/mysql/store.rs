@@ -24,7 +24,7 @@ use crate::membership::View;
 use crate::mysql::commits::Commits;
 use crate::mysql::pool::{Lease, Pool};
 use crate::render::Statement;
-use crate::shared::{Command, Shared};
+use crate::shared::{Command, Failed, Shared};
 
 /// Runs of one write before it is given back as busy.
 const RUNS_MAX: u32 = 10;
@@ -201,7 +201,8 @@ impl MySqlStore {
                 }
                 Again::Moved => self.wait_for_change(&view).await,
                 Again::Failed(at, why) => {
-                    if self.shared.report(&view, at, why).await.is_err() {
+                    let failed = Failed::Connection(why);
+                    if self.shared.report(&view, at, failed).await.is_err() {
                         return Verdict::NotSaved(DbError::Closed);
                     }
                 }
@@ -393,8 +394,8 @@ impl MySqlStore {
     /// Takes masters out; false when the store is closing.
     async fn report_all(&self, view: &View, failed: Vec<(usize, Fault)>) -> bool {
         for (at, fault) in failed {
-            let why = DbError::from(fault).to_string();
-            if self.shared.report(view, at, why).await.is_err() {
+            let failed = Failed::Master(DbError::from(fault).to_string());
+            if self.shared.report(view, at, failed).await.is_err() {
                 return false;
             }
         }
@@ -418,11 +419,11 @@ impl MySqlStore {
     async fn read(&self, mut job: Box<dyn ReadJob>) {
         for round in 0..=self.shared.targets.len() {
             let view = self.shared.view();
-            let serving = view.serving();
-            if serving.is_empty() {
+            let reading = view.reading();
+            if reading.is_empty() {
                 return job.finish(Some(DbError::NoMaster(view.why_none())));
             }
-            let at = serving[self.turn.fetch_add(1, Ordering::Relaxed) % serving.len()];
+            let at = reading[self.turn.fetch_add(1, Ordering::Relaxed) % reading.len()];
             match self.read_from(&view, at, &mut job).await {
                 Ok(()) => {
                     self.shared.counters.reads.add(1);
@@ -432,7 +433,8 @@ impl MySqlStore {
                     return job.finish(None);
                 }
                 Err(Fault::Lost(why)) => {
-                    if self.shared.report(&view, at, why).await.is_err() {
+                    let failed = Failed::Connection(why);
+                    if self.shared.report(&view, at, failed).await.is_err() {
                         return job.finish(Some(DbError::Closed));
                     }
                 }

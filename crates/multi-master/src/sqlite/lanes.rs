@@ -11,7 +11,7 @@ use crate::job::{self, Ran, Verdict};
 use crate::link::Link;
 use crate::membership::View;
 use crate::render::Statement;
-use crate::shared::Shared;
+use crate::shared::{Failed, Shared};
 use crate::sqlite::IfAbsent;
 use crate::sqlite::lane::{Answers, Lane, Vote, answered, begin, ready};
 use crate::sqlite::writer::{Guard, Next, Waiting, refuse, tell};
@@ -262,7 +262,7 @@ impl Lanes {
                 // Something else holds that file: it is as good as away.
                 Fault::Busy => {
                     let why = "its file is locked by another program".to_owned();
-                    Next::failed(left, at, Fault::Lost(why))
+                    Next::NewView { left, failed: Some((at, Failed::Master(why))) }
                 }
                 fault => Next::failed(left, at, fault),
             };
@@ -379,7 +379,8 @@ enum End {
 /// Reports masters that failed; false when the store is closing.
 fn report_all(shared: &Shared, view: &View, failed: Vec<(usize, Fault)>) -> bool {
     failed.into_iter().all(|(at, fault)| {
-        shared.report(view, at, DbError::from(fault).to_string()).blocking_recv().is_ok()
+        let failed = Failed::Master(DbError::from(fault).to_string());
+        shared.report(view, at, failed).blocking_recv().is_ok()
     })
 }
 

@@ -11,7 +11,7 @@ use crate::error::DbError;
 use crate::fault::Fault;
 use crate::job::{self, Ran, ReadJob};
 use crate::link::Link;
-use crate::shared::Shared;
+use crate::shared::{self, Shared};
 use crate::sqlite::IfAbsent;
 
 /// Reads that may wait for a thread. One is done in well under a millisecond.
@@ -95,11 +95,11 @@ impl Reader {
                 self.generation = view.generation;
                 self.links.iter_mut().for_each(|link| *link = None);
             }
-            let serving = view.serving();
-            if serving.is_empty() {
+            let reading = view.reading();
+            if reading.is_empty() {
                 return job.finish(Some(DbError::NoMaster(view.why_none())));
             }
-            let at = serving[self.turn.fetch_add(1, Ordering::Relaxed) % serving.len()];
+            let at = reading[self.turn.fetch_add(1, Ordering::Relaxed) % reading.len()];
             match self.read_from(at, &mut job) {
                 Ok(()) => {
                     shared.counters.reads.add(1);
@@ -110,7 +110,8 @@ impl Reader {
                 }
                 Err(Failed::Misuse(error)) => return job.finish(Some(error)),
                 Err(Failed::Lost(why)) => {
-                    if shared.report(&view, at, why).blocking_recv().is_err() {
+                    let failed = shared::Failed::Connection(why);
+                    if shared.report(&view, at, failed).blocking_recv().is_err() {
                         return job.finish(Some(DbError::Closed));
                     }
                 }

@@ -14,7 +14,7 @@ use crate::error::DbError;
 use crate::fault::Fault;
 use crate::job::{Verdict, WriteJob};
 use crate::membership::View;
-use crate::shared::Shared;
+use crate::shared::{Failed, Shared};
 use crate::sqlite::lanes::{Lanes, One};
 
 /// Writes that share one commit. More would make the first wait for the last.
@@ -146,8 +146,8 @@ impl Writer {
                 Next::NewView { left, failed } => {
                     views += 1;
                     self.lanes = None;
-                    if let Some((master, why)) = failed {
-                        let answered = self.shared.report(&view, master, why);
+                    if let Some((master, failed)) = failed {
+                        let answered = self.shared.report(&view, master, failed);
                         if answered.blocking_recv().is_err() {
                             return refuse(&self.shared, left, &DbError::Closed);
                         }
@@ -284,14 +284,14 @@ pub(super) enum Next {
     OneByOne(Vec<Waiting>),
     NewView {
         left: Vec<Waiting>,
-        failed: Option<(usize, String)>,
+        failed: Option<(usize, Failed)>,
     },
 }
 
 impl Next {
     pub(super) fn failed(left: Vec<Waiting>, at: usize, fault: Fault) -> Self {
         match fault {
-            Fault::Lost(why) => Self::NewView { left, failed: Some((at, why)) },
+            Fault::Lost(why) => Self::NewView { left, failed: Some((at, Failed::Connection(why))) },
             Fault::Moved => Self::NewView { left, failed: None },
             Fault::Busy => Self::Locked(left),
             _ => Self::OneByOne(left),

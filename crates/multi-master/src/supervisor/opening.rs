@@ -7,7 +7,8 @@ use stdx::Backoff;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Brought, PROBE_MAX, Supervisor, Try, base_fault, greet, list, stranger, why};
+use super::recovery::{Brought, Recovery, base_fault, needs_copy};
+use super::{PROBE_MAX, Supervisor, Try, greet, list, stranger, why};
 use crate::error::{MasterName, OpenError};
 use crate::fault::Fault;
 use crate::link::Link;
@@ -45,10 +46,28 @@ impl Supervisor {
         let probe = shared.limits.probe;
         let tries = names
             .iter()
-            .map(|_| Try { backoff: Backoff::new(probe, PROBE_MAX), at: Instant::now() + probe })
+            .map(|_| Try {
+                backoff: Backoff::new(probe, PROBE_MAX),
+                at: Instant::now() + probe,
+                suspected: None,
+                bringing: None,
+            })
             .collect();
-        let mut supervisor =
-            Self { shared, migrations, membership, witness, set: testimony.set, tries };
+        let recovery = Recovery {
+            shared: Arc::clone(&shared),
+            migrations: migrations.into(),
+            set: testimony.set,
+            names: names.into(),
+        };
+        let mut supervisor = Self {
+            shared,
+            recovery,
+            membership,
+            witness,
+            tries,
+            may_join_next: Vec::new(),
+            in_force: None,
+        };
         supervisor.first_view(links, &testimony).await?;
         Ok(supervisor)
     }
@@ -69,7 +88,6 @@ impl Supervisor {
             match greeted {
                 Err(fault) => self.membership.fail(at, why(fault)),
                 Ok((link, identity)) => {
-                    self.resume_clock(identity.last);
                     if identity.epoch > testimony.epoch {
                         return Err(OpenError::Refused {
                             master: name(self, at),
@@ -84,12 +102,14 @@ impl Supervisor {
                         });
                     }
                     let master = name(self, at);
-                    if let Some(reason) = stranger(self.set, &master, &identity) {
+                    if let Some(reason) = stranger(self.recovery.set, &master, &identity) {
                         return Err(OpenError::Refused { master, reason });
                     }
-                    let whole =
-                        identity.set.is_some() && !identity.copying && identity.last >= horizon;
-                    if base.is_none() && whole && self.membership.may_lead(at) {
+                    if needs_copy(&identity, horizon) {
+                        // That takes long: it is done while the others serve.
+                        self.membership.behind(at, "it has to be filled from another".to_owned());
+                        self.tries[at].at = Instant::now();
+                    } else if base.is_none() && self.membership.may_lead(at) {
                         base = Some((at, link));
                     } else {
                         others.push((at, link));
@@ -113,12 +133,13 @@ impl Supervisor {
             Migrate::Fault(fault) => OpenError::Refused { master, reason: why(fault) },
         };
         let master = name(self, first);
-        tables::migrate(&mut base, &master, &self.migrations)
+        tables::migrate(&mut base, &master, &self.recovery.migrations)
             .await
             .map_err(|error| refused(master, error))?;
         let mut joining = vec![first];
         for (at, mut link) in others {
-            let brought = match self.bring(first, &mut base, at, &mut link).await {
+            let epoch = self.membership.view().epoch;
+            let brought = match self.recovery.bring(first, &mut base, at, &mut link, epoch).await {
                 Ok(news) => {
                     base.commit().await.map(|()| news).map_err(|fault| base_fault(first, fault))
                 }
@@ -135,6 +156,7 @@ impl Supervisor {
                     joining.push(at);
                 }
                 Err(Brought::Failed(why)) => self.membership.fail(at, why),
+                Err(Brought::Cancelled) => {}
                 Err(Brought::Conflict(why)) => self.membership.behind(at, why),
                 Err(Brought::Unfit(reason)) => {
                     return Err(OpenError::Refused { master: name(self, at), reason });

@@ -1,5 +1,6 @@
 //! Two real MariaDB servers.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lab::{MariaDb, Scratch};
@@ -273,6 +274,32 @@ async fn a_write_that_is_too_large_is_refused_and_harms_nobody() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_cut_costs_no_master() {
+    let Some(pair) = Pair::start("cut") else { return };
+    let store = pair.open(Policy::Available).await;
+    let pair = std::sync::Arc::new(pair);
+    let _ = add(&store, 1, "minji").await;
+    let (server, runs) = (pair.clone(), std::sync::Arc::new(AtomicU32::new(0)));
+    let counted = runs.clone();
+    let saved: Outcome<(), DbError> = store
+        .write(async move |tx: &mut Tx| {
+            tx.update("accounts", params![1i64], fields! {"balance" => 7i64}).await?;
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                let id = tx.query("select connection_id() as id", params![]).await?;
+                let kill = format!("kill {}", id[0].get::<i64>("id")?);
+                server.servers[0].sql("books", &kill).unwrap();
+            }
+            tx.query("select 1", params![]).await.map(drop)
+        })
+        .await;
+    assert!(matches!(saved, Outcome::Saved { .. }), "{saved:?}");
+    assert_eq!(runs.load(Ordering::SeqCst), 2, "it was run again");
+    assert_eq!(store.epoch(), 1, "no master was taken out");
+    assert!(store.status().iter().all(|master| master.state == MasterState::Live));
+    pair.assert_same();
+}
+
+#[tokio::test]
 async fn a_statement_whose_future_is_dropped_ends_its_write_alone() {
     let Some(pair) = Pair::start("dropped") else { return };
     let store = pair.open(Policy::Available).await;
@@ -307,7 +334,7 @@ async fn a_server_dies_under_load_and_nothing_acknowledged_is_lost() {
                 let (store, stop) = (store.clone(), stop.clone());
                 tokio::spawn(async move {
                     let (mut acknowledged, mut refused, mut id) = (Vec::new(), Vec::new(), writer);
-                    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    while !stop.load(Ordering::SeqCst) {
                         id += 6;
                         match add(&store, id, &format!("account {id}")).await {
                             Outcome::Saved { .. } | Outcome::Owed { .. } => acknowledged.push(id),
@@ -340,7 +367,7 @@ async fn a_server_dies_under_load_and_nothing_acknowledged_is_lost() {
             whole(&store).await;
         }
         enough(50).await;
-        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        stop.store(true, Ordering::SeqCst);
         let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
         for writer in writers {
             let (saved, not) = writer.await.unwrap();

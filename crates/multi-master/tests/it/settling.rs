@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::join_all;
 use multi_master::{
-    DbError, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx, fields, params,
+    DbError, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx, TxId, fields, params,
 };
 use proptest::prelude::*;
+use stdx::ids::Id as _;
 
 use crate::common::{MIGRATIONS, add, contents, embedded, logins, open, pay};
 
@@ -265,7 +266,8 @@ fn bring_back(folder: &Path, name: &str) {
 }
 
 async fn until_away(store: &MultiMaster, at: usize) {
-    store.wait_until(|masters| masters[at].state != MasterState::Live).await;
+    let away = [MasterState::Down, MasterState::Behind];
+    store.wait_until(|masters| away.contains(&masters[at].state)).await;
 }
 
 #[tokio::test]
@@ -298,6 +300,58 @@ async fn nothing_is_written_while_the_witness_can_not_be_told() {
     let alone = MultiMaster::open(embedded(folder, Policy::Available), MIGRATIONS).await;
     let alone = alone.unwrap_err().to_string();
     assert!(alone.contains("start a"), "b misses what a took alone: {alone}");
+}
+
+#[tokio::test]
+async fn while_a_master_is_brought_back_the_others_are_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut config = embedded(folder, Policy::Available);
+    // Whoever waits for the lock that is held below waits for ever.
+    config.limits.statement = std::time::Duration::from_hours(1);
+    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    let _ = add(&store, 1, "one").await;
+    take_away(folder, "b");
+    until_away(&store, 1).await;
+    assert!(matches!(add(&store, 2, "two").await, Outcome::Owed { .. }));
+    let by_hand = rusqlite::Connection::open(folder.join("b-away.db")).unwrap();
+    by_hand.execute_batch("begin immediate").unwrap();
+    bring_back(folder, "b");
+    store.wait_until(|masters| masters[1].state == MasterState::Behind).await;
+    // It can't take what it missed; and that is nobody else's matter.
+    let Outcome::Owed { txid, .. } = add(&store, 3, "three").await else { panic!() };
+    assert_eq!(store.lookup(TxId::from_uuid(uuid::Uuid::nil())).await, None, "b may know it");
+    assert_eq!(store.lookup(txid).await, Some(true));
+    assert_eq!(logins(&store).await, ["one", "two", "three"]);
+    assert_eq!(store.status()[1].state, MasterState::Behind);
+    by_hand.execute_batch("rollback").unwrap();
+    store.wait_until_whole().await;
+    close(store).await;
+    assert_eq!(contents(&folder.join("a.db")), contents(&folder.join("b.db")));
+}
+
+#[tokio::test]
+async fn a_store_is_closed_while_a_master_is_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = open(folder, Policy::Available).await;
+    for first in (0..4_000).step_by(500) {
+        run(&store, (first..first + 500).map(Op::Insert).collect()).await;
+    }
+    close(store).await;
+    // However far it has come when the store is closed, it is whole in the end.
+    for _ in 0..4 {
+        for ending in ["db", "db-wal", "db-shm"] {
+            drop(std::fs::remove_file(folder.join(format!("b.{ending}"))));
+        }
+        let store = open(folder, Policy::Available).await;
+        store.wait_until(|masters| masters[1].state == MasterState::Behind).await;
+        close(store).await;
+    }
+    let store = open(folder, Policy::Available).await;
+    store.wait_until_whole().await;
+    close(store).await;
+    assert_eq!(contents(&folder.join("a.db")), contents(&folder.join("b.db")));
 }
 
 #[tokio::test]

@@ -1,0 +1,308 @@
+//! Bringing one master back: on a thread of its own, while the supervisor goes
+//! on hearing who failed and what was asked.
+//!
+//! The supervisor decides; the thread works and asks:
+//!
+//! ```text
+//! thread                                supervisor
+//! who it is ──────── Greeted ─────────▶ from which master it is brought up
+//! settled, nearly ── CaughtUp ────────▶ it is JOINING: writers may be held back
+//! everything ─────── Holding ─────────▶ the next epoch, known to the witness
+//! the base is at that epoch ── ended ─▶ it serves
+//! ```
+//!
+//! An answer that does not come means that something changed meanwhile: the
+//! thread gives up what it holds, and the master is tried again later.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::greet;
+use crate::copy;
+use crate::error::MasterName;
+use crate::fault::Fault;
+use crate::link::Link;
+use crate::schema::Migration;
+use crate::settle::{self, At, Loser, Rule};
+use crate::shared::{Command, Shared};
+use crate::sqlite::IfAbsent;
+use crate::tables::{self, Identity, Migrate};
+
+/// A pass that found fewer than this is followed by the last one, for which
+/// writers wait.
+const CAUGHT_UP: usize = 100;
+/// Passes before the last one, however much is still written.
+const PASSES_MAX: usize = 20;
+
+/// What it takes to bring masters of one set back.
+#[derive(Clone)]
+pub(super) struct Recovery {
+    pub(super) shared: Arc<Shared>,
+    pub(super) migrations: Arc<[Migration]>,
+    pub(super) set: Uuid,
+    pub(super) names: Arc<[MasterName]>,
+}
+
+/// What the thread that brings a master back asks.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// The master answers, and says this of itself. Which one is it brought up
+    /// from, and at which epoch is the set?
+    Greeted { identity: Identity, answer: oneshot::Sender<(usize, u64)> },
+    /// It misses little. May writers be held back?
+    CaughtUp { answer: oneshot::Sender<()> },
+    /// It has everything, and writers are held back. `news`: it had something
+    /// that its base did not. Under which epoch do they go on?
+    Holding { news: bool, answer: oneshot::Sender<u64> },
+}
+
+/// Why a master could not be brought back.
+#[derive(Debug)]
+pub(crate) enum Brought {
+    /// It failed: it is tried again.
+    Failed(String),
+    /// It is not the master that it should be, or was made by another program.
+    Unfit(String),
+    /// It holds rows that can't stay, and only a person can say so.
+    Conflict(String),
+    /// The master that it was to be brought up from failed.
+    BaseFailed(usize, Fault),
+    /// The supervisor wants it no more.
+    Cancelled,
+}
+
+/// A master that has nearly everything.
+struct Progress {
+    forth: Rule,
+    losers: Vec<Loser>,
+    /// The last marker of the base that it has.
+    after: Uuid,
+    settled: usize,
+    news: bool,
+}
+
+impl Recovery {
+    /// Brings `at` back on a thread of its own. It ends when it is done, when an
+    /// answer does not come, and when `cancel` is dropped.
+    pub(super) fn start(&self, at: usize, cancel: oneshot::Receiver<()>) -> std::io::Result<()> {
+        let recovery = self.clone();
+        let mut ended = Ended {
+            shared: Arc::clone(&self.shared),
+            at,
+            result: Some(Err(Brought::Failed("the thread that brings it back ended".to_owned()))),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name(format!("mm-bring-{at}")).spawn(move || {
+            let result = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    _ = cancel => Err(Brought::Cancelled),
+                    result = recovery.run(at) => result,
+                }
+            });
+            ended.result = Some(result);
+            // Its connections are closed before anybody hears that it ended.
+            drop(runtime);
+            drop(ended);
+        })?;
+        Ok(())
+    }
+
+    async fn run(&self, at: usize) -> Result<(), Brought> {
+        let (mut link, identity) =
+            greet(&self.shared, at).await.map_err(|fault| Brought::Failed(super::why(fault)))?;
+        let ask = |answer| Ask::Greeted { identity: identity.clone(), answer };
+        let (first, epoch) = self.ask(at, ask).await?;
+        let base = self.shared.connect(first, IfAbsent::Refuse).await;
+        let mut base = base.map_err(|fault| base_fault(first, fault))?;
+        let progress = self.catch_up(first, &mut base, at, &mut link, epoch).await?;
+        self.ask(at, |answer| Ask::CaughtUp { answer }).await?;
+        let news = self.finish(first, &mut base, at, &mut link, progress).await?;
+        // Before writers go on, the base is at another epoch, under which nobody
+        // writes until the new view is in force: whatever fails from here on, no
+        // write can pass this master by.
+        let epoch = self.ask(at, |answer| Ask::Holding { news, answer }).await?;
+        let on_base = |fault| base_fault(first, fault);
+        tables::set_epoch(&mut base, epoch).await.map_err(on_base)?;
+        base.commit().await.map_err(on_base)
+    }
+
+    async fn ask<T>(
+        &self,
+        at: usize,
+        ask: impl FnOnce(oneshot::Sender<T>) -> Ask,
+    ) -> Result<T, Brought> {
+        let (answer, answered) = oneshot::channel();
+        drop(self.shared.supervisor.send(Command::Recovery { at, ask: ask(answer) }));
+        answered.await.map_err(|_| Brought::Cancelled)
+    }
+
+    /// Brings `at` to what the base has; true when it had something that the
+    /// base did not. When it returns, writers are held back by a transaction
+    /// that is open on the base.
+    pub(super) async fn bring(
+        &self,
+        base_at: usize,
+        base: &mut Link,
+        at: usize,
+        link: &mut Link,
+        epoch: u64,
+    ) -> Result<bool, Brought> {
+        let progress = self.catch_up(base_at, base, at, link, epoch).await?;
+        self.finish(base_at, base, at, link, progress).await
+    }
+
+    /// Brings `at` to nearly what the base has, while writes go on there.
+    async fn catch_up(
+        &self,
+        base_at: usize,
+        base: &mut Link,
+        at: usize,
+        link: &mut Link,
+        epoch: u64,
+    ) -> Result<Progress, Brought> {
+        let failed = |fault| Brought::Failed(super::why(fault));
+        let name = &self.names[at];
+        let identity = tables::identify(link).await.map_err(failed)?;
+        if let Some(reason) = super::stranger(self.set, name, &identity) {
+            return Err(Brought::Unfit(reason));
+        }
+        let trimmed = tables::trimmed(base).await.map_err(|fault| base_fault(base_at, fault))?;
+        let lacks = needs_copy(&identity, trimmed);
+        if lacks && !identity.copying {
+            tracing::warn!(master = %name, "a master is filled from another");
+            tables::adopt(link, self.set, name, epoch, true).await.map_err(failed)?;
+        }
+        tables::migrate(link, name, &self.migrations).await.map_err(|error| match error {
+            Migrate::Fault(fault) => failed(fault),
+            Migrate::Refused(why) => Brought::Unfit(why),
+        })?;
+        if lacks {
+            let copied = copy::copy(base, link, &self.shared.schema).await;
+            let copied = copied.map_err(|at| from_base(base_at, at))?;
+            tables::copied(link).await.map_err(failed)?;
+            tracing::warn!(master = %name, rows = copied, "filled");
+        }
+        self.settle(base_at, base, at, link, lacks).await
+    }
+
+    async fn settle(
+        &self,
+        base_at: usize,
+        base: &mut Link,
+        at: usize,
+        link: &mut Link,
+        filled: bool,
+    ) -> Result<Progress, Brought> {
+        let schema = &self.shared.schema;
+        let (back, forth) = if filled {
+            // It has nothing of its own to decide about.
+            (Rule::Abort, Rule::Follow)
+        } else {
+            Rule::both(self.shared.policy, at == 0, base_at == 0)
+        };
+        let tag = |at| from_base(base_at, at);
+        let on_base = |fault| base_fault(base_at, fault);
+        // What only the master that was away has, is decided first.
+        let pass = settle::pass(link, base, schema, back, Uuid::nil(), None).await;
+        let pass = pass.map_err(|at| tag(at.swapped()))?;
+        let mut progress = Progress {
+            forth,
+            losers: pass.losers,
+            after: Uuid::nil(),
+            settled: pass.settled,
+            news: pass.settled > 0,
+        };
+        for _ in 0..PASSES_MAX {
+            // Whoever began before this has ended after it: what is committed
+            // later has a later id.
+            base.begin_barrier().await.map_err(on_base)?;
+            let until = tables::last_txid(base).await.map_err(on_base)?;
+            base.rollback().await.map_err(on_base)?;
+            let Some(until) = until else { break };
+            let pass = settle::pass(base, link, schema, forth, progress.after, Some(until)).await;
+            let pass = pass.map_err(tag)?;
+            progress.settled += pass.settled;
+            let caught_up = pass.settled < CAUGHT_UP;
+            progress.losers.extend(pass.losers);
+            progress.after = until;
+            if caught_up {
+                break;
+            }
+        }
+        Ok(progress)
+    }
+
+    /// The rest, while writers wait. The transaction that holds them back stays
+    /// open on the base.
+    async fn finish(
+        &self,
+        base_at: usize,
+        base: &mut Link,
+        at: usize,
+        link: &mut Link,
+        mut progress: Progress,
+    ) -> Result<bool, Brought> {
+        let schema = &self.shared.schema;
+        let tag = |at| from_base(base_at, at);
+        let Progress { forth, after, .. } = progress;
+        base.begin_barrier().await.map_err(|fault| base_fault(base_at, fault))?;
+        let last = settle::pass(base, link, schema, forth, after, None).await.map_err(tag)?;
+        progress.settled += last.settled;
+        progress.losers.extend(last.losers);
+        if forth == Rule::Abort {
+            // The master that is back decides: what it never had is undone on
+            // the base before anybody goes on.
+            let undone = settle::undo_within(link, base, schema, &progress.losers).await;
+            undone.map_err(|at| tag(at.swapped()))?;
+        } else {
+            settle::undo(base, link, schema, &progress.losers).await.map_err(tag)?;
+        }
+        self.shared.counters.settled.add(progress.settled as u64);
+        if progress.settled > 0 {
+            let (name, settled) = (&self.names[at], progress.settled);
+            tracing::warn!(severity = "INFO", master = %name, settled, "caught up");
+        }
+        Ok(progress.news)
+    }
+}
+
+/// Whether a master can't be brought up by markers: it is new, is being filled,
+/// or misses some that were taken away.
+pub(super) fn needs_copy(identity: &Identity, trimmed: Option<Uuid>) -> bool {
+    identity.set.is_none() || identity.copying || identity.last < trimmed
+}
+
+/// Tells the supervisor how it ended, also where the thread panics.
+struct Ended {
+    shared: Arc<Shared>,
+    at: usize,
+    result: Option<Result<(), Brought>>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(result) = self.result.take() {
+            drop(self.shared.supervisor.send(Command::Brought { at: self.at, result }));
+        }
+    }
+}
+
+fn from_base(base_at: usize, at: At) -> Brought {
+    match at {
+        At::From(fault) => base_fault(base_at, fault),
+        At::To(fault) => Brought::Failed(super::why(fault)),
+        At::Unfit(reason) => Brought::Conflict(reason),
+    }
+}
+
+/// Only a base that can't be used has failed; one that is busy is asked again
+/// later.
+pub(super) fn base_fault(base_at: usize, fault: Fault) -> Brought {
+    match fault {
+        Fault::Lost(_) => Brought::BaseFailed(base_at, fault),
+        other => Brought::Failed(super::why(other)),
+    }
+}
