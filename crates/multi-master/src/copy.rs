@@ -6,7 +6,7 @@ use crate::render::{Dialect, Rows, Statement};
 use crate::schema::{Schema, TableInfo};
 use crate::settle::At;
 use crate::tables::read;
-use crate::value::Value;
+use crate::value::{Row, Value};
 use crate::write_set::{self, Image};
 
 /// Rows copied at a time.
@@ -22,7 +22,11 @@ pub(crate) async fn copy(from: &mut Link, to: &mut Link, schema: &Schema) -> Res
     for info in schema.infos() {
         let mut after: Option<Vec<Value>> = None;
         loop {
-            let rows = page(from, info, after.as_deref()).await.map_err(At::From)?;
+            let rows = page(from, info, after.as_deref(), COPY_PAGE).await.map_err(At::From)?;
+            let rows: Vec<Image> = rows
+                .into_iter()
+                .map(|row| Image::of(info, row).map_err(|error| At::From(Fault::Refused(error))))
+                .collect::<Result<_, _>>()?;
             let Some(last) = rows.last() else { break };
             after = Some(info.key_of(&last.row));
             to.begin().await.map_err(At::To)?;
@@ -39,11 +43,13 @@ pub(crate) async fn copy(from: &mut Link, to: &mut Link, schema: &Schema) -> Res
     Ok(copied)
 }
 
-async fn page(
+/// The next rows of a table by key: all columns, `_v`, `_d`.
+pub(crate) async fn page(
     from: &mut Link,
     info: &TableInfo,
     after: Option<&[Value]>,
-) -> Result<Vec<Image>, Fault> {
+    rows: usize,
+) -> Result<Vec<Row>, Fault> {
     let keys: Vec<&str> = info.key.iter().map(|&at| info.columns[at].name).collect();
     let (columns, name, order) = (&info.sql.columns, info.name, keys.join(", "));
     let (condition, params) = match after {
@@ -53,9 +59,8 @@ async fn page(
             (format!(" where {condition}"), params)
         }
     };
-    let sql = format!("select {columns} from {name}{condition} order by {order} limit {COPY_PAGE}");
-    let rows = from.query(&sql, &params).await?;
-    rows.into_iter().map(|row| Image::of(info, row).map_err(Fault::Refused)).collect()
+    let sql = format!("select {columns} from {name}{condition} order by {order} limit {rows}");
+    from.query(&sql, &params).await
 }
 
 /// "The key is after this one", in a form for which both engines use the index.

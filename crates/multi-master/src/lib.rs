@@ -92,8 +92,9 @@
 //! # What it does not do
 //!
 //! - One process at a time may have a set open: the witness is a file.
-//! - It does not look for rows that somebody changed behind its back; a write
-//!   that meets one is refused with [`DbError::Diverged`].
+//! - It does not notice by itself that somebody changed rows behind its back: a
+//!   write that meets one is refused with [`DbError::Diverged`], and
+//!   [`MultiMaster::verify`] finds and repairs the others.
 //! - It does not choose between two databases that both lost writes of each
 //!   other: it prevents that, by the witness.
 //!
@@ -125,6 +126,7 @@ mod shared;
 mod sqlite;
 mod supervisor;
 mod tables;
+mod verify;
 mod witness;
 mod write_set;
 
@@ -136,3 +138,4 @@ pub use membership::{MasterState, MasterStatus};
 pub use schema::{Column, Index, Kind, Migration, Schema, Step, Table};
 pub use store::MultiMaster;
 pub use value::{Row, Value, id};
+pub use verify::{Difference, Findings, Held, Progress, Repair, Verify};

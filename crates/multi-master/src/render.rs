@@ -143,18 +143,27 @@ fn create_table(table: &Table, dialect: Dialect) -> Vec<String> {
     lines.push("_d bigint not null".to_owned());
     lines.push(format!("primary key ({})", table.key.join(", ")));
     let mut sql = format!("create table if not exists {} ({})", table.name, lines.join(", "));
-    sql.push_str(table_options(dialect));
+    sql.push_str(&table_options(dialect));
     let mut all = vec![sql];
     all.extend(table.indexes.iter().map(|index| create_index(table.name, index)));
     all
 }
 
-/// Bytes decide what is equal and what comes first, on every engine.
-pub(crate) const fn table_options(dialect: Dialect) -> &'static str {
+pub(crate) fn table_options(dialect: Dialect) -> String {
     match dialect {
-        Dialect::Sqlite => " without rowid",
-        Dialect::MariaDb => " engine=InnoDB default charset=utf8mb4 collate=utf8mb4_nopad_bin",
-        Dialect::MySql => " engine=InnoDB default charset=utf8mb4 collate=utf8mb4_0900_bin",
+        Dialect::Sqlite => " without rowid".to_owned(),
+        Dialect::MariaDb | Dialect::MySql => {
+            format!(" engine=InnoDB default charset=utf8mb4 collate={}", collation(dialect))
+        }
+    }
+}
+
+/// Bytes decide what is equal and what comes first, on every engine.
+pub(crate) const fn collation(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "binary",
+        Dialect::MariaDb => "utf8mb4_nopad_bin",
+        Dialect::MySql => "utf8mb4_0900_bin",
     }
 }
 
@@ -164,7 +173,13 @@ fn create_index(table: &str, index: &Index) -> String {
 }
 
 fn column_sql(column: &Column, dialect: Dialect) -> String {
-    let kind = match (column.kind, dialect) {
+    let kind = column_type(column, dialect);
+    let null = if column.nullable { "" } else { " not null" };
+    format!("{} {kind}{null}", column.name)
+}
+
+pub(crate) fn column_type(column: &Column, dialect: Dialect) -> String {
+    match (column.kind, dialect) {
         (Kind::Id | Kind::Bytes { .. }, Dialect::Sqlite) => "blob".to_owned(),
         (Kind::Id, _) => "binary(16)".to_owned(),
         (Kind::Int | Kind::Time, _) | (Kind::Bool, Dialect::Sqlite) => "bigint".to_owned(),
@@ -180,9 +195,7 @@ fn column_sql(column: &Column, dialect: Dialect) -> String {
         (Kind::Bytes { bytes_max }, _) if bytes_max < 65_536 => "blob".to_owned(),
         (Kind::Bytes { bytes_max }, _) if bytes_max < 16_777_216 => "mediumblob".to_owned(),
         (Kind::Bytes { .. }, _) => "longblob".to_owned(),
-    };
-    let null = if column.nullable { "" } else { " not null" };
-    format!("{} {kind}{null}", column.name)
+    }
 }
 
 /// Puts literals in the place of a statement's `?`.

@@ -19,7 +19,7 @@ use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{Rows, Statement};
 use crate::schema::{Schema, TableInfo};
-use crate::tables::read;
+use crate::tables::{self, read};
 use crate::value::{Row, Value};
 use crate::write_set::{self, Change, Image, RowOp};
 
@@ -364,7 +364,7 @@ async fn check_before(to: &mut Link, op: &RowOp<'_>) -> Result<(), Stopped> {
 async fn apply(to: &mut Link, op: RowOp<'_>) -> Result<(), Fault> {
     let now = Present {
         version: version(to, op.info, &op.key).await?,
-        tombstone: buried(to, op.info, &op.key).await?,
+        tombstone: tables::buried(to, op.info.name, &op.key).await?,
     };
     for statement in change(op, now) {
         to.push(&statement).await?;
@@ -380,20 +380,6 @@ async fn version(
     let sql = format!("select _v from {} where {}", info.name, info.sql.where_key);
     let rows = link.query_locked(&sql, key).await?;
     rows.first().map(|row| read(row, "_v")).transpose()
-}
-
-async fn buried(
-    link: &mut Link,
-    info: &TableInfo,
-    key: &[Value],
-) -> Result<Option<HybridTime>, Fault> {
-    let rows = link
-        .query(
-            "select v from mm_tombstones where tbl = ? and k = ?",
-            &[info.name.into(), Value::Bytes(write_set::key_bytes(key))],
-        )
-        .await?;
-    rows.first().map(|row| read(row, "v")).transpose()
 }
 
 /// The primary decides: these transactions never happen. The marker's id being
@@ -480,7 +466,7 @@ pub(crate) async fn undo_within(
         let right = from.query(&info.sql.select, key).await.map_err(At::From)?;
         let right = right.into_iter().next().map(|row| Image::of(info, row)).transpose();
         let right = right.map_err(|error| At::From(Fault::Refused(error)))?;
-        let tomb = buried(from, info, key).await.map_err(At::From)?;
+        let tomb = tables::buried(from, info.name, key).await.map_err(At::From)?;
         put(to, info, key, right, tomb).await.map_err(At::To)?;
     }
     Ok(())

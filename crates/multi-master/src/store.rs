@@ -20,6 +20,7 @@ use crate::schema::{Migration, Schema};
 use crate::shared::{Command, Shared, Target};
 use crate::sqlite::{Readers, Writer, WriterHandle};
 use crate::supervisor::Supervisor;
+use crate::verify::{self, Findings, Progress, Verify};
 use crate::witness::Witness;
 
 /// A set of masters, open. Cheap to clone; clones are one store.
@@ -151,6 +152,29 @@ impl MultiMaster {
         let (reply, answer) = oneshot::channel();
         self.0.shared.supervisor.send(Command::Lookup { txid, reply }).ok()?;
         answer.await.ok().flatten()
+    }
+
+    /// Compares the masters that serve, row by row, while they serve, and where
+    /// `how` says so makes them the same again: a row that is what its digest
+    /// says wins against one that is not, then the newer one, then the
+    /// primary's; what loses is kept in `mm_conflicts`. Writers wait for rows
+    /// that differ to be looked at again, some milliseconds for 50.
+    ///
+    /// Where a table, a column or an index is not as the program made it, that is
+    /// told, and no rows are compared.
+    ///
+    /// # Errors
+    /// [`DbError::NoMaster`] when a master fails or another one joins meanwhile;
+    /// [`DbError::Closed`].
+    pub async fn verify(
+        &self,
+        how: Verify,
+        progress: impl FnMut(Progress) + Send + 'static,
+    ) -> Result<Findings, DbError> {
+        let answer = verify::start(Arc::clone(&self.0.shared), how, Box::new(progress));
+        let answer = answer
+            .map_err(|error| DbError::NoMaster(format!("no thread could be started: {error}")))?;
+        answer.await.unwrap_or(Err(DbError::Closed))
     }
 
     /// How each master stands, in the order of the configuration.

@@ -182,7 +182,7 @@ impl Supervisor {
         let (epoch, in_force) = (self.membership.view().epoch, self.shared.view().epoch);
         let ask = async {
             let mut link = self.shared.connect(master, IfAbsent::Refuse).await?;
-            epoch_of(&mut link).await
+            tables::epoch(&mut link).await
         };
         match ask.await {
             Ok(Some(now)) if now == epoch || now == in_force => None,
@@ -282,7 +282,7 @@ impl Supervisor {
 
     async fn fence_one(&self, at: usize, epoch: u64) -> Result<(), Fault> {
         let mut link = self.shared.connect(at, IfAbsent::Refuse).await?;
-        if epoch_of(&mut link).await? == Some(epoch) {
+        if tables::epoch(&mut link).await? == Some(epoch) {
             return Ok(());
         }
         link.begin_barrier().await?;
@@ -556,12 +556,6 @@ async fn trim_one(
         }
         link.commit().await?;
     }
-}
-
-async fn epoch_of(link: &mut Link) -> Result<Option<u64>, Fault> {
-    let rows = link.query("select epoch from mm_epoch where id = 1", &[]).await?;
-    let epoch: Option<i64> = rows.first().map(|row| tables::read(row, "epoch")).transpose()?;
-    Ok(epoch.and_then(|epoch| u64::try_from(epoch).ok()))
 }
 
 /// Connects to a master and asks who it is. The clock goes on from its last

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use stdx::HybridTime;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,6 +12,7 @@ use crate::link::Link;
 use crate::render::{self, Dialect, Rows, Statement};
 use crate::schema::Migration;
 use crate::value::Value;
+use crate::write_set;
 
 /// | table | a row says |
 /// |---|---|
@@ -90,9 +92,7 @@ pub(crate) async fn identify(link: &mut Link) -> Result<Identity, Fault> {
             _ => {}
         }
     }
-    if let Some(row) = link.query("select epoch from mm_epoch where id = 1", &[]).await?.first() {
-        identity.epoch = u64::try_from(read::<i64>(row, "epoch")?).unwrap_or(0);
-    }
+    identity.epoch = epoch(link).await?.unwrap_or(0);
     identity.last = last_txid(link).await?;
     Ok(identity)
 }
@@ -147,6 +147,28 @@ pub(crate) async fn run(
 /// The master is filled.
 pub(crate) async fn copied(link: &mut Link) -> Result<(), Fault> {
     run(link, "delete from mm_meta where k = ?", vec!["copying".into()]).await
+}
+
+/// The epoch row.
+pub(crate) async fn epoch(link: &mut Link) -> Result<Option<u64>, Fault> {
+    let rows = link.query("select epoch from mm_epoch where id = 1", &[]).await?;
+    let epoch: Option<i64> = rows.first().map(|row| read(row, "epoch")).transpose()?;
+    Ok(epoch.and_then(|epoch| u64::try_from(epoch).ok()))
+}
+
+/// The version at which a row was deleted, where it was.
+pub(crate) async fn buried(
+    link: &mut Link,
+    table: &'static str,
+    key: &[Value],
+) -> Result<Option<HybridTime>, Fault> {
+    let rows = link
+        .query(
+            "select v from mm_tombstones where tbl = ? and k = ?",
+            &[table.into(), Value::Bytes(write_set::key_bytes(key))],
+        )
+        .await?;
+    rows.first().map(|row| read(row, "v")).transpose()
 }
 
 /// Writes the epoch row, in the transaction that is open.

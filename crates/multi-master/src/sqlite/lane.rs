@@ -19,9 +19,7 @@ const AWAKE_MAX: Duration = Duration::from_micros(100);
 /// Begins a transaction and makes sure that the file is at the view's epoch.
 pub(super) async fn begin(link: &mut Link, epoch: u64) -> Result<(), Fault> {
     link.begin().await?;
-    let rows = link.query("select epoch from mm_epoch where id = 1", &[]).await?;
-    let now: Option<i64> = rows.first().map(|row| crate::tables::read(row, "epoch")).transpose()?;
-    if now == i64::try_from(epoch).ok() { Ok(()) } else { Err(Fault::Moved) }
+    if crate::tables::epoch(link).await? == Some(epoch) { Ok(()) } else { Err(Fault::Moved) }
 }
 
 /// Statements on SQLite are done when they are called.

@@ -4,3 +4,4 @@ mod common;
 mod embedded;
 mod mariadb;
 mod settling;
+mod verify;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lab::{MariaDb, Scratch};
 use multi_master::{
     Config, Db, DbError, MasterConfig, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx,
-    fields, params,
+    Verify, fields, params,
 };
 
 use crate::common::{MIGRATIONS, add, logins, pay};
@@ -297,6 +297,41 @@ async fn a_connection_that_is_cut_costs_no_master() {
     assert_eq!(store.epoch(), 1, "no master was taken out");
     assert!(store.status().iter().all(|master| master.state == MasterState::Live));
     pair.assert_same();
+}
+
+#[tokio::test]
+async fn what_was_changed_by_hand_is_repaired_and_what_was_altered_is_told() {
+    let Some(pair) = Pair::start("by hand") else { return };
+    let store = pair.open(Policy::Available).await;
+    for id in 1..=450 {
+        let _ = add(&store, id, &format!("해리 {id}")).await;
+    }
+    let found = store.verify(Verify::default(), |_| {}).await.unwrap();
+    assert!(found.is_well() && found.rows == 450, "{found:#?}");
+    pair.servers[0].sql("books", "update accounts set note = '손으로' where id = 210").unwrap();
+    pair.servers[1].sql("books", "delete from accounts where id = 400").unwrap();
+    let by_hand = "insert into accounts values (500, 'by hand', 1, null, 0, 0)";
+    pair.servers[1].sql("books", by_hand).unwrap();
+    let repair = Verify { repair: true, unhurried: false };
+    let found = store.verify(repair, |_| {}).await.unwrap();
+    assert_eq!((found.different, found.repaired), (3, 3), "{found:#?}");
+    pair.assert_same();
+    let found = store.verify(repair, |_| {}).await.unwrap();
+    assert!(found.is_well() && found.different == 0 && found.rows == 451, "{found:#?}");
+    let alter = "alter table accounts modify login varchar(41) collate utf8mb4_general_ci not null,
+                 drop index accounts_login, add column more int; create table other (x int)";
+    pair.servers[1].sql("books", alter).unwrap();
+    let found = store.verify(repair, |_| {}).await.unwrap();
+    assert_eq!(
+        found.structure,
+        [
+            "b: column `login` of `accounts` is varchar(41) collate utf8mb4_general_ci not null, \
+             and was made varchar(40) collate utf8mb4_nopad_bin not null",
+            "b: column `more` of `accounts` is not this program's",
+            "b: the index `accounts_login` of `accounts` is missing",
+            "b: the table `other` is not this program's",
+        ]
+    );
 }
 
 #[tokio::test]
