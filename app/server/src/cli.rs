@@ -174,4 +174,20 @@ pub(crate) enum MastersCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Compare the masters row by row, while they serve; exit code 1 where they
+    /// are not the same
+    Verify {
+        #[command(flatten)]
+        store: Store,
+        /// Make rows that differ the same: the newer one wins, and the other is
+        /// kept
+        #[arg(long)]
+        repair: bool,
+        /// Take no rest between two parts
+        #[arg(long)]
+        fast: bool,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
 }

@@ -1,16 +1,18 @@
 //! The operator's listener: `/metrics` for Prometheus, `/status` for people and
-//! for `endpaper masters status`. It has no authentication and belongs on a
-//! network that readers can't reach.
+//! for `endpaper masters status`, `/verify` for `endpaper masters verify`. It has
+//! no authentication and belongs on a network that readers can't reach.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use multi_master::{MasterStatus, MultiMaster};
+use futures_util::stream;
+use multi_master::{Findings, MasterStatus, MultiMaster, Verify};
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Metrics;
@@ -51,7 +53,11 @@ impl Status {
 }
 
 pub(crate) fn router(operator: Operator) -> Router {
-    Router::new().route("/metrics", get(metrics)).route("/status", get(status)).with_state(operator)
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .route("/verify", post(verify))
+        .with_state(operator)
 }
 
 async fn metrics(State(operator): State<Operator>) -> impl IntoResponse {
@@ -61,4 +67,61 @@ async fn metrics(State(operator): State<Operator>) -> impl IntoResponse {
 
 async fn status(State(operator): State<Operator>) -> Json<Status> {
     Json(Status::of(operator.witness, &operator.store.status()))
+}
+
+/// What `/verify` is asked.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskVerify {
+    pub(crate) repair: bool,
+    pub(crate) fast: bool,
+}
+
+impl From<AskVerify> for Verify {
+    fn from(ask: AskVerify) -> Self {
+        Self { repair: ask.repair, unhurried: !ask.fast }
+    }
+}
+
+/// One line of the answer of `/verify`: how far it has come, and last what was
+/// found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum VerifyLine {
+    Progress { table: String, rows: u64 },
+    Found(Findings),
+    Failed(String),
+}
+
+/// Lines that wait for somebody who reads slowly. More are left out: the next
+/// says as much.
+const LINES_WAITING_MAX: usize = 16;
+
+/// Compares the masters; whoever hangs up ends it. (JSON is asked for because a
+/// page in a browser can't send it here without asking first.)
+async fn verify(State(operator): State<Operator>, Json(ask): Json<AskVerify>) -> impl IntoResponse {
+    let (sender, lines) = tokio::sync::mpsc::channel(LINES_WAITING_MAX);
+    tokio::spawn(async move {
+        let progress = sender.clone();
+        let verify = operator.store.verify(ask.into(), move |progressed| {
+            let line =
+                VerifyLine::Progress { table: progressed.table.to_owned(), rows: progressed.rows };
+            drop(progress.try_send(line));
+        });
+        let last = tokio::select! {
+            found = verify => match found {
+                Ok(findings) => VerifyLine::Found(findings),
+                Err(error) => VerifyLine::Failed(error.to_string()),
+            },
+            () = sender.closed() => return,
+        };
+        drop(sender.send(last).await);
+    });
+    let lines = stream::unfold(lines, async |mut lines| {
+        let line = lines.recv().await?;
+        let mut text = serde_json::to_vec(&line).expect("names and numbers are JSON");
+        text.push(b'\n');
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), lines))
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines))
 }

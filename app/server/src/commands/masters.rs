@@ -1,52 +1,186 @@
-//! `endpaper masters status`.
+//! `endpaper masters status` and `endpaper masters verify`.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use multi_master::OpenError;
+use indicatif::ProgressBar;
+use multi_master::{Findings, Held, OpenError, Repair};
+use stdx::HybridTime;
 
 use super::{Talk, print, with_settings};
 use crate::cli::MastersCommand;
 use crate::config::Settings;
 use crate::failure::{Failure, Result};
-use crate::operator::Status;
+use crate::operator::{AskVerify, Status, VerifyLine};
 use crate::store;
 
 pub(crate) fn run(command: &MastersCommand) -> Result {
-    let MastersCommand::Status { store, json } = command;
-    let json = *json;
-    with_settings(&store.flags(), Talk::Command, async move |settings| {
-        let status = status(&settings).await?;
-        print(&if json { to_json(&status) } else { to_table(&status) });
-        Ok(())
-    })
+    match command {
+        MastersCommand::Status { store, json } => {
+            with_settings(&store.flags(), Talk::Command, async |settings| {
+                let status = status(&settings).await?;
+                print(&if *json { to_json(&status) } else { to_table(&status) });
+                Ok(())
+            })
+        }
+        MastersCommand::Verify { store, repair, fast, json } => {
+            let ask = AskVerify { repair: *repair, fast: *fast };
+            with_settings(&store.flags(), Talk::Command, async |settings| {
+                let findings = verify(&settings, ask).await?;
+                print(&if *json {
+                    serde_json::to_string(&findings).expect("names and numbers are JSON")
+                } else {
+                    findings_text(&findings)
+                });
+                if findings.is_well() { Ok(()) } else { Err(not_well(&findings, ask)) }
+            })
+        }
+    }
 }
 
 /// A server that runs holds the store, so it is asked first; where none runs,
 /// the store is opened for a moment.
 async fn status(settings: &Settings) -> Result<Status> {
-    let witness = &settings.store.witness;
-    if let Some(operator) = settings.operator.listen
-        && let Some(status) = ask(operator).await
-        && is_same(&status.witness, witness)
-    {
+    if let Some((_, status)) = running(settings).await {
         return Ok(status);
     }
+    let store = open(settings).await?;
+    let status = Status::of(settings.store.witness.clone(), &store.status());
+    store.close().await;
+    Ok(status)
+}
+
+/// The server that runs on this store, where there is one and it can be asked.
+async fn running(settings: &Settings) -> Option<(SocketAddr, Status)> {
+    let operator = settings.operator.listen?;
+    let status = ask(operator).await?;
+    is_same(&status.witness, &settings.store.witness).then_some((operator, status))
+}
+
+/// Opens the store where no server runs.
+async fn open(settings: &Settings) -> Result<multi_master::MultiMaster> {
     // Asking how a store stands must not make one.
     store::must_exist(settings)?;
     match store::open_existing(settings).await {
-        Ok(store) => {
-            let status = Status::of(witness.clone(), &store.status());
-            store.close().await;
-            Ok(status)
-        }
+        Ok(store) => Ok(store),
         Err(OpenError::InUse(_)) => Err(Failure::new(format!(
             "a server uses {}, and it can't be asked: give the `operator.listen` that it has",
-            witness.display()
+            settings.store.witness.display()
         ))),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn verify(settings: &Settings, ask: AskVerify) -> Result<Findings> {
+    let bar = ProgressBar::new_spinner();
+    let found = if let Some((operator, _)) = running(settings).await {
+        verify_there(operator, ask, &bar).await
+    } else {
+        let store = open(settings).await?;
+        let shown = bar.clone();
+        let found = store.verify(ask.into(), move |progress| {
+            show(&shown, progress.table, progress.rows);
+        });
+        let found = found.await.map_err(Failure::new);
+        store.close().await;
+        found
+    };
+    bar.finish_and_clear();
+    found
+}
+
+async fn verify_there(operator: SocketAddr, ask: AskVerify, bar: &ProgressBar) -> Result<Findings> {
+    let broken = |error: reqwest::Error| {
+        Failure::new(format!("the server at {operator} did not answer to the end: {error}"))
+    };
+    let client = reqwest::Client::builder().no_proxy().build().map_err(broken)?;
+    let request = client.post(format!("http://{operator}/verify")).json(&ask);
+    let mut answer =
+        request.send().await.and_then(reqwest::Response::error_for_status).map_err(broken)?;
+    let mut waiting = Vec::new();
+    while let Some(bytes) = answer.chunk().await.map_err(broken)? {
+        waiting.extend_from_slice(&bytes);
+        while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = waiting.drain(..=end).collect();
+            let line = serde_json::from_slice(&line).map_err(|error| {
+                Failure::new(format!("the server at {operator} is of another version: {error}"))
+            })?;
+            match line {
+                VerifyLine::Progress { table, rows } => show(bar, &table, rows),
+                VerifyLine::Found(findings) => return Ok(findings),
+                VerifyLine::Failed(why) => return Err(Failure::new(why)),
+            }
+        }
+    }
+    Err(Failure::new(format!("the server at {operator} stopped before the end: run it again")))
+}
+
+fn show(bar: &ProgressBar, table: &str, rows: u64) {
+    bar.set_message(format!("{rows} rows, {table}"));
+    bar.tick();
+}
+
+/// Differences that are shown one by one; `--json` has more.
+const LINES_SHOWN_MAX: usize = 20;
+
+fn findings_text(found: &Findings) -> String {
+    let names: Vec<&str> = found.masters.iter().map(|name| name.0.as_str()).collect();
+    let mut text = format!(
+        "{}: {} tables, {} rows: {} different, {} repaired\n",
+        names.join(", "),
+        found.tables,
+        found.rows,
+        found.different,
+        found.repaired
+    );
+    let mut line = |line: String| writeln!(text, "  {line}").expect("a string takes all");
+    found.structure.iter().for_each(|what| line(what.clone()));
+    for one in found.rows_told.iter().take(LINES_SHOWN_MAX) {
+        let held = one.masters.iter().map(|(name, held)| format!("{name} {}", held_text(*held)));
+        let held = held.collect::<Vec<_>>().join(", ");
+        line(format!("{} {}: {held}{}", one.table, one.key, outcome_text(&one.outcome)));
+    }
+    let shown = found.rows_told.len().min(LINES_SHOWN_MAX) as u64;
+    if found.different > shown {
+        line(format!("and {} more; --json has the first thousand", found.different - shown));
+    }
+    text
+}
+
+fn held_text(held: Held) -> String {
+    match held {
+        Held::Absent => "has none".to_owned(),
+        Held::Deleted(version) => format!("has it deleted at {}", instant(version)),
+        Held::Sound(version) => format!("has it of {}", instant(version)),
+        Held::Altered(version) => format!("has it of {}, changed by hand", instant(version)),
+    }
+}
+
+/// When a version was made, as people write it.
+fn instant(version: HybridTime) -> String {
+    let at = jiff::Timestamp::from_microsecond(version.wall().0).unwrap_or_default();
+    format!("{at:.3}")
+}
+
+fn outcome_text(outcome: &Repair) -> String {
+    match outcome {
+        Repair::NotAsked => String::new(),
+        Repair::As(name) => format!("; all are now as {name}"),
+        Repair::DeletedAs(name) => format!("; it is now deleted on all, as on {name}"),
+        Repair::Failed(why) => format!("; not repaired: {why}"),
+    }
+}
+
+fn not_well(found: &Findings, ask: AskVerify) -> Failure {
+    Failure::new(if !found.structure.is_empty() {
+        "the tables are not as this program made them: no rows were compared"
+    } else if ask.repair {
+        "some rows could not be repaired"
+    } else {
+        "the masters are not the same: `endpaper masters verify --repair` makes them so"
+    })
 }
 
 /// A server on this machine answers at once or not at all.
@@ -72,7 +206,7 @@ fn to_table(status: &Status) -> String {
     let width = status.masters.iter().map(|master| master.name.chars().count()).max().unwrap_or(0);
     let lines = status.masters.iter().map(|master| {
         let reason = master.reason.as_deref().unwrap_or_default();
-        format!("{:width$}  {:6}  {reason}", master.name, master.state).trim_end().to_owned()
+        format!("{:width$}  {:8}  {reason}", master.name, master.state).trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -45,10 +45,26 @@ impl Server {
 
     /// With arguments that say where the data is.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        Self::start_listening(arguments, "off")
+    }
+
+    /// With arguments that say where the data is, and the operator's listener,
+    /// whose address is returned.
+    pub(crate) fn start_operated(arguments: &[&str]) -> (Self, String) {
+        let mut server = Self::start_listening(arguments, "127.0.0.1:0");
+        let told = |line: &str| {
+            let (_, address) = line.split_once("metrics are at http://")?;
+            Some(address.strip_suffix("/metrics")?.to_owned())
+        };
+        let operator = server.program.process().wait_for_log_line(ENDS_WITHIN, told).unwrap();
+        (server, operator)
+    }
+
+    fn start_listening(arguments: &[&str], operator: &str) -> Self {
         let mut command = endpaper(arguments);
         command.args(["--listen", "127.0.0.1:0"]);
         // Servers of tests that run at one time each have their own.
-        command.env("ENDPAPER_OPERATOR_LISTEN", "off");
+        command.env("ENDPAPER_OPERATOR_LISTEN", operator);
         // A test asks nobody outside.
         command.env("ENDPAPER_BOOKS_OPEN_LIBRARY", "false");
         Self { program: Program::start_command(command).unwrap(), client: client() }

@@ -1,12 +1,13 @@
 //! The server over masters that are elsewhere, away, or all away.
 
 use std::path::Path;
+use std::time::Duration;
 
 use lab::{MariaDb, Scratch};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::common::{Reader, Server, run, until};
+use crate::common::{Reader, Server, endpaper, run, until};
 
 #[tokio::test]
 async fn masters_can_be_files_elsewhere() {
@@ -134,4 +135,49 @@ async fn under_the_policy_all_a_missing_master_stops_writes_and_no_reads() {
         until_up(&server).await;
     }
     assert_eq!(write(&server, &reader, &book, "after").await.0, StatusCode::CREATED);
+}
+
+/// Changes a book of a master with another program than ours.
+fn by_hand(file: &Path) {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    connection.busy_timeout(Duration::from_secs(20)).unwrap();
+    assert!(connection.execute("update users set name = 'somebody else'", []).unwrap() > 0);
+}
+
+#[tokio::test]
+async fn what_somebody_changed_in_a_master_is_found_and_repaired() {
+    let scratch = Scratch::new("masters").unwrap();
+    let data = scratch.path().join("data");
+    let path = data.display().to_string();
+    let (server, operator) = Server::start_operated(&["serve", "--data", &path]);
+    Reader::sign_up(&server, "reader").await;
+    let verify = |more: &[&str]| {
+        let mut command = endpaper(&["masters", "verify", "--data", &path]);
+        command.args(more).env("ENDPAPER_OPERATOR_LISTEN", operator.as_str());
+        lab::run(command, Duration::from_mins(1)).unwrap()
+    };
+    let finished = verify(&[]);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout.contains(" 0 different, 0 repaired\n"), "{}", finished.stdout);
+
+    // Of a server that runs.
+    by_hand(&data.join("b.db"));
+    let finished = verify(&["--fast"]);
+    assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+    assert!(finished.stderr.contains("masters verify --repair"), "{}", finished.stderr);
+    assert!(finished.stdout.contains(", changed by hand\n"), "{}", finished.stdout);
+    let finished = verify(&["--repair", "--json"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let found: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((&found["different"], &found["repaired"]), (&json!(1), &json!(1)), "{found}");
+    assert_eq!(found["rows_told"][0]["outcome"], json!({ "as": "a" }));
+    assert_eq!(verify(&[]).code, Some(0));
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+
+    // And where none runs.
+    by_hand(&data.join("a.db"));
+    assert_eq!(verify(&[]).code, Some(1));
+    let finished = verify(&["--repair"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout.contains("; all are now as b\n"), "{}", finished.stdout);
 }

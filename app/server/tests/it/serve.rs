@@ -89,20 +89,12 @@ async fn request_ids_are_in_answers_and_in_the_log() {
 async fn the_operator_reads_numbers_and_states() {
     let scratch = Scratch::new("serve").unwrap();
     let file = scratch.path().join("endpaper.toml");
-    std::fs::write(&file, "data = \"data\"\n[operator]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    std::fs::write(&file, "data = \"data\"\n").unwrap();
     let path = file.display().to_string();
-    let mut command =
-        crate::common::endpaper(&["serve", "--config", &path, "--listen", "127.0.0.1:0"]);
-    command.env("ENDPAPER_BOOKS_OPEN_LIBRARY", "false");
-    let mut program = lab::Program::start_command(command).unwrap();
-    let told = |line: &str| {
-        let (_, address) = line.split_once("metrics are at http://")?;
-        Some(address.strip_suffix("/metrics")?.to_owned())
-    };
-    let operator = program.process().wait_for_log_line(Duration::from_mins(1), told).unwrap();
+    let (server, operator) = Server::start_operated(&["serve", "--config", &path]);
     let get = async |url: String| client().get(url).send().await.unwrap().text().await.unwrap();
-    get(program.url("/api/v1/tags")).await;
-    get(program.url("/made-up")).await;
+    get(server.program.url("/api/v1/tags")).await;
+    get(server.program.url("/made-up")).await;
     let text = get(format!("http://{operator}/metrics")).await;
     for line in [
         r#"endpaper_http_requests_total{route="/api/v1/tags",method="GET",status="200"} 1"#,
