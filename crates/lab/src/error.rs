@@ -74,6 +74,14 @@ pub enum LabError {
         /// The last.
         to: u16,
     },
+    /// A socket can't be used.
+    #[error("{what}: {source}")]
+    Network {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
     /// The call makes no sense in the state the server is in.
     #[error("{program} is {state}")]
     State {

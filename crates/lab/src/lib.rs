@@ -7,6 +7,7 @@
 //! | [`process`] | [`Process`]: a child with bounded waits that never outlives its test |
 //! | [`program`] | [`Program`]: one of our own servers, started and listening |
 //! | [`mariadb`] | [`MariaDb`]: a MariaDB server with a data directory of its own |
+//! | [`proxy`] | [`Proxy`]: the network between a program and a server, cut, slow or lossy when told to be |
 //!
 //! **What it does not do:** it never touches a database server that it did not
 //! start, installs nothing, and listens on loopback alone. It does not judge:
@@ -38,10 +39,15 @@ pub mod program;
 
 pub mod mariadb;
 
+pub mod proxy;
+
+mod port;
+
 mod error;
 
 pub use error::LabError;
 pub use mariadb::{MariaDb, Software, mariadb_missing, require_mariadb};
 pub use process::{Finished, Process, run};
 pub use program::Program;
+pub use proxy::Proxy;
 pub use suite::{Scratch, Suite, has_program, target_dir};

@@ -5,16 +5,15 @@
 //! instance nor its configuration is ever read or touched. Durability is
 //! MariaDB's default (every commit is flushed); memory is kept small.
 
-use std::collections::hash_map::RandomState;
-use std::fs::{self, File, TryLockError};
-use std::hash::BuildHasher as _;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::LabError;
+use crate::port::Port;
 use crate::process::{Process, end_of, find_program, run};
 use crate::suite::{Suite, left_out, target_dir};
 
@@ -26,11 +25,6 @@ const USER: &str = "endpaper";
 /// No secret: it guards a throw-away server on loopback. It has the characters
 /// that a URL must not mangle.
 const PASSWORD: &str = "lab-only";
-
-/// Ports of test servers are below the range from which Linux takes the local
-/// ports of outgoing connections (32,768 and up): else, while a server is down,
-/// some client's connection might take its port.
-const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
 const INSTALLED_WITHIN: Duration = Duration::from_mins(2);
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -118,7 +112,7 @@ impl MariaDb {
         options: &[&str],
     ) -> Result<Self, LabError> {
         let port = Port::reserve()?;
-        let directory = directory.join(format!("mariadb-{}", port.number));
+        let directory = directory.join(format!("mariadb-{}", port.number()));
         copy_tree(&template(software)?, &directory.join("data"))?;
         let runtime = tempfile::Builder::new()
             .prefix("endpaper-lab-")
@@ -139,13 +133,26 @@ impl MariaDb {
     /// The URL of a database: `mysql://user:password@127.0.0.1:port/database`.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("mysql://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port.number)
+        self.url_at(self.address(), database)
+    }
+
+    /// As [`MariaDb::url`], by another way to this server, such as a
+    /// [`Proxy`](crate::Proxy) in front of it.
+    #[must_use]
+    pub fn url_at(&self, address: SocketAddr, database: &str) -> String {
+        format!("mysql://{USER}:{PASSWORD}@{address}/{database}")
+    }
+
+    /// Where it listens, also while it is stopped.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()))
     }
 
     /// The port it listens on, also while it is stopped.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port.number
+        self.port.number()
     }
 
     /// Makes a database where there is none of that name.
@@ -159,16 +166,22 @@ impl MariaDb {
     /// Runs statements with MariaDB's own client and returns what it prints:
     /// one line a row, columns separated by tabs, no heading.
     pub fn sql(&self, database: &str, sql: &str) -> Result<String, LabError> {
+        self.sql_at(self.address(), database, sql)
+    }
+
+    /// As [`MariaDb::sql`], by another way to this server, such as a
+    /// [`Proxy`](crate::Proxy) in front of it.
+    pub fn sql_at(
+        &self,
+        address: SocketAddr,
+        database: &str,
+        sql: &str,
+    ) -> Result<String, LabError> {
         let mut client = Command::new(&self.software.client);
         client
-            .args([
-                "--no-defaults",
-                "--batch",
-                "--skip-column-names",
-                "--protocol=tcp",
-                "--host=127.0.0.1",
-            ])
-            .arg(format!("--port={}", self.port.number))
+            .args(["--no-defaults", "--batch", "--skip-column-names", "--protocol=tcp"])
+            .arg(format!("--host={}", address.ip()))
+            .arg(format!("--port={}", address.port()))
             .arg(format!("--user={USER}"))
             .arg(format!("--password={PASSWORD}"))
             .args(["--default-character-set=utf8mb4", "--execute", sql, database]);
@@ -245,7 +258,7 @@ impl MariaDb {
             .arg(format!("--tmpdir={}", self.runtime.path().display()))
             .arg(format!("--log-error={}", self.log_path().display()))
             .arg("--bind-address=127.0.0.1")
-            .arg(format!("--port={}", self.port.number))
+            .arg(format!("--port={}", self.port.number()))
             .args([
                 "--skip-name-resolve",
                 "--skip-log-bin",
@@ -271,7 +284,6 @@ impl MariaDb {
     /// no line of a log is as sure.
     fn wait_until_ready(&self, process: &mut Process) -> Result<(), LabError> {
         let until = Instant::now() + READY_WITHIN;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.number));
         loop {
             if let Some(status) = process.try_wait() {
                 return Err(LabError::Ended {
@@ -280,7 +292,7 @@ impl MariaDb {
                     log: self.log(),
                 });
             }
-            if greets(address) {
+            if greets(self.address()) {
                 return Ok(());
             }
             if Instant::now() >= until {
@@ -321,39 +333,6 @@ fn common_options() -> Vec<String> {
         options.push("--user=root".to_owned());
     }
     options
-}
-
-/// A port that no other test of this target directory uses, held by a lock on
-/// a file, also while the server is down.
-#[derive(Debug)]
-struct Port {
-    number: u16,
-    /// Locked as long as it is open.
-    _held: File,
-}
-
-impl Port {
-    fn reserve() -> Result<Self, LabError> {
-        let directory = target_dir().join("lab").join("ports");
-        fs::create_dir_all(&directory).map_err(LabError::disk(&directory))?;
-        let count = PORTS.end - PORTS.start;
-        // Tests of other projects on this machine may look in the same range:
-        // each run starts at another place.
-        let start = u16::try_from(RandomState::new().hash_one(0) % u64::from(count)).unwrap_or(0);
-        for step in 0..count {
-            let number = PORTS.start + (start + step) % count;
-            let path = directory.join(number.to_string());
-            let file = File::create(&path).map_err(LabError::disk(&path))?;
-            match file.try_lock() {
-                Ok(()) if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() => {
-                    return Ok(Self { number, _held: file });
-                }
-                Ok(()) | Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(source)) => return Err(LabError::Disk { path, source }),
-            }
-        }
-        Err(LabError::NoPort { from: PORTS.start, to: PORTS.end - 1 })
-    }
 }
 
 /// A data directory to copy, made once per target directory and version:

@@ -2,3 +2,4 @@
 
 mod mariadb;
 mod process;
+mod proxy;
