@@ -234,6 +234,13 @@ impl<'a> Pump<'a> {
     }
 }
 
+impl Drop for Pump<'_> {
+    fn drop(&mut self) {
+        // What waits when the connection is reset.
+        self.lose();
+    }
+}
+
 async fn writable(to: &TcpStream, due: Option<Instant>, waits_for_room: bool) {
     let Some(due) = due else { return };
     if due > Instant::now() {

@@ -215,6 +215,27 @@ fn half_open_hides_that_the_other_side_is_gone() {
 }
 
 #[test]
+fn half_open_hides_a_server_that_died() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let proxy = Proxy::to(listener.local_addr().unwrap()).unwrap();
+    let mut client = connect(&proxy);
+    let (mut server, _) = listener.accept().unwrap();
+    server.write_all(b"hello").unwrap();
+    assert_eq!(read(&mut client, 5), b"hello");
+    proxy.set_both(Traffic::Held).unwrap();
+    reset(server);
+    client.write_all(b"are you there?").unwrap();
+    wait(&proxy, "given the question", |counters| counters.to_server.received_bytes == 14);
+    client.set_nonblocking(true).unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    client.set_nonblocking(false).unwrap();
+    proxy.pass().unwrap();
+    assert_eq!(end_of(&mut client), (Vec::new(), RESET));
+    let counters = wait(&proxy, "without connections", |counters| counters.open == 0);
+    assert_eq!(counters.to_server.lost_bytes, 14);
+}
+
+#[test]
 fn what_is_lost_stays_lost_and_so_does_what_follows() {
     let echo = Echo::start();
     let proxy = Proxy::to(echo.address).unwrap();
