@@ -8,10 +8,11 @@
 //! | [`program`] | [`Program`]: one of our own servers, started and listening |
 //! | [`mariadb`] | [`MariaDb`]: a MariaDB server with a data directory of its own |
 //! | [`proxy`] | [`Proxy`]: the network between a program and a server, cut, slow or lossy when told to be |
+//! | [`history`] | [`Recorder`]: what clients did and were told; judges that say whether that can be |
 //!
 //! **What it does not do:** it never touches a database server that it did not
-//! start, installs nothing, and listens on loopback alone. It does not judge:
-//! what must hold after a fault is the test's to say.
+//! start, installs nothing, and listens on loopback alone. What must hold after
+//! a fault is the test's to say; the judges of a [`history`] help it.
 //!
 //! The calls block; none waits without a bound. In an async test that is fine
 //! for the short ones (`kill`, `freeze`, `thaw`), and the others belong in
@@ -41,11 +42,14 @@ pub mod mariadb;
 
 pub mod proxy;
 
+pub mod history;
+
 mod port;
 
 mod error;
 
 pub use error::LabError;
+pub use history::{History, Recorder};
 pub use mariadb::{MariaDb, Software, mariadb_missing, require_mariadb};
 pub use process::{Finished, Process, run};
 pub use program::Program;

@@ -1,5 +1,6 @@
-//! The lab itself, with real processes and a real MariaDB.
+//! The lab itself, with real processes, real sockets and a real MariaDB.
 
+mod history;
 mod mariadb;
 mod process;
 mod proxy;
