@@ -86,6 +86,9 @@ impl Link {
     /// Begins a transaction that keeps all writers of the set waiting: it holds
     /// the epoch row, which each of them shares.
     pub(crate) async fn begin_barrier(&mut self) -> Result<(), Fault> {
+        if let Self::MySql(link) = self {
+            link.be_patient().await?;
+        }
         self.begin().await?;
         self.query_locked("select epoch from mm_epoch where id = 1", &[]).await.map(drop)
     }

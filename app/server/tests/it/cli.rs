@@ -15,7 +15,10 @@ use crate::common::{Server, endpaper, run};
 /// Runs the command and returns the exit code and what it said on standard
 /// error, which is one line. `<scratch>` stands for the directory of the test.
 fn check_failure(scratch: &Path, arguments: &[&str], expected: &Expect) {
-    let finished = run(arguments);
+    let mut command = endpaper(arguments);
+    // Another test's server may have the default address; that is told as well.
+    command.env("ENDPAPER_OPERATOR_LISTEN", "off");
+    let finished = lab::run(command, std::time::Duration::from_mins(1)).unwrap();
     let said = finished.stderr.replace(&scratch.display().to_string(), "<scratch>");
     assert_eq!(finished.stdout, "");
     assert_eq!(said.lines().count(), 1, "one line: {said}");

@@ -9,7 +9,7 @@ use lab::Scratch;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::common::Server;
+use crate::common::{Server, until};
 use crate::tables;
 
 /// The five minutes with curl, word for word, and what is said after them.
@@ -37,8 +37,11 @@ async fn the_five_minutes_are_true() {
     let before = tables::of_sqlite(&data.join("a.db"));
     fs::rename(data.join("b.db"), data.join("b.db.away")).unwrap();
     let server = Server::start(&data, &[]);
-    let (_, health) = server.ask(Method::GET, "/api/v1/health", None, None).await;
-    assert_eq!(health["data"]["status"], "UP", "{health}");
+    until("the lost file is rebuilt", async || {
+        let (_, health) = server.ask(Method::GET, "/api/v1/health", None, None).await;
+        health["data"]["status"] == "UP"
+    })
+    .await;
     let login = json!({ "loginId": "reader", "password": "a long password" });
     let (status, answer) = server.ask(Method::POST, "/api/v1/auth/login", None, Some(login)).await;
     assert!(status.is_success(), "{answer}");

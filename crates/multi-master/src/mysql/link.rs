@@ -24,6 +24,8 @@ const PACKET_MARGIN: usize = 1 << 10;
 /// How long the server keeps a connection that says nothing: longer than the
 /// pools do.
 const WAIT_SECS: u64 = 600;
+/// The most for which writers are held back.
+const BARRIER_SECS: u64 = 60;
 /// Changing the tables of a large store takes long.
 const ALTER: Duration = Duration::from_hours(1);
 /// The character set of bytes that are no text.
@@ -72,14 +74,25 @@ impl MySqlLink {
              sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1, \
              wait_timeout = {WAIT_SECS}"
         );
+        // A transaction of which the server hears no more holds its locks for no
+        // longer: the network may have lost our end of it without a word. (MySQL
+        // knows only `wait_timeout`.)
+        let idle_secs = (limits.statement + limits.commit).as_secs();
+        let idle = format!("set session idle_transaction_timeout = {idle_secs}");
         let open = async {
             let mut connection = Conn::new(opts).await?;
             let about: Option<(String, usize)> =
                 connection.query_first("select version(), @@max_allowed_packet").await?;
             connection.query_drop(setup).await?;
-            Ok::<_, mysql_async::Error>((connection, about.unwrap_or_default()))
+            let (version, bytes_max) = about.unwrap_or_default();
+            let dialect =
+                if version.contains("MariaDB") { Dialect::MariaDb } else { Dialect::MySql };
+            if dialect == Dialect::MariaDb {
+                connection.query_drop(idle).await?;
+            }
+            Ok::<_, mysql_async::Error>((connection, dialect, bytes_max))
         };
-        let (connection, (version, bytes_max)) =
+        let (connection, dialect, bytes_max) =
             match tokio::time::timeout(limits.connect, open).await {
                 Ok(Ok(open)) => open,
                 Ok(Err(error)) => return Err(Fault::Lost(not_open(&place, &error))),
@@ -90,7 +103,6 @@ impl MySqlLink {
                     )));
                 }
             };
-        let dialect = if version.contains("MariaDB") { Dialect::MariaDb } else { Dialect::MySql };
         Ok(Self {
             connection: Some(connection),
             dialect,
@@ -114,6 +126,16 @@ impl MySqlLink {
             "select epoch from mm_epoch where id = 1 lock in share mode",
             Expect::Epoch(epoch),
         );
+    }
+
+    /// The transaction that comes may be idle for long: it keeps others waiting
+    /// while something is done elsewhere.
+    pub(crate) async fn be_patient(&mut self) -> Result<(), Fault> {
+        if self.dialect == Dialect::MariaDb {
+            let sql = format!("set session idle_transaction_timeout = {BARRIER_SECS}");
+            self.batch(&sql).await?;
+        }
+        Ok(())
     }
 
     /// Begins a transaction that reads, all from one moment.

@@ -169,6 +169,10 @@ impl Recovery {
         if let Some(reason) = super::stranger(self.set, name, &identity) {
             return Err(Brought::Unfit(reason));
         }
+        // Connections that it has not heard of for a while may hold locks there
+        // still. They are waited for before anybody else has to wait.
+        link.begin_barrier().await.map_err(failed)?;
+        link.rollback().await.map_err(failed)?;
         let trimmed = tables::trimmed(base).await.map_err(|fault| base_fault(base_at, fault))?;
         let lacks = needs_copy(&identity, trimmed);
         if lacks && !identity.copying {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use lab::proxy::{Traffic, Way};
 use lab::{MariaDb, Scratch};
 use multi_master::{
     Config, Db, DbError, MasterConfig, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx,
@@ -296,6 +297,31 @@ async fn a_connection_that_is_cut_costs_no_master() {
     assert_eq!(runs.load(Ordering::SeqCst), 2, "it was run again");
     assert_eq!(store.epoch(), 1, "no master was taken out");
     assert!(store.status().iter().all(|master| master.state == MasterState::Live));
+    pair.assert_same();
+}
+
+/// The network loses what a server is sent, and so also that its client went
+/// away: the transaction that was open there must not hold its locks for ever.
+#[tokio::test]
+async fn a_transaction_of_which_a_server_hears_no_more_keeps_nobody_out() {
+    let Some(pair) = Pair::start("no more heard") else { return };
+    let proxy = std::sync::Arc::new(lab::Proxy::to(pair.servers[0].address()).unwrap());
+    let mut config = pair.config(Policy::Available);
+    config.masters[0].url = pair.servers[0].url_at(proxy.address(), "books");
+    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    let _ = add(&store, 1, "minji").await;
+    let network = proxy.clone();
+    let saved: Outcome<(), DbError> = store
+        .write(async move |tx: &mut Tx| {
+            tx.get("accounts", params![1i64]).await?;
+            network.set(Way::ToServer, Traffic::Lost).unwrap();
+            tx.update("accounts", params![1i64], fields! {"balance" => 7i64}).await.map(drop)
+        })
+        .await;
+    assert!(matches!(&saved, Outcome::Owed { owed, .. } if owed[0].0 == "a"), "{saved:?}");
+    proxy.pass().unwrap();
+    whole(&store).await;
+    assert!(matches!(pay(&store, 1, 5).await, Outcome::Saved { value: 12, .. }));
     pair.assert_same();
 }
 
