@@ -7,6 +7,7 @@
 //! | `ci` | the same, under the name that says so |
 //! | `tidy` | keeps the rules of `docs/STYLE.md` that a program can keep |
 //! | `bench` | measures, beside rivals, in release |
+//! | `lab` | a campaign: faults, load and judges, for minutes or hours |
 //!
 //! It does nothing that its printed commands would not do by hand.
 
@@ -21,6 +22,8 @@ mod test;
 mod setup;
 
 mod bench;
+
+mod lab;
 
 mod tidy;
 
@@ -45,6 +48,9 @@ enum Task {
     Tidy,
     /// Measure: a table for people, then one line of JSON
     Bench(bench::Arguments),
+    /// Put faults in the way for minutes or hours, and judge what clients saw: a
+    /// table for people, then one line of JSON
+    Lab(lab::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
         Task::Ci => test::run_task(&test::Arguments::default()),
         Task::Tidy => tidy::run(),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Lab(arguments) => lab::run_task(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,100 @@
+//! The worker's tables, and what it does with them.
+
+use std::collections::BTreeMap;
+
+use multi_master::{
+    Column, Db, DbError, Kind, Migration, Step as Migrate, Table, Tx, fields, params,
+};
+
+use super::wire::{ACCOUNTS, BALANCE, Step};
+
+const fn table(name: &'static str, columns: &'static [Column]) -> Migrate {
+    Migrate::CreateTable(Table { name, key: &["id"], columns, indexes: &[] })
+}
+
+pub(super) const MIGRATIONS: &[Migration] = &[Migration {
+    name: "campaign",
+    steps: &[
+        table("accounts", &[Column::new("id", Kind::Int), Column::new("balance", Kind::Int)]),
+        table("registers", &[Column::new("id", Kind::Int), Column::nullable("val", Kind::Int)]),
+        table(
+            "lists",
+            &[Column::new("id", Kind::Int), Column::new("els", Kind::Text { chars_max: 900_000 })],
+        ),
+    ],
+}];
+
+pub(super) async fn open(tx: &mut Tx, keys: &[u32]) -> Result<(), DbError> {
+    for id in 0..ACCOUNTS {
+        if tx.get("accounts", params![id]).await?.is_none() {
+            tx.insert("accounts", fields! {"id" => id, "balance" => BALANCE}).await?;
+        }
+    }
+    for &id in keys {
+        if tx.get("registers", params![id]).await?.is_some() {
+            // Opened before, and the answer was lost.
+            return Ok(());
+        }
+        tx.insert("registers", fields! {"id" => id}).await?;
+        tx.insert("lists", fields! {"id" => id, "els" => ""}).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn transfer(tx: &mut Tx, from: u32, to: u32, amount: i64) -> Result<(), DbError> {
+    let mut balances = Vec::new();
+    // In one order, so that two transfers do not wait for each other.
+    for id in [from.min(to), from.max(to)] {
+        let row = tx.get("accounts", params![id]).await?;
+        let Some(row) = row else {
+            return Err(DbError::Missing { table: "accounts".to_owned(), key: id.to_string() });
+        };
+        balances.push((id, row.get::<i64>("balance")?));
+    }
+    for (id, balance) in balances {
+        let balance = if id == from { balance - amount } else { balance + amount };
+        if balance < 0 {
+            return Err(DbError::Shape("there is not so much on the account".to_owned()));
+        }
+        tx.update("accounts", params![id], fields! {"balance" => balance}).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn balances(db: &mut Db) -> Result<BTreeMap<u32, i64>, DbError> {
+    let rows = db.query("select id, balance from accounts", params![]).await?;
+    rows.iter().map(|row| Ok((row.get("id")?, row.get("balance")?))).collect()
+}
+
+pub(super) async fn get(tx: &mut Tx, key: u32) -> Result<Option<u32>, DbError> {
+    let row = tx.get("registers", params![key]).await?;
+    row.map_or(Ok(None), |row| row.get::<Option<u32>>("val"))
+}
+
+pub(super) async fn set(tx: &mut Tx, key: u32, value: u32) -> Result<(), DbError> {
+    tx.update("registers", params![key], fields! {"val" => value}).await.map(drop)
+}
+
+pub(super) async fn elements(db: &mut Db, list: u32) -> Result<Vec<u32>, DbError> {
+    let row = db.get("lists", params![list]).await?;
+    let text: String = row.map_or(Ok(String::new()), |row| row.get("els"))?;
+    let parsed: Result<Vec<u32>, _> = text.split_whitespace().map(str::parse).collect();
+    parsed.map_err(|error| DbError::Shape(error.to_string()))
+}
+
+pub(super) async fn lists(tx: &mut Tx, steps: &[Step]) -> Result<Vec<Vec<u32>>, DbError> {
+    let mut shown = Vec::new();
+    for step in steps {
+        match *step {
+            Step::Read { list } => shown.push(elements(tx, list).await?),
+            Step::Append { list, element } => {
+                let mut all = elements(tx, list).await?;
+                all.push(element);
+                let all: Vec<String> = all.iter().map(u32::to_string).collect();
+                let els = all.join(" ");
+                tx.update("lists", params![list], fields! {"els" => els}).await?;
+            }
+        }
+    }
+    Ok(shown)
+}
