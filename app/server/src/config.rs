@@ -16,7 +16,9 @@ mod show;
 mod takes;
 
 pub(crate) use layers::{Flags, Resolved};
-pub(crate) use settings::{BooksSettings, LogFormat, LogSettings, MailOutbox, Settings};
+pub(crate) use settings::{
+    AlertsSettings, BooksSettings, LogFormat, LogSettings, MailOutbox, Settings,
+};
 
 use std::fmt;
 

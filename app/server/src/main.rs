@@ -14,6 +14,7 @@
 //! | [`http`] | what stands around all routes: ids, limits, the access log, `/health`, the API's document |
 //! | [`metrics`] | what is counted, as Prometheus text |
 //! | [`operator`] | the operator's listener |
+//! | [`alerts`] | the state of the masters, as alerts |
 //!
 //! Exit codes: 0 it did what it was asked, 1 it failed and said why in one
 //! line on standard error, 2 the call was wrong.
@@ -37,6 +38,8 @@ mod http;
 mod metrics;
 
 mod operator;
+
+mod alerts;
 
 mod open_files;
 

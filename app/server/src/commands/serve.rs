@@ -17,7 +17,7 @@ use crate::http::listener::{self, Bounds, Stopped};
 use crate::http::{self, Guard, Observer};
 use crate::metrics::Metrics;
 use crate::operator::{self, Operator};
-use crate::{demo, open_files, store};
+use crate::{alerts, demo, open_files, store};
 
 pub(crate) fn run(arguments: &Serve) -> Result {
     let demo = arguments.demo;
@@ -33,6 +33,7 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     let listener = bind(settings.listen).await?;
     let operator_listener = bind_operator(&settings).await?;
     let bounds = bounds(&settings);
+    let monitor = alerts::start(&settings.alerts)?;
 
     let store = store::open(&settings).await?;
     let app = App::new(&settings, store.clone())?;
@@ -44,6 +45,12 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     let tidying = tokio::spawn({
         let app = app.clone();
         async move { app.keep_tidy().await }
+    });
+
+    let watching = tokio::spawn({
+        let (store, monitor) = (store.clone(), monitor.clone());
+        let (policy, away) = (settings.store.policy, settings.alerts.master_away);
+        async move { alerts::watch(&store, &monitor, policy, away).await }
     });
 
     let metrics = Arc::new(Metrics::default());
@@ -82,11 +89,13 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     }
     // These have nothing that must be finished.
     tidying.abort();
+    watching.abort();
     if let Some(operator) = operator {
         operator.abort();
     }
     app.finish().await;
     store.close().await;
+    monitor.close(alerts::STOP_MAX).await;
     tracing::info!("stopped");
     Ok(())
 }

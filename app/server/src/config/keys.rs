@@ -184,6 +184,45 @@ pub(super) const KEYS: &[Key] = &[
         "127.0.0.1:9090",
         "Where the operator reads /metrics and /status; port 0 takes a free one, which the log names. Without authentication: keep it off the internet.",
     ),
+    Key {
+        default: None,
+        secret: true,
+        ..key(
+            "alerts.webhook",
+            Takes::WebAddress,
+            "",
+            "Where alerts are posted as JSON; the log has them in any case.",
+        )
+    },
+    Key {
+        default: None,
+        secret: true,
+        ..key(
+            "alerts.slack_webhook",
+            Takes::WebAddress,
+            "",
+            "An incoming webhook of Slack, or of what takes the same form, that gets them too.",
+        )
+    },
+    key(
+        "alerts.master_away_ms",
+        millis(0, 60 * 60 * 1_000),
+        "5000",
+        "How long a master is away until that is an alert.",
+    ),
+    key(
+        "alerts.quiet_ms",
+        millis(0, DAY_MS),
+        "60000",
+        "How long something has to be well again until it is told to be over.",
+    ),
+    key(
+        "alerts.repeat_ms",
+        millis(1_000, 30 * DAY_MS),
+        "14400000",
+        "How often a CRITICAL alert that goes on is told again.",
+    ),
+    key("alerts.request_ms", millis(100, 60_000), "5000", "How long a webhook may take to answer."),
     key(
         "accounts.access_token_ms",
         millis(1_000, DAY_MS),

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use monitor::{Shape, TargetConfig};
 use multi_master::config::Limits;
 use multi_master::{MasterConfig, MasterName, Policy};
 
@@ -18,6 +19,7 @@ pub(crate) struct Settings {
     pub(crate) store: multi_master::Config,
     pub(crate) server: ServerLimits,
     pub(crate) operator: Operator,
+    pub(crate) alerts: AlertsSettings,
     pub(crate) accounts: AccountsSettings,
     pub(crate) mail: MailSettings,
     pub(crate) books: BooksSettings,
@@ -44,6 +46,16 @@ pub(crate) struct Operator {
     pub(crate) listen: Option<SocketAddr>,
     /// Whether somebody chose it. A default that is taken is gone without.
     pub(crate) chosen: bool,
+}
+
+/// Alerts: who is told besides the log, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct AlertsSettings {
+    pub(crate) targets: Vec<TargetConfig>,
+    pub(crate) master_away: Duration,
+    pub(crate) quiet: Duration,
+    pub(crate) repeat: Duration,
+    pub(crate) request: Duration,
 }
 
 /// Lifetimes of tokens, and where the web client is.
@@ -132,6 +144,19 @@ impl Settings {
                     .filter(|text| *text != OFF)
                     .and_then(takes::address),
                 chosen: !resolved.is_default("operator.listen"),
+            },
+            alerts: AlertsSettings {
+                targets: [("alerts.webhook", Shape::Json), ("alerts.slack_webhook", Shape::Slack)]
+                    .into_iter()
+                    .filter_map(|(key, shape)| {
+                        let url = values.text_or_none(key)?.to_owned();
+                        Some(TargetConfig { name: key.to_owned(), url, shape })
+                    })
+                    .collect(),
+                master_away: values.millis("alerts.master_away_ms"),
+                quiet: values.millis("alerts.quiet_ms"),
+                repeat: values.millis("alerts.repeat_ms"),
+                request: values.millis("alerts.request_ms"),
             },
             accounts: AccountsSettings {
                 access_token: values.millis("accounts.access_token_ms"),

@@ -118,9 +118,10 @@ impl Takes {
                 kept(short && !text.contains(char::is_control))
             }
             Self::WebAddress => {
-                let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-                let plain = |rest: &str| !rest.is_empty() && !rest.contains(char::is_whitespace);
-                kept(host.is_some_and(plain))
+                let is_plain = !text.contains(char::is_whitespace)
+                    && (text.starts_with("http://") || text.starts_with("https://"));
+                let host = reqwest::Url::parse(text).ok().filter(reqwest::Url::has_host);
+                kept(is_plain && host.is_some())
             }
             Self::IpAddresses => {
                 let texts = text.split([',', ' ']).filter(|text| !text.is_empty());

@@ -16,6 +16,8 @@ mod accounts;
 
 mod masters;
 
+mod alerts;
+
 mod walk;
 
 mod tables;

@@ -181,6 +181,35 @@ fn mistakes_in_the_environment_and_in_flags_name_them() {
     assert!(flag.is_usage());
 }
 
+/// Whoever knows where alerts are posted can post there.
+#[test]
+fn addresses_of_webhooks_are_secrets() {
+    for (url, key) in
+        [("hooks/secret", "webhook"), ("https://:443/secret", "webhook"), ("", "slack_webhook")]
+    {
+        let file = format!("[alerts]\n{key} = \"{url}\"");
+        let error = resolve(&Given { file: Some(&file), ..NOTHING }).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "endpaper.toml: `alerts.{key}` takes an address that begins with http:// or https://, not what is given"
+            )
+        );
+    }
+    let resolved = resolve(&Given {
+        file: Some("[alerts]\nwebhook = \"http://10.0.0.1/secret\"\nquiet_ms = 0\n"),
+        variables: &[("ENDPAPER_ALERTS_SLACK_WEBHOOK", "https://hooks.slack.com/secret")],
+        flags: &[],
+    })
+    .unwrap();
+    let settings = Settings::of(&resolved);
+    let urls: Vec<&str> = settings.alerts.targets.iter().map(|target| &*target.url).collect();
+    assert_eq!(urls, ["http://10.0.0.1/secret", "https://hooks.slack.com/secret"]);
+    for shown in [resolved.to_table(), resolved.to_json(), format!("{settings:?}")] {
+        assert!(shown.contains("***") && !shown.contains("secret"), "{shown}");
+    }
+}
+
 #[test]
 fn later_layers_win_and_every_value_knows_its_source() {
     let resolved = resolve(&Given {

@@ -1,0 +1,55 @@
+//! The state of the masters, as alerts: to the log and to webhooks.
+
+use std::time::Duration;
+
+use monitor::{DeliveryConfig, Environment, EpisodesConfig, Monitor, MonitorConfig};
+use multi_master::{MultiMaster, Policy};
+use stdx::{Clock, IdSource, Random};
+
+use crate::config::AlertsSettings;
+use crate::failure::{Failure, Result};
+
+mod masters;
+
+use masters::{Masters, Order};
+
+/// Starts what takes alerts and tells them.
+pub(crate) fn start(settings: &AlertsSettings) -> Result<Monitor> {
+    let config = MonitorConfig {
+        episodes: EpisodesConfig {
+            quiet: settings.quiet,
+            repeat_critical: Some(settings.repeat),
+            ..EpisodesConfig::default()
+        },
+        targets: settings.targets.clone(),
+        delivery: DeliveryConfig { request: settings.request, ..DeliveryConfig::default() },
+    };
+    let environment =
+        Environment { clock: Clock::real(), ids: IdSource::system(), random: Random::secret() };
+    Monitor::start(config, environment).map_err(Failure::new)
+}
+
+/// How long alerts that wait may take to be delivered when the server stops.
+pub(crate) const STOP_MAX: Duration = Duration::from_secs(2);
+
+/// How often the masters are looked at where nothing changes: what is away for
+/// long enough, and what is counted, makes no event.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Raises and resolves alerts about the masters, for as long as it is polled.
+pub(crate) async fn watch(store: &MultiMaster, monitor: &Monitor, policy: Policy, away: Duration) {
+    let clock = Clock::real();
+    let mut masters = Masters::new(policy, away);
+    loop {
+        let status = store.status();
+        for order in masters.look(clock.now(), &status, store.counts().in_doubt) {
+            match order {
+                Order::Raise(alert) => monitor.raise(alert),
+                Order::Resolve(key) => monitor.resolve(&key),
+            }
+        }
+        let changed = store.wait_until(|now| now != status.as_slice());
+        // Too late means that nothing changed: it is looked again.
+        let _ = tokio::time::timeout(LOOK_AGAIN, changed).await;
+    }
+}

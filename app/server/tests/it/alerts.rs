@@ -1,0 +1,143 @@
+//! A master goes, and somebody is told; it comes back, and they are told that.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use lab::Scratch;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::common::Server;
+
+/// A webhook on loopback that takes everything.
+struct Webhook {
+    address: String,
+    received: mpsc::UnboundedReceiver<Value>,
+}
+
+/// Of a message about something that has happened.
+const COMES_WITHIN: Duration = Duration::from_secs(30);
+
+impl Webhook {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, received) = mpsc::unbounded_channel();
+        let app = Router::new().fallback(async move |body: Bytes| {
+            let body = serde_json::from_slice(&body).unwrap();
+            // A test that has ended hears of nothing more.
+            let _ = sender.send(body);
+            StatusCode::NO_CONTENT
+        });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { address, received }
+    }
+
+    /// The first message that `wanted` knows; others that come before it are
+    /// left out.
+    async fn find(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let found = tokio::time::timeout(COMES_WITHIN, async {
+            loop {
+                let body = self.received.recv().await.unwrap();
+                if wanted(&body) {
+                    return body;
+                }
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("{what}: not within {COMES_WITHIN:?}"))
+    }
+
+    async fn event(&mut self, key: &str, event: &str) -> Value {
+        let wanted = |body: &Value| body["key"] == key && body["event"] == event;
+        self.find(&format!("{key} {event}"), wanted).await
+    }
+}
+
+/// A server with the embedded pair in `data` that tells the webhook at once.
+fn server(scratch: &Scratch, address: &str, policy: &str, more: &str) -> (Server, PathBuf) {
+    let file = scratch.path().join("endpaper.toml");
+    let text = format!(
+        "data = \"data\"\n[store]\npolicy = \"{policy}\"\nprobe_ms = 50\n[alerts]\n\
+         webhook = \"{address}/secret\"\nmaster_away_ms = 0\nquiet_ms = 0\n{more}"
+    );
+    std::fs::write(&file, text).unwrap();
+    let server = Server::start_with(&["serve", "--config", &file.display().to_string()]);
+    (server, scratch.path().join("data"))
+}
+
+/// Takes a master away: nothing can be opened where its file was.
+fn take_away(data: &Path, name: &str) {
+    for ending in ["db-wal", "db-shm", "db"] {
+        drop(std::fs::remove_file(data.join(format!("{name}.{ending}"))));
+    }
+    std::fs::create_dir(data.join(format!("{name}.db"))).unwrap();
+}
+
+/// Lets it be made anew from the other.
+fn let_back(data: &Path, name: &str) {
+    std::fs::remove_dir(data.join(format!("{name}.db"))).unwrap();
+}
+
+#[tokio::test]
+async fn a_master_that_is_away_is_told_and_so_is_its_return() {
+    let scratch = Scratch::new("alerts").unwrap();
+    let (mut webhook, mut slack) = (Webhook::start().await, Webhook::start().await);
+    let more = format!("slack_webhook = \"{}/secret\"\n", slack.address);
+    let (server, data) = server(&scratch, &webhook.address, "available", &more);
+    take_away(&data, "b");
+    let raised = webhook.event("master/b", "raised").await;
+    assert_eq!(raised["severity"], "WARNING", "{raised}");
+    assert!(raised["summary"].as_str().unwrap().starts_with("master b is "), "{raised}");
+    assert!(raised["details"]["reason"].is_string(), "{raised}");
+    let_back(&data, "b");
+    let resolved = webhook.event("master/b", "resolved").await;
+    assert!(resolved["lasted_ms"].is_u64(), "{resolved}");
+    let told = |body: &Value| body["text"].as_str().unwrap().starts_with("RESOLVED master/b");
+    assert!(slack.find("the same for Slack", told).await["blocks"].is_array());
+
+    let finished = server.program.stop().unwrap();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let told = |words: &str| finished.stderr.lines().any(|line| line.contains(words));
+    assert!(told("WARN alerts: master b is"), "{}", finished.stderr);
+    assert!(told("INFO alerts: resolved: master b is"), "{}", finished.stderr);
+    assert!(!told("secret"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn writes_that_are_refused_are_critical() {
+    let scratch = Scratch::new("alerts").unwrap();
+    let mut webhook = Webhook::start().await;
+    let (server, data) = server(&scratch, &webhook.address, "all", "");
+    take_away(&data, "b");
+    let raised = webhook.event("store/writes", "raised").await;
+    assert_eq!(raised["severity"], "CRITICAL", "{raised}");
+    assert_eq!(raised["details"]["a"], "LIVE", "{raised}");
+    let_back(&data, "b");
+    let resolved = webhook.event("store/writes", "resolved").await;
+    assert_eq!(resolved["episode"], raised["episode"]);
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+}
+
+#[tokio::test]
+async fn what_reaches_nobody_is_in_the_log_when_the_server_stops() {
+    let scratch = Scratch::new("alerts").unwrap();
+    // Nobody listens there once this is gone.
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let (mut server, data) = server(&scratch, &address, "available", "");
+    take_away(&data, "b");
+    let refused = |line: &str| line.contains("an alert was not delivered; it is").then_some(());
+    server.program.process().wait_for_log_line(COMES_WITHIN, refused).unwrap();
+    let finished = server.program.stop().unwrap();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let left = finished.stderr.lines().any(|line| {
+        line.contains("an alert was not delivered before the end: master b is")
+            && line.contains("key=master/b")
+    });
+    assert!(left, "{}", finished.stderr);
+    assert!(!finished.stderr.contains("secret"), "{}", finished.stderr);
+}
