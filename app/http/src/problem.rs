@@ -241,7 +241,7 @@ mod tests {
     fn a_write_in_doubt_is_to_be_repeated_as_it_was() {
         let txid = "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap();
         let problem = Problem::from(WriteError::<DbError>::InDoubt(txid));
-        assert_eq!((problem.code(), problem.status().as_u16()), (ErrorCode::OutcomeUnknown, 503));
+        assert_eq!((problem.code(), problem.status().as_u16()), (ErrorCode::OutcomeUnknown, 504));
         assert!(problem.body(Language::En).error.retryable);
         assert_eq!(problem.response(Language::En).headers()[header::RETRY_AFTER], "1");
     }

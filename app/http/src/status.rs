@@ -53,15 +53,16 @@ pub const fn of(code: ErrorCode) -> StatusCode {
 
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
 
+        // A 503 says that nothing was saved.
+        ErrorCode::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
         ErrorCode::StoreUnavailable
-        | ErrorCode::OutcomeUnknown
         | ErrorCode::ServerBusy
         | ErrorCode::SourceUnavailable
         | ErrorCode::SourceQuotaExceeded => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
-/// `Retry-After` where nobody knows better; every 429 and 503 carries one.
+/// `Retry-After` where nobody knows better; every 429, 503 and 504 carries one.
 #[must_use]
 pub const fn retry_after(code: ErrorCode) -> Option<Duration> {
     match code {

@@ -91,6 +91,7 @@
 //!
 //! # What it does not do
 //!
+//! - It was not tried on MySQL: what is rendered for it is read from its manual.
 //! - One process at a time may have a set open: the witness is a file.
 //! - It does not notice by itself that somebody changed rows behind its back: a
 //!   write that meets one is refused with [`DbError::Diverged`], and

@@ -6,7 +6,7 @@ use stdx::HybridTime;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::error::{DbError, MasterName};
+use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{self, Dialect, Rows, Statement};
@@ -250,19 +250,10 @@ async fn apply(link: &mut Link, sql: Vec<String>, note: Statement) -> Result<(),
         return link.commit().await;
     }
     for sql in sql {
-        match link.alter(&sql).await {
-            Err(Fault::Refused(DbError::Statement(why))) if is_there_already(&why) => {}
-            other => other?,
-        }
+        link.alter(&sql).await?;
     }
     link.push(&note).await?;
     link.flush().await
-}
-
-/// MariaDB's "duplicate column name" and "duplicate key name": a crash came
-/// between the step and the note of it.
-fn is_there_already(why: &str) -> bool {
-    why.contains("ERROR 42S21 (1060)") || why.contains("ERROR 42000 (1061)")
 }
 
 /// Why migrations were not applied.

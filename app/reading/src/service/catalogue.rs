@@ -11,7 +11,7 @@ use multi_master::Tx;
 
 use super::{ReadingError, ReadingService};
 use crate::goodbooks::GoodbooksRows;
-use crate::isbn::BookKey;
+use crate::isbn::{BookKey, NotAnIsbn};
 use crate::model::{BookFacts, BookId, CatalogueBook, Origin};
 use crate::rules::facts;
 use crate::store::books;
@@ -32,6 +32,8 @@ pub struct CatalogueEntry {
     pub book_key: BookKey,
     /// What is said of it.
     pub facts: BookFacts,
+    /// Why what the row has as its ISBN was not used, where there is something.
+    pub isbn_not_used: Option<NotAnIsbn>,
 }
 
 /// A row that was not taken.
@@ -58,6 +60,8 @@ pub struct CatalogueSummary {
     pub skipped: BTreeMap<String, u64>,
     /// The first [`SKIPPED_LISTED_MAX`] of them.
     pub skipped_rows: Vec<SkippedEntry>,
+    /// Rows that were taken without what they have as their ISBN, by reason.
+    pub isbn_not_used: BTreeMap<String, u64>,
 }
 
 impl CatalogueSummary {
@@ -91,6 +95,9 @@ impl ReadingService {
         let mut batch = Vec::with_capacity(BATCH_ROWS);
         for row in rows {
             summary.rows += 1;
+            if let Ok(CatalogueEntry { isbn_not_used: Some(why), .. }) = &row {
+                *summary.isbn_not_used.entry(why.to_string()).or_default() += 1;
+            }
             match row.and_then(|row| self.prepared(row, &mut keys)) {
                 Ok(book) => batch.push(book),
                 Err(skipped) => summary.skip(skipped),
@@ -128,6 +135,7 @@ impl ReadingService {
                     ..BookFacts::default()
                 },
                 book_key: row.key,
+                isbn_not_used: row.isbn_not_used,
             }),
             Err(bad) => Err(SkippedEntry { line: bad.line, reason: bad.problem.to_string() }),
         });

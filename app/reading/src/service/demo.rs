@@ -165,7 +165,7 @@ impl ReadingService {
                 main_genre: Some(genre.to_owned()),
                 ..BookFacts::default()
             };
-            Ok(CatalogueEntry { line, book_key: demo_key(isbn), facts })
+            Ok(CatalogueEntry { line, book_key: demo_key(isbn), facts, isbn_not_used: None })
         });
         let books = self.import_catalogue(rows, |_| {}).await?.added;
         let mut summary = DemoSummary { books, ..DemoSummary::default() };

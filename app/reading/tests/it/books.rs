@@ -23,6 +23,7 @@ fn row(line: u64, key: &str, title: &str, author: &str) -> Result<CatalogueEntry
             author: Some(author.to_owned()),
             ..BookFacts::default()
         },
+        isbn_not_used: None,
     })
 }
 

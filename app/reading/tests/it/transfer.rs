@@ -460,6 +460,7 @@ async fn the_real_catalogue_is_imported() {
     assert_eq!(summary.rows, 10_000);
     assert_eq!(summary.added + summary.skipped_count(), 10_000);
     assert!(summary.skipped_count() < 20, "{:?}", summary.skipped);
+    assert_eq!(summary.isbn_not_used.values().sum::<u64>(), 23, "{:?}", summary.isbn_not_used);
     println!("{took:?}, skipped {:?}", summary.skipped);
     let again = world.service.import_goodbooks(std::fs::File::open(&path).unwrap(), |_| {}).await;
     assert_eq!(again.unwrap().unchanged, summary.added);

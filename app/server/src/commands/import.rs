@@ -147,6 +147,7 @@ fn catalogue_json(summary: &CatalogueSummary) -> String {
         "unchanged": summary.unchanged,
         "skipped": summary.skipped,
         "skippedRows": rows,
+        "isbnNotUsed": summary.isbn_not_used,
     })
     .to_string()
 }
@@ -162,6 +163,9 @@ fn catalogue_text(summary: &CatalogueSummary) -> String {
     );
     for (reason, count) in &summary.skipped {
         writeln!(text, "skipped {count}: {reason}").expect("a string takes all");
+    }
+    for (reason, count) in &summary.isbn_not_used {
+        writeln!(text, "taken without their ISBN {count}: {reason}").expect("a string takes all");
     }
     let lines = summary.skipped_rows.iter().map(|row| (row.line, row.reason.as_str()));
     add_lines(&mut text, lines, summary.skipped_count());

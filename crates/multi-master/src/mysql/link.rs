@@ -28,6 +28,9 @@ const WAIT_SECS: u64 = 600;
 const BARRIER_SECS: u64 = 60;
 /// Changing the tables of a large store takes long.
 const ALTER: Duration = Duration::from_hours(1);
+/// "Duplicate column name" and "duplicate key name".
+const DUPLICATE_COLUMN: u16 = 1060;
+const DUPLICATE_INDEX: u16 = 1061;
 /// The character set of bytes that are no text.
 const BINARY: u16 = 63;
 /// Prepared statements kept for each connection.
@@ -195,18 +198,20 @@ impl MySqlLink {
     /// Runs one statement without parameters, after what was put off.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), Fault> {
         let limit = if sql == "commit" { self.commit } else { self.statement };
-        self.run(sql, limit).await
+        self.run(sql, limit, &[]).await
     }
 
-    /// Changes tables.
+    /// Changes tables. A column or an index that is there already is no failure:
+    /// a crash came between the change and the note that it is done.
     pub(crate) async fn alter(&mut self, sql: &str) -> Result<(), Fault> {
-        self.run(sql, ALTER).await
+        self.run(sql, ALTER, &[DUPLICATE_COLUMN, DUPLICATE_INDEX]).await
     }
 
-    async fn run(&mut self, sql: &str, limit: Duration) -> Result<(), Fault> {
+    async fn run(&mut self, sql: &str, limit: Duration, passed_over: &[u16]) -> Result<(), Fault> {
         self.flush().await?;
-        self.within(limit, async |connection: &mut Conn| {
-            connection.query_drop(sql).await.map_err(|error| fault(error, ""))
+        self.within(limit, async |connection: &mut Conn| match connection.query_drop(sql).await {
+            Err(mysql_async::Error::Server(error)) if passed_over.contains(&error.code) => Ok(()),
+            done => done.map_err(|error| fault(error, "")),
         })
         .await
     }

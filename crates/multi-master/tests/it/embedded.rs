@@ -186,6 +186,34 @@ async fn migrations_are_taken_up_and_refused_when_they_differ() {
     assert!(edited.contains("must not be edited"), "{edited}");
 }
 
+/// A row changed after the clock was set back is newer all the same.
+#[tokio::test]
+async fn versions_go_on_when_the_clock_was_set_back_while_nothing_ran() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = stdx::Clock::starting_at(stdx::UnixMicros(1_800_000_000_000_000));
+    let open = async || {
+        let mut config = embedded(folder.path(), Policy::Available);
+        config.clock = clock.clone();
+        multi_master::MultiMaster::open(config, MIGRATIONS).await.unwrap()
+    };
+    let store = open().await;
+    let Outcome::Saved { txid: first, .. } = add(&store, 1, "minji").await else { panic!() };
+    store.close().await;
+    clock.set(stdx::UnixMicros(1_700_000_000_000_000));
+    let store = open().await;
+    let Outcome::Saved { txid: second, .. } = add(&store, 2, "haejin").await else { panic!() };
+    assert!(second > first, "{second} is not after {first}");
+    let versions: Vec<i64> = store
+        .read(async move |db: &mut multi_master::Db| {
+            let rows = db.query("select _v from accounts order by id", params![]).await?;
+            rows.iter().map(|row| row.get::<i64>("_v")).collect::<Result<_, DbError>>()
+        })
+        .await
+        .unwrap();
+    assert!(versions[1] > versions[0], "{versions:?}");
+    store.close().await;
+}
+
 #[tokio::test]
 async fn what_can_not_be_opened_says_what_to_do() {
     use multi_master::{Config, MasterConfig, MasterName, MultiMaster};
