@@ -11,7 +11,6 @@ use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{Rows, Statement};
 use crate::schema::{Schema, TableInfo};
-use crate::shared::Shared;
 use crate::value::{Row, Value};
 use crate::write_set::{self, Change, Image, Journal};
 
@@ -251,13 +250,6 @@ impl Tx {
         }
         Ok((!set.journal.is_empty()).then_some(set))
     }
-}
-
-/// The last statement of a transaction: its marker, with the id by which its
-/// outcome can be looked up.
-pub(crate) fn seal(shared: &Shared, epoch: u64, journal: Journal) -> (TxId, Statement) {
-    let txid = shared.new_txid();
-    (txid, marker(txid, epoch, journal.into_marker()))
 }
 
 /// The proof of commit on a master, and the journal for one that is away.

@@ -107,6 +107,14 @@ impl View {
         (0..self.masters.len()).all(|at| self.serves(at))
     }
 
+    /// Whether a write is kept that was committed on `masters` but for those that
+    /// `failed`: one that has it serves, and the witness could be told so. A
+    /// master that was taken out meanwhile may come back after another one has
+    /// led without the write.
+    pub(crate) fn keeps(&self, masters: &[usize], failed: &[usize]) -> bool {
+        self.refuses.is_none() && masters.iter().any(|at| !failed.contains(at) && self.serves(*at))
+    }
+
     /// Why nobody serves, for the caller.
     pub(crate) fn why_none(&self) -> String {
         let each = self.masters.iter().map(|master| {
@@ -277,6 +285,20 @@ mod tests {
         assert_eq!(set.view().epoch, 2, "the last one keeps the title");
         assert!(!set.may_lead(0));
         assert!(set.may_lead(1));
+    }
+
+    #[test]
+    fn a_write_is_kept_by_a_master_that_serves() {
+        let mut set = set(Policy::Available, 2);
+        set.join(&[0, 1]);
+        assert!(set.view().keeps(&[0, 1], &[0]));
+        assert!(!set.view().keeps(&[0, 1], &[0, 1]));
+        // While a group was committed, b was taken out, and a failed to commit.
+        set.fail(1, "gone".to_owned());
+        assert!(!set.view().keeps(&[0, 1], &[0]), "a may lead without it");
+        assert!(set.view().keeps(&[0, 1], &[1]));
+        set.witnessed(Some("the disk is full".to_owned()));
+        assert!(!set.view().keeps(&[0, 1], &[1]));
     }
 
     #[test]

@@ -111,8 +111,9 @@ pub enum Step {
     },
 }
 
-/// A numbered change of the tables. What was released is never edited: a
-/// master that holds another migration of the same number is refused.
+/// A numbered change of the tables. What was released is never edited, and new
+/// ones go to the end of the list: a master that holds another migration of the
+/// same number is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {
     /// Its name; unique, and its order is its place in the list.

@@ -23,7 +23,7 @@ use crate::tables::{self, read};
 use crate::value::{Row, Value};
 use crate::write_set::{self, Change, Image, RowOp};
 
-/// Markers read at a time. Each may hold a write of some hundred rows.
+/// Markers read at a time. Each may hold some hundred writes, or a large one.
 const PAGE: usize = 200;
 
 /// Which of the two masters failed.
@@ -130,6 +130,8 @@ pub(crate) struct Loser {
 pub(crate) struct Pass {
     /// How many markers the other lacked or saw otherwise.
     pub(crate) settled: usize,
+    /// How much they hold.
+    pub(crate) bytes: usize,
     /// What has to be undone on the master that is not the authority.
     pub(crate) losers: Vec<Loser>,
 }
@@ -175,6 +177,7 @@ pub(crate) async fn pass(
             }
             pass.settled += 1;
         }
+        pass.bytes += open.iter().map(|marker| marker.ops.len()).sum::<usize>();
         if open.is_empty() {
             continue;
         }

@@ -1,12 +1,14 @@
 //! What the threads of one store have in common.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stdx::{HybridClock, Random};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::config::{Limits, Policy};
+use crate::config::{Config, Limits, Policy};
+use crate::counters::Counters;
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
 use crate::link::Link;
@@ -36,7 +38,22 @@ pub(crate) struct Shared {
     /// The masters as they stand; only the supervisor changes it.
     pub(crate) view: watch::Sender<Arc<View>>,
     pub(crate) supervisor: mpsc::UnboundedSender<Command>,
-    pub(crate) counters: crate::counters::Counters,
+    pub(crate) counters: Counters,
+    /// Transactions that have an id, and that may not have come to a server yet.
+    under_way: Mutex<BTreeSet<TxId>>,
+}
+
+/// A transaction that is on its way to a server, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay {
+    shared: Arc<Shared>,
+    pub(crate) txid: TxId,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.shared.under_way().remove(&self.txid);
+    }
 }
 
 /// What the supervisor is asked.
@@ -66,6 +83,46 @@ pub(crate) enum Failed {
 }
 
 impl Shared {
+    pub(crate) fn new(
+        targets: Vec<Target>,
+        config: Config,
+        schema: Schema,
+        supervisor: mpsc::UnboundedSender<Command>,
+    ) -> Self {
+        let none = View { epoch: 0, generation: 0, masters: Vec::new(), refuses: None };
+        Self {
+            targets,
+            policy: config.policy,
+            limits: config.limits,
+            schema: Arc::new(schema),
+            clock: HybridClock::new(config.clock, HybridClock::DRIFT_MAX_DEFAULT),
+            random: Random::secret(),
+            view: watch::Sender::new(Arc::new(none)),
+            supervisor,
+            counters: Counters::default(),
+            under_way: Mutex::default(),
+        }
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, BTreeSet<TxId>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Self::new_txid`], for a transaction that takes the epoch row only
+    /// after it has its id, because both are sent in one packet.
+    pub(crate) fn send_off(self: &Arc<Self>) -> UnderWay {
+        let mut under_way = self.under_way();
+        let txid = self.new_txid();
+        under_way.insert(txid);
+        UnderWay { shared: Arc::clone(self), txid }
+    }
+
+    /// The first transaction that may still be on its way to a server: one with
+    /// this id or a later one may be committed after others with later ids.
+    pub(crate) fn first_under_way(&self) -> Option<TxId> {
+        self.under_way().first().copied()
+    }
+
     pub(crate) fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.borrow())
     }

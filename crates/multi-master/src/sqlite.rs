@@ -7,6 +7,8 @@ mod writer;
 
 mod lanes;
 
+mod queue;
+
 mod lane;
 
 mod readers;

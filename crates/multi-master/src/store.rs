@@ -6,15 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use stdx::{HybridClock, Random};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, MasterConfig};
-use crate::counters::{Counters, Counts};
+use crate::counters::Counts;
 use crate::db::{Db, Tx};
 use crate::error::{DbError, MasterName, OpenError, Outcome, TxId};
 use crate::job;
-use crate::membership::{MasterState, MasterStatus, View};
+use crate::membership::{MasterState, MasterStatus};
 use crate::mysql::{MySqlHandle, MySqlStore};
 use crate::schema::{Migration, Schema};
 use crate::shared::{Command, Shared, Target};
@@ -68,18 +67,7 @@ impl MultiMaster {
         let names: Vec<MasterName> =
             config.masters.iter().map(|master| master.name.clone()).collect();
         let (supervisor, commands) = mpsc::unbounded_channel();
-        let none = View { epoch: 0, generation: 0, masters: Vec::new(), refuses: None };
-        let shared = Arc::new(Shared {
-            targets,
-            policy: config.policy,
-            limits: config.limits,
-            schema: Arc::new(schema),
-            clock: HybridClock::new(config.clock, HybridClock::DRIFT_MAX_DEFAULT),
-            random: Random::secret(),
-            view: watch::Sender::new(Arc::new(none)),
-            supervisor,
-            counters: Counters::default(),
-        });
+        let shared = Arc::new(Shared::new(targets, config, schema, supervisor));
         let (opened, answer) = oneshot::channel();
         let thread = start_thread(
             Arc::clone(&shared),

@@ -41,8 +41,8 @@ const MARKERS_KEPT: Duration = Duration::from_mins(10);
 const TOMBSTONES_KEPT: Duration = Duration::from_hours(24);
 /// How often old markers are taken away.
 const TRIM_EVERY: Duration = Duration::from_mins(1);
-/// Rows taken away by one statement.
-const TRIM_ROWS: usize = 2_000;
+/// Rows taken away by one statement: markers may be large, and writers wait.
+const TRIM_ROWS: usize = 200;
 /// How often writes under way are waited for before a master is given up on
 /// which the epoch can't be written.
 const FENCE_WAITS_MAX: u32 = 10;
@@ -412,10 +412,10 @@ impl Supervisor {
                 self.membership.join(&[at]);
                 self.is_back(at);
                 if bringing.news {
-                    // The others have to get what it had as well.
+                    // They have to get what it had, or lose what it undid.
                     for other in self.membership.view().serving() {
                         if other != at && other != base {
-                            let why = "it gets what a master that is back had";
+                            let why = "it gets what a master that is back decided";
                             self.take_out(other, why.to_owned());
                         }
                     }

@@ -205,6 +205,23 @@ pub(crate) async fn migrate(
              not be edited"
         )));
     }
+    // Columns are known by their place: what is new comes after what is there.
+    let mut missing: Option<&str> = None;
+    for migration in migrations {
+        for (at, _) in (0i64..).zip(migration.steps) {
+            match (missing, done.contains_key(&(migration.name.to_owned(), at))) {
+                (Some(before), true) => {
+                    return Err(Migrate::Refused(format!(
+                        "it has the migration `{}` and not `{before}`, which comes before it: a \
+                         new migration goes to the end of the list",
+                        migration.name
+                    )));
+                }
+                (None, false) => missing = Some(migration.name),
+                _ => {}
+            }
+        }
+    }
     for migration in migrations {
         for (at, step) in (0i64..).zip(migration.steps) {
             // The digest is of one rendering, whatever the master's kind is, so

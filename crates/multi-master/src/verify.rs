@@ -390,7 +390,8 @@ impl Comparison<'_> {
                 let after = Image { row: winner.row.clone(), version };
                 let mut journal = Journal::default();
                 journal.add(info, &Change::Insert { after: &after });
-                (Some(after), Some(db::seal(self.shared, self.view.epoch, journal).1))
+                let (txid, epoch) = (self.shared.new_txid(), self.view.epoch);
+                (Some(after), Some(db::marker(txid, epoch, journal.into_marker())))
             }
         };
         let found_at = self.shared.clock.last().wall();

@@ -24,7 +24,7 @@ use crate::membership::View;
 use crate::mysql::commits::Commits;
 use crate::mysql::pool::{Lease, Pool};
 use crate::render::Statement;
-use crate::shared::{Command, Failed, Shared};
+use crate::shared::{Command, Failed, Shared, UnderWay};
 
 /// Runs of one write before it is given back as busy.
 const RUNS_MAX: u32 = 10;
@@ -274,11 +274,12 @@ impl MySqlStore {
     /// nothing.
     async fn seal(&self, tx: &mut Tx, epoch: u64) -> Result<Option<Sealed>, Fault> {
         let Some(WriteSet { mut statements, journal }) = tx.write_set()? else { return Ok(None) };
-        let (txid, marker) = db::seal(&self.shared, epoch, journal);
+        let under_way = self.shared.send_off();
+        let marker = db::marker(under_way.txid, epoch, journal.into_marker());
         tx.link.push(&marker).await?;
         tx.link.flush().await?;
         statements.push(marker);
-        Ok(Some(Sealed { txid, statements }))
+        Ok(Some(Sealed { under_way, statements }))
     }
 
     /// Runs the write on the other masters, and commits.
@@ -306,9 +307,10 @@ impl MySqlStore {
             }));
         }
         let ticket = self.commits.begin();
+        let txid = sealed.under_way.txid;
         let verdict = match self.shared.policy {
-            Policy::Available => self.commit_available(view, primary, branches, sealed.txid).await,
-            Policy::All => self.commit_all(view, primary, branches, sealed.txid).await,
+            Policy::Available => self.commit_available(view, primary, branches, txid).await,
+            Policy::All => self.commit_all(view, primary, branches, txid).await,
         };
         self.commits.end(ticket).await;
         Ok(verdict)
@@ -347,7 +349,7 @@ impl MySqlStore {
         txid: TxId,
     ) -> Verdict {
         others.insert(0, primary);
-        let masters = others.len();
+        let masters: Vec<usize> = others.iter().map(|branch| branch.at).collect();
         let failed: Vec<(usize, Fault)> = join_all(others.into_iter().map(commit))
             .await
             .into_iter()
@@ -356,10 +358,9 @@ impl MySqlStore {
         if failed.is_empty() {
             return Verdict::Saved { txid, owed: view.away() };
         }
-        let saved = failed.len() < masters;
         let owed: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
         // Those that failed stop serving before anybody hears that it is saved.
-        if self.report_all(view, failed).await && saved && self.shared.view().refuses.is_none() {
+        if self.report_all(view, failed).await && self.shared.view().keeps(&masters, &owed) {
             return Verdict::Saved { txid, owed: view.owed(&owed) };
         }
         self.doubt(txid).await
@@ -464,7 +465,7 @@ impl MySqlStore {
 
 /// A transaction that has run on the primary, its marker last.
 struct Sealed {
-    txid: TxId,
+    under_way: UnderWay,
     statements: Vec<Statement>,
 }
 

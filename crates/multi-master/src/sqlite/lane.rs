@@ -179,7 +179,8 @@ fn apply(mut link: Link, epoch: u64, inbox: &Receiver<Task>) {
                 }
             }
             Task::Commit(vote, answer) => {
-                let ran = open.clone().unwrap_or(Ok(()));
+                let nothing = || Err(Fault::Lost("it was given nothing".to_owned()));
+                let ran = open.clone().unwrap_or_else(nothing);
                 let well = ran.is_ok();
                 drop(answer.send(ran));
                 if vote.cast(well) {

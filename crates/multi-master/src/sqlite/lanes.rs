@@ -215,11 +215,13 @@ impl Lanes {
         if self.journal.is_empty() {
             return Ok(());
         }
-        let (txid, marker) = db::seal(shared, self.view.epoch, std::mem::take(&mut self.journal));
+        let (txid, journal) = (shared.new_txid(), std::mem::take(&mut self.journal));
+        let marker = db::marker(txid, self.view.epoch, journal.into_marker());
         self.txids.push(txid);
         self.kept.0.push(marker);
         let handed = self.hand_over();
-        handed.last().map_or(Ok(()), |marker| ready(self.primary().push(marker)))
+        let marker = handed.last().expect("it was put there just now");
+        ready(self.primary().push(marker))
     }
 
     fn hand_over(&mut self) -> Arc<Vec<Statement>> {
@@ -298,7 +300,6 @@ impl Lanes {
         if let Err(fault) = ready(self.primary().commit()) {
             failed.push((self.primary_at, fault));
         }
-        let masters = 1 + answers.len();
         for (at, answers) in answers {
             if let Err(fault) = answered(answers) {
                 failed.push((*at, fault));
@@ -308,16 +309,13 @@ impl Lanes {
             self.saved(shared, group, &self.view.away());
             return Next::Done;
         }
-        let everywhere = failed.len() == masters;
-        // Those that failed stop serving before anybody hears that it is saved.
         let owed: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
+        // Those that failed stop serving before anybody hears that it is saved.
         let out = report_all(shared, &self.view, failed);
-        // Where the witness could not be told who is left, whoever failed might
-        // come back alone, without this.
-        if everywhere || !out || shared.view().refuses.is_some() {
-            self.in_doubt(shared, group);
-        } else {
+        if out && shared.view().keeps(&self.view.serving(), &owed) {
             self.saved(shared, group, &self.view.owed(&owed));
+        } else {
+            self.in_doubt(shared, group);
         }
         Next::NewView { left: Vec::new(), failed: None }
     }
@@ -339,7 +337,7 @@ impl Lanes {
         if let Err(fault) = ready(self.primary().commit()) {
             report_all(shared, &self.view, vec![(self.primary_at, fault)]);
             self.in_doubt(shared, group);
-            return Next::Done;
+            return Next::NewView { left: Vec::new(), failed: None };
         }
         self.saved(shared, group, &self.view.away());
         Next::Done

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, TrySendError, bounded};
 
 use crate::db::Db;
 use crate::error::DbError;
@@ -13,6 +13,7 @@ use crate::job::{self, Ran, ReadJob};
 use crate::link::Link;
 use crate::shared::{self, Shared};
 use crate::sqlite::IfAbsent;
+use crate::sqlite::queue::Closable;
 
 /// Reads that may wait for a thread. One is done in well under a millisecond.
 const WAITING_MAX: usize = 10_000;
@@ -20,13 +21,7 @@ const WAITING_MAX: usize = 10_000;
 /// Where callers leave their reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Readers {
-    queue: Sender<Message>,
-    threads: usize,
-}
-
-enum Message {
-    Read(Box<dyn ReadJob>),
-    Stop,
+    queue: Closable<Box<dyn ReadJob>>,
 }
 
 impl Readers {
@@ -50,29 +45,26 @@ impl Readers {
                     .spawn(move || reader.run())?,
             );
         }
-        Ok((Self { queue, threads }, started))
+        Ok((Self { queue: Closable::new(queue) }, started))
     }
 
     pub(crate) fn submit(&self, job: Box<dyn ReadJob>) {
-        use crossbeam_channel::TrySendError::{Disconnected, Full};
-        match self.queue.try_send(Message::Read(job)) {
-            Err(Full(Message::Read(job))) => job.finish(Some(DbError::Overloaded)),
-            Err(Disconnected(Message::Read(job))) => job.finish(Some(DbError::Closed)),
-            _ => {}
+        match self.queue.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(job)) => job.finish(Some(DbError::Overloaded)),
+            Err(TrySendError::Disconnected(job)) => job.finish(Some(DbError::Closed)),
         }
     }
 
-    /// Asks each thread to end after the reads that wait already.
+    /// Takes no more reads. The threads end after those that wait already.
     pub(crate) fn stop(&self) {
-        for _ in 0..self.threads {
-            drop(self.queue.send(Message::Stop));
-        }
+        self.queue.close();
     }
 }
 
 struct Reader {
     shared: Arc<Shared>,
-    inbox: Receiver<Message>,
+    inbox: Receiver<Box<dyn ReadJob>>,
     /// Spreads the reads of all threads over the masters.
     turn: Arc<AtomicUsize>,
     generation: u64,
@@ -81,7 +73,7 @@ struct Reader {
 
 impl Reader {
     fn run(mut self) {
-        while let Ok(Message::Read(job)) = self.inbox.recv() {
+        while let Ok(job) = self.inbox.recv() {
             self.read(job);
         }
     }

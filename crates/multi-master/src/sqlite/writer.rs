@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, TrySendError, bounded};
 
 use crate::error::DbError;
 use crate::fault::Fault;
@@ -16,6 +16,7 @@ use crate::job::{Verdict, WriteJob};
 use crate::membership::View;
 use crate::shared::{Failed, Shared};
 use crate::sqlite::lanes::{Lanes, One};
+use crate::sqlite::queue::Closable;
 
 /// Writes that share one commit. More would make the first wait for the last.
 pub(super) const GROUP_MAX: usize = 256;
@@ -26,41 +27,34 @@ const RUNS_MAX: u32 = 8;
 /// Waits for a view of the masters that can be written, for one group.
 const VIEWS_MAX: u32 = 8;
 
-enum Message {
-    Write(Box<dyn WriteJob>),
-    Stop,
-}
-
 /// Where callers leave their writes.
 #[derive(Clone, Debug)]
 pub(crate) struct WriterHandle {
-    queue: Sender<Message>,
+    queue: Closable<Box<dyn WriteJob>>,
 }
 
 impl WriterHandle {
     /// Leaves a write, or finishes it at once where too many wait.
     pub(crate) fn submit(&self, job: Box<dyn WriteJob>) {
-        match self.queue.try_send(Message::Write(job)) {
-            Err(TrySendError::Full(Message::Write(job))) => {
-                job.finish(Verdict::NotSaved(DbError::Overloaded));
-            }
-            Err(TrySendError::Disconnected(Message::Write(job))) => {
+        match self.queue.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(job)) => job.finish(Verdict::NotSaved(DbError::Overloaded)),
+            Err(TrySendError::Disconnected(job)) => {
                 job.finish(Verdict::NotSaved(DbError::Closed));
             }
-            _ => {}
         }
     }
 
-    /// Asks the thread to end after the writes that wait already.
+    /// Takes no more writes. The thread ends after those that wait already.
     pub(crate) fn stop(&self) {
-        drop(self.queue.send(Message::Stop));
+        self.queue.close();
     }
 }
 
 /// The thread's own state.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    queue: Receiver<Message>,
+    queue: Receiver<Box<dyn WriteJob>>,
     lanes: Option<Lanes>,
 }
 
@@ -70,32 +64,23 @@ impl Writer {
         let writer = Self { shared, queue, lanes: None };
         let thread =
             std::thread::Builder::new().name("mm-writer".to_owned()).spawn(move || writer.run())?;
-        Ok((WriterHandle { queue: sender }, thread))
+        Ok((WriterHandle { queue: Closable::new(sender) }, thread))
     }
 
     fn run(mut self) {
         let mut last = Last::default();
-        while let Ok(Message::Write(first)) = self.queue.recv() {
-            let (group, stop) = self.gather(first, &last);
+        while let Ok(first) = self.queue.recv() {
+            let group = self.gather(first, &last);
             let (size, start) = (group.len(), Instant::now());
             self.finish_all(group);
             last = Last { size, took: start.elapsed(), waiting: self.queue.len() };
-            if stop {
-                break;
-            }
-        }
-        // Whoever came after the stop is told; new ones find the queue closed.
-        for message in self.queue.try_iter() {
-            if let Message::Write(job) = message {
-                job.finish(Verdict::NotSaved(DbError::Closed));
-            }
         }
     }
 
     /// Takes what waits; and waits a little for the callers of the last group,
     /// who were answered just now, where they are likely to come back. One
     /// commit for all of them is much cheaper than two for half of them each.
-    fn gather(&self, first: Box<dyn WriteJob>, last: &Last) -> (Vec<Waiting>, bool) {
+    fn gather(&self, first: Box<dyn WriteJob>, last: &Last) -> Vec<Waiting> {
         let mut group = vec![Waiting::new(first)];
         let likely = (last.size + last.waiting).min(GROUP_MAX);
         let until = Instant::now() + (last.took / 4).min(LINGER_MAX);
@@ -106,12 +91,11 @@ impl Writer {
                 self.queue.try_recv().ok()
             };
             match next {
-                Some(Message::Write(job)) => group.push(Waiting::new(job)),
-                Some(Message::Stop) => return (group, true),
+                Some(job) => group.push(Waiting::new(job)),
                 None => break,
             }
         }
-        (group, false)
+        group
     }
 
     /// Runs the group, and parts of it again, until each write has its verdict.

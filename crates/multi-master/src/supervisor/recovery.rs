@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use stdx::ids::Id as _;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -30,9 +31,9 @@ use crate::shared::{Command, Shared};
 use crate::sqlite::IfAbsent;
 use crate::tables::{self, Identity, Migrate};
 
-/// A pass that found fewer than this is followed by the last one, for which
-/// writers wait.
-const CAUGHT_UP: usize = 100;
+/// A pass that found less than this is followed by the last one, for which
+/// writers wait: some ten milliseconds' work.
+const CAUGHT_UP: (usize, usize) = (100, 256 << 10);
 /// Passes before the last one, however much is still written.
 const PASSES_MAX: usize = 20;
 
@@ -53,8 +54,9 @@ pub(crate) enum Ask {
     Greeted { identity: Identity, answer: oneshot::Sender<(usize, u64)> },
     /// It misses little. May writers be held back?
     CaughtUp { answer: oneshot::Sender<()> },
-    /// It has everything, and writers are held back. `news`: it had something
-    /// that its base did not. Under which epoch do they go on?
+    /// It has everything, and writers are held back. `news`: also others than
+    /// it and its base have to be brought up to date. Under which epoch do they
+    /// go on?
     Holding { news: bool, answer: oneshot::Sender<u64> },
 }
 
@@ -220,16 +222,20 @@ impl Recovery {
             news: pass.settled > 0,
         };
         for _ in 0..PASSES_MAX {
-            // Whoever began before this has ended after it: what is committed
-            // later has a later id.
+            // Who holds the epoch row has ended when this has it. What is committed
+            // later has a later id than the last one now, but for those that have
+            // an id and do not hold the row yet.
             base.begin_barrier().await.map_err(on_base)?;
             let until = tables::last_txid(base).await.map_err(on_base)?;
+            let under_way = self.shared.first_under_way();
             base.rollback().await.map_err(on_base)?;
             let Some(until) = until else { break };
+            let before = under_way.map(|first| Uuid::from_u128(first.uuid().as_u128() - 1));
+            let until = before.map_or(until, |before| before.min(until));
             let pass = settle::pass(base, link, schema, forth, progress.after, Some(until)).await;
             let pass = pass.map_err(tag)?;
             progress.settled += pass.settled;
-            let caught_up = pass.settled < CAUGHT_UP;
+            let caught_up = pass.settled < CAUGHT_UP.0 && pass.bytes < CAUGHT_UP.1;
             progress.losers.extend(pass.losers);
             progress.after = until;
             if caught_up {
@@ -257,6 +263,8 @@ impl Recovery {
         progress.settled += last.settled;
         progress.losers.extend(last.losers);
         if forth == Rule::Abort {
+            // What is undone here the others have still.
+            progress.news |= !progress.losers.is_empty();
             // The master that is back decides: what it never had is undone on
             // the base before anybody goes on.
             let undone = settle::undo_within(link, base, schema, &progress.losers).await;

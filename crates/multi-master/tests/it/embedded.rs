@@ -1,6 +1,6 @@
 //! Two SQLite files.
 
-use multi_master::{DbError, OpenError, Outcome, Policy, Tx, fields, params};
+use multi_master::{Db, DbError, OpenError, Outcome, Policy, Tx, fields, params};
 
 use crate::common::{MIGRATIONS, add, contents, embedded, logins, open, pay};
 
@@ -53,6 +53,45 @@ async fn what_a_refused_write_did_is_nowhere() {
     assert_eq!(logins(&store).await, ["minji"]);
     store.close().await;
     assert_eq!(contents(&folder.path().join("a.db")), contents(&folder.path().join("b.db")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_when_a_store_is_closed_is_told() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), Policy::Available).await;
+        let _ = add(&store, 1, "minji").await;
+        let readers: Vec<_> = (0..16)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    while store
+                        .read(async move |db: &mut Db| db.query("select 1", params![]).await)
+                        .await
+                        != Err(DbError::Closed)
+                    {}
+                })
+            })
+            .collect();
+        let writers: Vec<_> = (0..16)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    while !matches!(pay(&store, 1, 1).await, Outcome::NotSaved(DbError::Closed)) {}
+                })
+            })
+            .collect();
+        while store.counts().reads < 50 {
+            tokio::task::yield_now().await;
+        }
+        store.close().await;
+        for task in readers.into_iter().chain(writers) {
+            tokio::time::timeout(std::time::Duration::from_secs(20), task)
+                .await
+                .expect("nobody waits for ever")
+                .unwrap();
+        }
+    }
 }
 
 #[tokio::test]
@@ -153,6 +192,10 @@ async fn migrations_are_taken_up_and_refused_when_they_differ() {
         table: "accounts",
         column: Column::nullable("country", Kind::Text { chars_max: 2 }),
     };
+    const PHONE: Step = Step::AddColumn {
+        table: "accounts",
+        column: Column::nullable("phone", Kind::Text { chars_max: 20 }),
+    };
     const EDITED: Migration = Migration {
         name: "accounts",
         steps: &[Step::CreateTable(Table {
@@ -181,6 +224,14 @@ async fn migrations_are_taken_up_and_refused_when_they_differ() {
 
     let older = MultiMaster::open(config(), MIGRATIONS).await.unwrap_err().to_string();
     assert!(older.contains("`country`, which this program does not know"), "{older}");
+    // A column is known by its place.
+    let between = [
+        MIGRATIONS[0],
+        Migration { name: "phone", steps: &[PHONE] },
+        Migration { name: "country", steps: &[NOTES] },
+    ];
+    let between = MultiMaster::open(config(), &between).await.unwrap_err().to_string();
+    assert!(between.contains("a new migration goes to the end"), "{between}");
     let edited = [EDITED, Migration { name: "country", steps: &[NOTES] }];
     let edited = MultiMaster::open(config(), &edited).await.unwrap_err().to_string();
     assert!(edited.contains("must not be edited"), "{edited}");
@@ -204,7 +255,7 @@ async fn versions_go_on_when_the_clock_was_set_back_while_nothing_ran() {
     let Outcome::Saved { txid: second, .. } = add(&store, 2, "haejin").await else { panic!() };
     assert!(second > first, "{second} is not after {first}");
     let versions: Vec<i64> = store
-        .read(async move |db: &mut multi_master::Db| {
+        .read(async move |db: &mut Db| {
             let rows = db.query("select _v from accounts order by id", params![]).await?;
             rows.iter().map(|row| row.get::<i64>("_v")).collect::<Result<_, DbError>>()
         })

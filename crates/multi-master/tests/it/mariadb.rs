@@ -1,5 +1,6 @@
 //! Two real MariaDB servers.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -56,7 +57,11 @@ impl Pair {
     fn assert_same(&self) {
         let [a, b] = self.contents();
         assert!(!a.is_empty());
-        assert_eq!(a, b);
+        let [a, b] = [&a, &b].map(|all| all.lines().collect::<BTreeSet<&str>>());
+        let only = |one: &BTreeSet<&str>, other: &BTreeSet<&str>| -> Vec<String> {
+            one.difference(other).take(5).map(|line| (*line).to_owned()).collect()
+        };
+        assert_eq!((only(&a, &b), only(&b, &a)), (Vec::new(), Vec::new()), "only on a, only on b");
     }
 }
 
@@ -300,19 +305,20 @@ async fn a_connection_that_is_cut_costs_no_master() {
     pair.assert_same();
 }
 
+const STEPS: &[Step] = &[
+    MIGRATIONS[0].steps[0],
+    Step::AddColumn { table: "accounts", column: Column::nullable("country", Kind::Int) },
+    Step::CreateIndex {
+        table: "accounts",
+        index: Index { name: "accounts_country", columns: &["country"], unique: false },
+    },
+];
+
 /// MariaDB commits each change of a table by itself: a crash may come between
 /// one and the note that it is done.
 #[tokio::test]
 async fn a_migration_that_was_interrupted_is_taken_up() {
     let Some(pair) = Pair::start("interrupted migration") else { return };
-    const STEPS: &[Step] = &[
-        MIGRATIONS[0].steps[0],
-        Step::AddColumn { table: "accounts", column: Column::nullable("country", Kind::Int) },
-        Step::CreateIndex {
-            table: "accounts",
-            index: Index { name: "accounts_country", columns: &["country"], unique: false },
-        },
-    ];
     let migrations = [Migration { name: "accounts", steps: STEPS }];
     let config = || pair.config(Policy::Available);
     let store = MultiMaster::open(config(), &migrations).await.unwrap();
@@ -468,7 +474,7 @@ async fn a_server_dies_under_load_and_nothing_acknowledged_is_lost() {
         }
         whole(&store).await;
         pair.assert_same();
-        let there: std::collections::BTreeSet<i64> = pair.servers[1 - dies]
+        let there: BTreeSet<i64> = pair.servers[1 - dies]
             .sql("books", "select id from accounts")
             .unwrap()
             .lines()

@@ -512,6 +512,42 @@ async fn with_three_masters_what_only_one_has_reaches_both_others() {
 }
 
 #[tokio::test]
+async fn what_a_primary_that_is_back_undoes_is_undone_on_all_three() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let open = async || {
+        let mut config = embedded(folder, Policy::All);
+        let mut third = config.masters[0].clone();
+        third.name = MasterName("c".to_owned());
+        third.url = format!("sqlite:{}", folder.join("c.db").display());
+        config.masters.push(third);
+        MultiMaster::open(config, MIGRATIONS).await.unwrap()
+    };
+    let store = open().await;
+    let _ = add(&store, 1, "one").await;
+    close(store).await;
+    let before = std::fs::read(folder.join("a.db")).unwrap();
+    let store = open().await;
+    let _ = add(&store, 2, "two").await;
+    close(store).await;
+    // As after a crash between the others' commits and the primary's, which
+    // comes back when the others serve already.
+    std::fs::write(folder.join("a.db"), before).unwrap();
+    take_away(folder, "a");
+    let store = open().await;
+    bring_back(folder, "a");
+    store.wait_until_whole().await;
+    for _ in 0..3 {
+        assert_eq!(logins(&store).await, ["one"]);
+    }
+    assert!(matches!(add(&store, 2, "two again").await, Outcome::Saved { .. }));
+    close(store).await;
+    let [a, b, c] = ["a.db", "b.db", "c.db"].map(|name| contents(&folder.join(name)));
+    assert_eq!(a, b);
+    assert_eq!(a, c);
+}
+
+#[tokio::test]
 async fn masters_whose_urls_were_swapped_are_not_taken_for_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Policy::Available).await;
