@@ -440,8 +440,7 @@ proptest! {
             return Ok(());
         }
         let ((at, read), elements, level) = spoils[which.index(spoils.len())].clone();
-        let Outcome::Ok(answer) = &mut operations[at].outcome else { unreachable!() };
-        answer[read] = elements;
+        show(&mut operations[at], read, elements);
         let spoiled = History::from_operations(operations).unwrap();
         for level in [level, Level::StrictSerializable] {
             let judged = judge(&spoiled, level, LIMIT);
@@ -470,8 +469,7 @@ proptest! {
             let ((at, read), list, _) = reads[which.index(reads.len())].clone();
             let all = appends_of(&operations).filter(|(_, appended, _)| *appended == list);
             let view = all.map(|(.., element)| element).take(length).collect();
-            let Outcome::Ok(answer) = &mut operations[at].outcome else { unreachable!() };
-            answer[read] = view;
+            show(&mut operations[at], read, view);
         }
         let is_legal = has_order(&operations, &BTreeMap::new(), &apply);
         if is_legal {
@@ -482,6 +480,14 @@ proptest! {
                 prop_assert!(is_accepted, "{}: {:?}", level, judged);
             }
         }
+    }
+}
+
+/// Makes a read of an answered operation have shown something else.
+fn show(operation: &mut Made, read: usize, elements: Vec<Element>) {
+    match &mut operation.outcome {
+        Outcome::Ok(answer) => answer[read] = elements,
+        other => panic!("reads are taken from answers, and this is {other:?}"),
     }
 }
 
