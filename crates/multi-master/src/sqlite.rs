@@ -13,6 +13,12 @@ mod lane;
 
 mod readers;
 
+#[cfg(test)]
+mod broken;
+
+#[cfg(test)]
+mod tests;
+
 pub(crate) use link::{IfAbsent, SqliteLink};
 pub(crate) use readers::Readers;
 pub(crate) use writer::{Writer, WriterHandle};

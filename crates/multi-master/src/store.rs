@@ -170,6 +170,11 @@ impl MultiMaster {
         self.0.shared.view().masters.clone()
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.0.shared)
+    }
+
     /// The epoch in force.
     pub fn epoch(&self) -> u64 {
         self.0.shared.view().epoch

@@ -103,6 +103,14 @@ impl SqliteLink {
     }
 
     pub(crate) fn batch(&mut self, sql: &str) -> Result<(), Fault> {
+        #[cfg(test)]
+        if sql == "commit"
+            && let Some(how) = super::broken::take(&self.path)
+        {
+            let end = if how == super::broken::Broken::Done { "commit" } else { "rollback" };
+            self.connection.execute_batch(end).map_err(|error| self.fault(&error))?;
+            return Err(Fault::Lost(format!("{how:?}: broken by a test")));
+        }
         // The few statements that frame transactions are worth keeping prepared.
         let run = match sql {
             "begin" | "begin immediate" | "commit" | "savepoint one" | "release one" => {
