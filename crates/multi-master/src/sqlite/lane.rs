@@ -1,11 +1,12 @@
 //! A file that is not the primary: it gets the same statements, on a thread of
 //! its own, while the primary runs the next write.
 
+// Other than those of `crossbeam`, these channels drop what waits in them when
+// the receiver is gone: a vote that nobody will cast, and who waits for it.
+use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 
 use crate::fault::Fault;
 use crate::job::{self, Ran};
@@ -33,7 +34,7 @@ pub(super) fn ready<T>(future: impl Future<Output = Result<T, Fault>>) -> Result
 /// A file that is not the primary, with a thread of its own.
 pub(super) struct Lane {
     pub(super) at: usize,
-    tasks: Sender<Task>,
+    tasks: SyncSender<Task>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -45,15 +46,15 @@ enum Task {
     Apply(Arc<Vec<Statement>>),
     /// Answers how the statements went and, where they went well on all files,
     /// commits and answers how that went.
-    Commit(Vote, Sender<Result<(), Fault>>),
-    Rollback(Sender<Result<(), Fault>>),
+    Commit(Vote, SyncSender<Result<(), Fault>>),
+    Rollback(SyncSender<Result<(), Fault>>),
 }
 
 impl Lane {
     pub(super) fn start(at: usize, link: Link, epoch: u64) -> std::io::Result<Self> {
         // A group and the tasks that frame it: a full channel would only make
         // the writer wait.
-        let (tasks, inbox) = bounded(GROUP_MAX + 8);
+        let (tasks, inbox) = sync_channel(GROUP_MAX + 8);
         let thread = std::thread::Builder::new()
             .name(format!("mm-apply-{at}"))
             .spawn(move || apply(link, epoch, &inbox))?;
@@ -62,21 +63,21 @@ impl Lane {
 
     /// Runs statements, later.
     pub(super) fn apply(&self, statements: &Arc<Vec<Statement>>) {
-        // A thread that ended answers the next question with an error.
+        // Of a thread that ended, the next question has an error for an answer.
         drop(self.tasks.send(Task::Apply(Arc::clone(statements))));
     }
 
     /// Commits where `vote` says so. The first answer tells how the statements
     /// went, the second, where all files voted for it, how the commit did.
     pub(super) fn commit(&self, vote: Vote) -> Answers {
-        let (answer, answers) = bounded(2);
+        let (answer, answers) = sync_channel(2);
         drop(self.tasks.send(Task::Commit(vote, answer)));
         answers
     }
 
     /// Undoes what was applied; when this returns, the file is free.
     pub(super) fn rollback(&self) {
-        let (answer, answers) = bounded(1);
+        let (answer, answers) = sync_channel(1);
         drop(self.tasks.send(Task::Rollback(answer)));
         drop(answered(&answers));
     }
@@ -84,7 +85,7 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        let (closed, _) = bounded(1);
+        let (closed, _) = sync_channel(1);
         self.tasks = closed;
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
@@ -216,10 +217,21 @@ mod tests {
 
     #[test]
     fn a_file_whose_thread_ended_is_against_it_and_keeps_nobody_waiting() {
-        let mut votes = Vote::among(2);
-        let (one, other) = (votes.next().unwrap(), votes.next().unwrap());
-        let voter = std::thread::spawn(move || one.cast(true));
-        drop(other);
-        assert!(!voter.join().unwrap());
+        for ended_before in [false, true] {
+            let (tasks, inbox) = sync_channel(8);
+            let lane = Lane { at: 1, tasks, thread: None };
+            let mut inbox = Some(inbox);
+            if ended_before {
+                inbox = None;
+            }
+            let mut votes = Vote::among(2);
+            let (one, other) = (votes.next().unwrap(), votes.next().unwrap());
+            let voter = std::thread::spawn(move || one.cast(true));
+            let answers = lane.commit(other);
+            // Where it had not ended yet, the task waits in its box for ever.
+            drop(inbox);
+            assert!(!voter.join().unwrap());
+            assert!(matches!(answered(&answers), Err(Fault::Lost(_))));
+        }
     }
 }
