@@ -6,6 +6,8 @@
 //! was aborted is aborted, and the other is then made the same.
 
 mod at_once;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -49,6 +51,8 @@ impl At {
 }
 
 struct Marker {
+    /// Its place in the order in which markers came to the master.
+    seq: i64,
     txid: Uuid,
     epoch: i64,
     aborted: bool,
@@ -58,6 +62,7 @@ struct Marker {
 impl Marker {
     fn of(row: &Row) -> Result<Self, Fault> {
         Ok(Self {
+            seq: read(row, "seq")?,
             txid: read(row, "txid")?,
             epoch: read(row, "epoch")?,
             aborted: read(row, "aborted")?,
@@ -136,23 +141,24 @@ pub(crate) struct Pass {
     pub(crate) losers: Vec<Loser>,
 }
 
-/// Settles every marker of `from` with an id after `after` and, where given,
-/// up to `until`, that `to` lacks. Pages are committed one by one on `to`.
+/// Settles every marker that came to `from` after the one at `after` and, where
+/// given, up to `until`, and that `to` lacks. Pages are committed one by one on
+/// `to`.
 pub(crate) async fn pass(
     from: &mut Link,
     to: &mut Link,
     schema: &Schema,
     rule: Rule,
-    mut after: Uuid,
-    until: Option<Uuid>,
+    mut after: i64,
+    until: Option<i64>,
 ) -> Result<Pass, At> {
     let mut pass = Pass::default();
     loop {
         // Between two pages whoever waits for this may give it up.
         tokio::task::yield_now().await;
         let page = markers(from, after, until).await.map_err(At::From)?;
-        let Some(last) = page.last().map(|marker| marker.txid) else { return Ok(pass) };
-        let has = known(to, after, last).await.map_err(At::To)?;
+        let Some(last) = page.last().map(|marker| marker.seq) else { return Ok(pass) };
+        let has = known(to, &page).await.map_err(At::To)?;
         after = last;
         let (mut open, mut overruled) = (Vec::new(), Vec::new());
         for marker in page {
@@ -231,31 +237,30 @@ fn change(op: RowOp<'_>, now: Present) -> Vec<Statement> {
     }
 }
 
-async fn markers(from: &mut Link, after: Uuid, until: Option<Uuid>) -> Result<Vec<Marker>, Fault> {
+async fn markers(from: &mut Link, after: i64, until: Option<i64>) -> Result<Vec<Marker>, Fault> {
     let sql = format!(
-        "select txid, epoch, aborted, ops from mm_log where txid > ? order by txid limit {PAGE}"
+        "select seq, txid, epoch, aborted, ops from mm_log where seq > ? and seq <= ? \
+         order by seq limit {PAGE}"
     );
-    let rows = from.query(&sql, &[after.into()]).await?;
-    let mut page: Vec<Marker> = rows.iter().map(Marker::of).collect::<Result<_, _>>()?;
-    page.retain(|marker| until.is_none_or(|until| marker.txid <= until));
-    Ok(page)
+    let until = until.unwrap_or(i64::MAX);
+    let rows = from.query(&sql, &[after.into(), until.into()]).await?;
+    rows.iter().map(Marker::of).collect()
 }
 
 async fn loser(link: &mut Link, txid: Uuid) -> Result<Loser, Fault> {
-    let sql = "select txid, epoch, aborted, ops from mm_log where txid = ?";
+    let sql = "select seq, txid, epoch, aborted, ops from mm_log where txid = ?";
     match link.query(sql, &[txid.into()]).await?.first() {
         Some(row) => Ok(Marker::of(row)?.loses(None)),
         None => Err(Fault::Busy),
     }
 }
 
-async fn known(link: &mut Link, after: Uuid, last: Uuid) -> Result<BTreeMap<Uuid, bool>, Fault> {
-    let rows = link
-        .query(
-            "select txid, aborted from mm_log where txid > ? and txid <= ?",
-            &[after.into(), last.into()],
-        )
-        .await?;
+/// Which of these markers a master has, and whether they are aborted there.
+async fn known(link: &mut Link, markers: &[Marker]) -> Result<BTreeMap<Uuid, bool>, Fault> {
+    let marks = vec!["?"; markers.len()].join(", ");
+    let txids: Vec<Value> = markers.iter().map(|marker| marker.txid.into()).collect();
+    let sql = format!("select txid, aborted from mm_log where txid in ({marks})");
+    let rows = link.query(&sql, &txids).await?;
     rows.iter().map(|row| Ok((read(row, "txid")?, read(row, "aborted")?))).collect()
 }
 
@@ -404,7 +409,7 @@ async fn abort_on_primary(primary: &mut Link, markers: &[Marker]) -> Result<(), 
 
 /// The marker of a transaction that never happens.
 fn aborted(txid: Uuid, epoch: i64) -> Statement {
-    Marker { txid, epoch, aborted: true, ops: Vec::new() }.statement()
+    Marker { seq: 0, txid, epoch, aborted: true, ops: Vec::new() }.statement()
 }
 
 /// Keeps what lost where a person can find it.

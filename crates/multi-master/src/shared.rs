@@ -1,8 +1,7 @@
 //! What the threads of one store have in common.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use stdx::{HybridClock, Random};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -39,21 +38,6 @@ pub(crate) struct Shared {
     pub(crate) view: watch::Sender<Arc<View>>,
     pub(crate) supervisor: mpsc::UnboundedSender<Command>,
     pub(crate) counters: Counters,
-    /// Transactions that have an id, and that may not have come to a server yet.
-    under_way: Mutex<BTreeSet<TxId>>,
-}
-
-/// A transaction that is on its way to a server, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct UnderWay {
-    shared: Arc<Shared>,
-    pub(crate) txid: TxId,
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.shared.under_way().remove(&self.txid);
-    }
 }
 
 /// What the supervisor is asked.
@@ -100,27 +84,7 @@ impl Shared {
             view: watch::Sender::new(Arc::new(none)),
             supervisor,
             counters: Counters::default(),
-            under_way: Mutex::default(),
         }
-    }
-
-    fn under_way(&self) -> MutexGuard<'_, BTreeSet<TxId>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// As [`Self::new_txid`], for a transaction that takes the epoch row only
-    /// after it has its id, because both are sent in one packet.
-    pub(crate) fn send_off(self: &Arc<Self>) -> UnderWay {
-        let mut under_way = self.under_way();
-        let txid = self.new_txid();
-        under_way.insert(txid);
-        UnderWay { shared: Arc::clone(self), txid }
-    }
-
-    /// The first transaction that may still be on its way to a server: one with
-    /// this id or a later one may be committed after others with later ids.
-    pub(crate) fn first_under_way(&self) -> Option<TxId> {
-        self.under_way().first().copied()
     }
 
     pub(crate) fn view(&self) -> Arc<View> {

@@ -413,10 +413,14 @@ impl Supervisor {
                 self.is_back(at);
                 if bringing.news {
                     // They have to get what it had, or lose what it undid.
-                    for other in self.membership.view().serving() {
-                        if other != at && other != base {
-                            let why = "it gets what a master that is back decided";
+                    let why = "it gets what a master that is back decided";
+                    for other in (0..self.tries.len()).filter(|&other| other != at && other != base)
+                    {
+                        if self.membership.view().serves(other) {
                             self.take_out(other, why.to_owned());
+                        } else if self.tries[other].bringing.is_some() {
+                            self.tries[other].give_up();
+                            self.membership.behind(other, why.to_owned());
                         }
                     }
                 }
@@ -528,18 +532,22 @@ async fn trim_one(
     tombstones: HybridTime,
 ) -> Result<(), Fault> {
     use stdx::ids::Id as _;
-    let bound = write_set::txid(markers, 0).uuid();
+    // The marker that came last stays, and so does the newest: the next ones
+    // come after them.
+    let rows = link.query("select txid from mm_log order by seq desc limit 1", &[]).await?;
+    let Some(last) = rows.first() else { return Ok(()) };
+    let bound = write_set::txid(markers, 0).uuid().min(tables::read(last, "txid")?);
     loop {
-        // The newest marker stays: the clock is resumed from it.
-        let sql = format!(
-            "select txid from mm_log where txid < ? and txid < (select max(txid) from mm_log) \
-             order by txid limit {TRIM_ROWS}"
-        );
+        let sql = format!("select txid from mm_log where txid < ? order by txid limit {TRIM_ROWS}");
         let rows = link.query(&sql, &[bound.into()]).await?;
         let Some(last) = rows.last() else { break };
         let last: Uuid = tables::read(last, "txid")?;
-        tables::note(link, "trimmed", last.to_string()).await?;
+        link.begin().await?;
+        if tables::trimmed(link).await? < Some(last) {
+            tables::note(link, "trimmed", last.to_string()).await?;
+        }
         tables::run(link, "delete from mm_log where txid <= ?", vec![last.into()]).await?;
+        link.commit().await?;
     }
     loop {
         let sql = format!(

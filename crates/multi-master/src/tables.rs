@@ -18,24 +18,29 @@ use crate::write_set;
 /// |---|---|
 /// | `mm_meta` | `set_id`, `name`: which master of which set this is; `copying`: it is being filled; `trimmed`: markers up to this one were taken away |
 /// | `mm_epoch` | the epoch in force; writers share it, who changes it holds it alone |
-/// | `mm_log` | a marker: this transaction committed here (or never will, `aborted`) |
+/// | `mm_log` | a marker: this transaction committed here (or never will, `aborted`); `seq`: in which order markers came to this master |
 /// | `mm_tombstones` | this row was deleted at this version |
 /// | `mm_conflicts` | what lost against a row of another master, kept for people |
 /// | `mm_migrations` | this step of this migration is done |
 fn create(dialect: Dialect) -> Vec<String> {
-    let (id, name, key, blob, text) = match dialect {
-        Dialect::Sqlite => ("blob", "text", "blob", "blob", "text"),
-        Dialect::MariaDb | Dialect::MySql => {
-            ("binary(16)", "varchar(64)", "varbinary(2784)", "longblob", "longtext")
-        }
+    let (id, name, key, blob, text, seq) = match dialect {
+        Dialect::Sqlite => ("blob", "text", "blob", "blob", "text", "integer"),
+        Dialect::MariaDb | Dialect::MySql => (
+            "binary(16)",
+            "varchar(64)",
+            "varbinary(2784)",
+            "longblob",
+            "longtext",
+            "bigint not null auto_increment",
+        ),
     };
     let options = render::table_options(dialect);
     [
         format!("mm_meta (k {name} not null, val {text} not null, primary key (k))"),
         "mm_epoch (id bigint not null, epoch bigint not null, primary key (id))".to_owned(),
         format!(
-            "mm_log (txid {id} not null, epoch bigint not null, aborted bigint not null, \
-             ops {blob} not null, primary key (txid))"
+            "mm_log (seq {seq}, txid {id} not null, epoch bigint not null, \
+             aborted bigint not null, ops {blob} not null, primary key (seq), unique (txid))"
         ),
         format!(
             "mm_tombstones (tbl {name} not null, k {key} not null, v bigint not null, \
@@ -50,7 +55,11 @@ fn create(dialect: Dialect) -> Vec<String> {
              primary key (name, step))"
         ),
     ]
-    .map(|table| format!("create table if not exists {table}{options}"))
+    .map(|table| {
+        // SQLite counts only the rows of tables that have numbers for them.
+        let counted = dialect == Dialect::Sqlite && table.starts_with("mm_log ");
+        format!("create table if not exists {table}{}", if counted { "" } else { &options })
+    })
     .into()
 }
 
@@ -103,9 +112,16 @@ pub(crate) async fn last_txid(link: &mut Link) -> Result<Option<Uuid>, Fault> {
     rows.first().map(|row| read(row, "txid")).transpose()
 }
 
+/// How far the markers of a master go, in the order in which they came.
+pub(crate) async fn last_seq(link: &mut Link) -> Result<i64, Fault> {
+    let rows = link.query("select seq from mm_log order by seq desc limit 1", &[]).await?;
+    rows.first().map_or(Ok(0), |row| read(row, "seq"))
+}
+
 /// Up to which marker a master's were taken away.
 pub(crate) async fn trimmed(link: &mut Link) -> Result<Option<Uuid>, Fault> {
-    let rows = link.query("select val from mm_meta where k = ?", &["trimmed".into()]).await?;
+    let rows =
+        link.query_locked("select val from mm_meta where k = ?", &["trimmed".into()]).await?;
     let val: Option<String> = rows.first().map(|row| read(row, "val")).transpose()?;
     Ok(val.and_then(|val| Uuid::try_parse(&val).ok()))
 }

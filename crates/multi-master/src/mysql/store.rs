@@ -24,7 +24,7 @@ use crate::membership::View;
 use crate::mysql::commits::Commits;
 use crate::mysql::pool::{Lease, Pool};
 use crate::render::Statement;
-use crate::shared::{Command, Failed, Shared, UnderWay};
+use crate::shared::{Command, Failed, Shared};
 
 /// Runs of one write before it is given back as busy.
 const RUNS_MAX: u32 = 10;
@@ -274,12 +274,12 @@ impl MySqlStore {
     /// nothing.
     async fn seal(&self, tx: &mut Tx, epoch: u64) -> Result<Option<Sealed>, Fault> {
         let Some(WriteSet { mut statements, journal }) = tx.write_set()? else { return Ok(None) };
-        let under_way = self.shared.send_off();
-        let marker = db::marker(under_way.txid, epoch, journal.into_marker());
+        let txid = self.shared.new_txid();
+        let marker = db::marker(txid, epoch, journal.into_marker());
         tx.link.push(&marker).await?;
         tx.link.flush().await?;
         statements.push(marker);
-        Ok(Some(Sealed { under_way, statements }))
+        Ok(Some(Sealed { txid, statements }))
     }
 
     /// Runs the write on the other masters, and commits.
@@ -307,7 +307,7 @@ impl MySqlStore {
             }));
         }
         let ticket = self.commits.begin();
-        let txid = sealed.under_way.txid;
+        let txid = sealed.txid;
         let verdict = match self.shared.policy {
             Policy::Available => self.commit_available(view, primary, branches, txid).await,
             Policy::All => self.commit_all(view, primary, branches, txid).await,
@@ -465,7 +465,7 @@ impl MySqlStore {
 
 /// A transaction that has run on the primary, its marker last.
 struct Sealed {
-    under_way: UnderWay,
+    txid: TxId,
     statements: Vec<Statement>,
 }
 

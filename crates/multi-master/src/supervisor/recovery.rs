@@ -16,7 +16,6 @@
 
 use std::sync::Arc;
 
-use stdx::ids::Id as _;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -79,8 +78,8 @@ pub(crate) enum Brought {
 struct Progress {
     forth: Rule,
     losers: Vec<Loser>,
-    /// The last marker of the base that it has.
-    after: Uuid,
+    /// Up to where it has the markers of the base.
+    after: i64,
     settled: usize,
     news: bool,
 }
@@ -212,26 +211,21 @@ impl Recovery {
         let tag = |at| from_base(base_at, at);
         let on_base = |fault| base_fault(base_at, fault);
         // What only the master that was away has, is decided first.
-        let pass = settle::pass(link, base, schema, back, Uuid::nil(), None).await;
+        let pass = settle::pass(link, base, schema, back, 0, None).await;
         let pass = pass.map_err(|at| tag(at.swapped()))?;
         let mut progress = Progress {
             forth,
             losers: pass.losers,
-            after: Uuid::nil(),
+            after: 0,
             settled: pass.settled,
             news: pass.settled > 0,
         };
         for _ in 0..PASSES_MAX {
-            // Who holds the epoch row has ended when this has it. What is committed
-            // later has a later id than the last one now, but for those that have
-            // an id and do not hold the row yet.
+            // Who holds the epoch row has ended when this has it, and who takes it
+            // later puts its marker after the last one now.
             base.begin_barrier().await.map_err(on_base)?;
-            let until = tables::last_txid(base).await.map_err(on_base)?;
-            let under_way = self.shared.first_under_way();
+            let until = tables::last_seq(base).await.map_err(on_base)?;
             base.rollback().await.map_err(on_base)?;
-            let Some(until) = until else { break };
-            let before = under_way.map(|first| Uuid::from_u128(first.uuid().as_u128() - 1));
-            let until = before.map_or(until, |before| before.min(until));
             let pass = settle::pass(base, link, schema, forth, progress.after, Some(until)).await;
             let pass = pass.map_err(tag)?;
             progress.settled += pass.settled;
