@@ -31,6 +31,9 @@ pub(crate) enum Command {
     /// The databases
     #[command(subcommand)]
     Masters(MastersCommand),
+    /// Serve as the witness of sets of masters that several servers use: a third
+    /// place that says which masters serve
+    Witness(Witness),
 }
 
 /// What every command that touches a store takes.
@@ -83,6 +86,23 @@ impl Serve {
     pub(crate) fn flags(&self) -> Flags {
         let mut flags = self.store.flags();
         flags.values.extend(self.listen.clone().map(|listen| ("listen", listen)));
+        flags
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Witness {
+    #[command(flatten)]
+    store: Store,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+impl Witness {
+    pub(crate) fn flags(&self) -> Flags {
+        let mut flags = self.store.flags();
+        flags.values.extend(self.listen.clone().map(|listen| ("witness.listen", listen)));
         flags
     }
 }

@@ -10,6 +10,8 @@ pub(crate) mod accounts;
 
 pub(crate) mod masters;
 
+pub(crate) mod witness;
+
 use std::future::Future;
 
 use crate::config::{Flags, Resolved, Settings};

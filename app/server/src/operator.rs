@@ -2,7 +2,6 @@
 //! for `endpaper masters status`, `/verify` for `endpaper masters verify`. It has
 //! no authentication and belongs on a network that readers can't reach.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -21,14 +20,14 @@ use crate::metrics::Metrics;
 pub(crate) struct Operator {
     pub(crate) store: MultiMaster,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) witness: PathBuf,
+    pub(crate) witness: String,
 }
 
 /// How the masters of one store stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
-    /// The witness file, which says which store this is.
-    pub(crate) witness: PathBuf,
+    /// Where the witness is, which says which store this is.
+    pub(crate) witness: String,
     pub(crate) masters: Vec<MasterLine>,
 }
 
@@ -42,7 +41,7 @@ pub(crate) struct MasterLine {
 }
 
 impl Status {
-    pub(crate) fn of(witness: PathBuf, masters: &[MasterStatus]) -> Self {
+    pub(crate) fn of(witness: String, masters: &[MasterStatus]) -> Self {
         let line = |master: &MasterStatus| MasterLine {
             name: master.name.0.clone(),
             state: format!("{:?}", master.state).to_uppercase(),

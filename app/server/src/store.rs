@@ -4,7 +4,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use multi_master::{Migration, MultiMaster, OpenError};
+use multi_master::{Migration, MultiMaster, OpenError, WitnessConfig};
 
 use crate::config::Settings;
 use crate::failure::{Failure, Result};
@@ -24,7 +24,7 @@ pub(crate) async fn open_to_change(settings: &Settings) -> Result<MultiMaster> {
 
 /// Fails where there is no store yet: what is asked of one must not make it.
 pub(crate) fn must_exist(settings: &Settings) -> Result {
-    let witness = &settings.store.witness;
+    let WitnessConfig::File(witness) = &settings.store.witness else { return Ok(()) };
     if witness.exists() {
         return Ok(());
     }
@@ -32,6 +32,17 @@ pub(crate) fn must_exist(settings: &Settings) -> Result {
         "there is no store: {} is missing; `endpaper serve` makes it",
         witness.display()
     )))
+}
+
+/// Where the witness is, in one way of writing: it says which store this is.
+pub(crate) fn witness(settings: &Settings) -> String {
+    match &settings.store.witness {
+        WitnessConfig::File(path) => {
+            let path = path.canonicalize().or_else(|_| std::path::absolute(path));
+            path.map_or_else(|_| settings.store.witness.to_string(), |p| p.display().to_string())
+        }
+        shared => shared.to_string(),
+    }
 }
 
 /// The databases hold the seeds of signing keys and the hashes of passwords, so

@@ -40,6 +40,8 @@ pub mod program;
 
 pub mod mariadb;
 
+pub mod redis;
+
 pub mod proxy;
 
 pub mod history;
@@ -54,4 +56,5 @@ pub use mariadb::{MariaDb, Software, mariadb_missing, require_mariadb};
 pub use process::{Finished, Process, run};
 pub use program::Program;
 pub use proxy::Proxy;
+pub use redis::{Redis, redis_missing, require_redis};
 pub use suite::{Scratch, Suite, has_program, target_dir};

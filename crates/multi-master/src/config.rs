@@ -1,11 +1,14 @@
 //! What a set of masters is made of.
 
-use std::path::PathBuf;
+mod witness;
+
 use std::time::Duration;
 
 use stdx::Clock;
 
 use crate::error::MasterName;
+
+pub use self::witness::WitnessConfig;
 
 /// What a write needs to be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -52,9 +55,8 @@ pub struct Config {
     pub masters: Vec<MasterConfig>,
     /// What a write needs.
     pub policy: Policy,
-    /// The witness: a file that says which masters may serve, held locked while
-    /// the store is open.
-    pub witness: PathBuf,
+    /// The witness, which says which masters serve.
+    pub witness: WitnessConfig,
     /// Time limits.
     pub limits: Limits,
     /// Where versions and ids get their time from.
@@ -100,7 +102,12 @@ impl Default for Limits {
 impl Config {
     /// Masters under a policy, with the default limits and the real clock.
     #[must_use]
-    pub fn new(masters: Vec<MasterConfig>, policy: Policy, witness: PathBuf) -> Self {
+    pub fn new(
+        masters: Vec<MasterConfig>,
+        policy: Policy,
+        witness: impl Into<WitnessConfig>,
+    ) -> Self {
+        let witness = witness.into();
         Self { masters, policy, witness, limits: Limits::default(), clock: Clock::real() }
     }
 

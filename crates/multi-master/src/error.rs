@@ -182,6 +182,10 @@ pub enum OpenError {
     /// Not enough masters answer to serve anything.
     #[error("{0}")]
     NoMaster(String),
+    /// The witness can't be asked or told: nobody knows which masters hold every
+    /// write.
+    #[error("the witness {0}")]
+    Witness(String),
     /// A master is none of this set, or holds tables this program can't use.
     #[error("master `{master}`: {reason}")]
     Refused {

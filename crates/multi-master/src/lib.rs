@@ -70,6 +70,11 @@
 //! out where it does not answer within a second. Whose commit did not come to its
 //! end is out at once.
 //!
+//! With a witness that several processes share, what one of them changes about
+//! who serves the others hear within 150 ms; a process reads only while it knows
+//! that nobody has gone on without it. What a process leaves that dies, another
+//! one settles after five seconds.
+//!
 //! When a master answers again, markers are exchanged both ways, rows are
 //! applied where the incoming version is newer, and it joins while writers wait
 //! for one short transaction. What a crash left between two commits is settled
@@ -92,7 +97,8 @@
 //! # What it does not do
 //!
 //! - It was not tried on MySQL: what is rendered for it is read from its manual.
-//! - One process at a time may have a set open: the witness is a file.
+//! - SQLite files are for one process at a time. Several processes may have the
+//!   same MariaDB servers open where they share a witness: see [`WitnessConfig`].
 //! - It does not notice by itself that somebody changed rows behind its back: a
 //!   write that meets one is refused with [`DbError::Diverged`], and
 //!   [`MultiMaster::verify`] finds and repairs the others.
@@ -104,7 +110,8 @@
 //! `store.rs` (opening, the handles), `db.rs` ([`Db`], [`Tx`]), `write_set.rs`
 //! (what a marker holds), `sqlite/writer.rs` and `mysql/store.rs` (commits),
 //! `membership.rs` (who serves: a state machine without I/O), `supervisor.rs`
-//! (decides), `supervisor/recovery.rs` and `settle.rs` (coming back).
+//! (decides), `supervisor/recovery.rs` and `settle.rs` (coming back), `witness.rs`
+//! and `supervisor/processes.rs` (several processes).
 
 pub mod config;
 pub mod error;
@@ -118,6 +125,7 @@ mod counters;
 mod db;
 mod fault;
 mod job;
+mod lease;
 mod link;
 mod membership;
 mod mysql;
@@ -131,7 +139,7 @@ mod verify;
 mod witness;
 mod write_set;
 
-pub use config::{Config, Limits, MasterConfig, Policy};
+pub use config::{Config, Limits, MasterConfig, Policy, WitnessConfig};
 pub use counters::Counts;
 pub use db::{Db, Tx};
 pub use error::{DbError, MasterName, OpenError, Outcome, TxId, WriteError};
@@ -140,3 +148,4 @@ pub use schema::{Column, Index, Kind, Migration, Schema, Step, Table};
 pub use store::MultiMaster;
 pub use value::{Row, Value, id};
 pub use verify::{Difference, Findings, Held, Progress, Repair, Verify};
+pub use witness::server::WitnessServer;

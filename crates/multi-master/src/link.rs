@@ -83,6 +83,22 @@ impl Link {
         }
     }
 
+    /// Whether no other process does what this connection is about to do, until
+    /// it is closed.
+    pub(crate) async fn is_alone(&mut self) -> Result<bool, Fault> {
+        match self {
+            // One process at a time has SQLite files open.
+            Self::Sqlite(_) => Ok(true),
+            Self::MySql(link) => {
+                let sql = "select get_lock(concat('endpaper ', md5(database())), 0) as alone";
+                let rows = link.query(sql, &[]).await?;
+                let alone: Option<i64> =
+                    rows.first().map(|row| crate::tables::read(row, "alone")).transpose()?;
+                Ok(alone == Some(1))
+            }
+        }
+    }
+
     /// Begins a transaction that keeps all writers of the set waiting: it holds
     /// the epoch row, which each of them shares.
     pub(crate) async fn begin_barrier(&mut self) -> Result<(), Fault> {

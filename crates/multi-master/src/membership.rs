@@ -9,15 +9,19 @@
 //!   └──── fails ─────┴──────────── fails ─────────────┴─── fails ──── SUSPECT
 //! ```
 //!
-//! Two sets are kept. *Serving* masters take every write and answer reads now.
-//! *Entitled* masters are those of which the witness says that they hold every
-//! acknowledged write. Under [`Policy::Available`] the two are the same while
-//! anybody serves: whoever stops serving loses the title before the next write
-//! is acknowledged. Under [`Policy::All`] nothing is written while a master is
-//! away, so nobody ever loses it.
+//! Two sets are kept: the masters that serve, as this process sees them, and
+//! those of which the witness says so. They are the same while this process can
+//! reach anybody: whoever stops serving is out for the witness before the next
+//! write is acknowledged. While nobody can be reached, those that the witness
+//! names may lead, when one answers again: under [`Policy::Available`] nobody
+//! else holds every acknowledged write. Under [`Policy::All`] nothing is written
+//! while a master is away, so each holds all.
+
+use uuid::Uuid;
 
 use crate::config::Policy;
 use crate::error::MasterName;
+use crate::witness::Testimony;
 
 /// How a master stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -65,7 +69,7 @@ pub(crate) struct View {
     pub(crate) generation: u64,
     pub(crate) masters: Vec<MasterStatus>,
     /// Why nothing may be written although masters serve: the witness can't be
-    /// told who they are.
+    /// told who they are, or one of them serves only for other processes.
     pub(crate) refuses: Option<String>,
 }
 
@@ -129,46 +133,137 @@ impl View {
 pub(crate) struct Membership {
     policy: Policy,
     view: View,
-    entitled: Vec<bool>,
+    /// Who takes the writes of this epoch, as the witness has it or is about to.
+    serving: Vec<bool>,
+    /// The epoch that the witness has or is about to: later than the view's
+    /// while it is paused.
+    epoch: u64,
+    /// Nobody writes under `epoch`: somebody is about to change who serves.
+    paused: bool,
+    /// Why the witness could not be told.
+    untold: Option<String>,
     /// The generation at which each master last stopped serving.
     left: Vec<u64>,
 }
 
 impl Membership {
-    /// Nobody serves yet; `entitled` is what the witness says.
-    pub(crate) fn new(
-        policy: Policy,
-        names: &[MasterName],
-        epoch: u64,
-        entitled: Vec<bool>,
-    ) -> Self {
-        assert_eq!(names.len(), entitled.len());
+    /// Nobody serves yet; the rest is what the witness says.
+    pub(crate) fn new(policy: Policy, names: &[MasterName], testimony: &Testimony) -> Self {
         let masters = names
             .iter()
             .map(|name| MasterStatus { name: name.clone(), state: MasterState::Down, reason: None })
             .collect();
         let left = vec![0; names.len()];
-        Self { policy, view: View { epoch, generation: 0, masters, refuses: None }, entitled, left }
+        let Testimony { epoch, paused, .. } = *testimony;
+        // Under the epoch before a pause nothing is lost: it is over on the masters
+        // when the pause comes to something.
+        let in_force = epoch.saturating_sub(u64::from(paused));
+        let view = View { epoch: in_force, generation: 0, masters, refuses: None };
+        let serving = names.iter().map(|name| testimony.serving.contains(name)).collect();
+        Self { policy, view, serving, epoch, paused, untold: None, left }
     }
 
     pub(crate) const fn view(&self) -> &View {
         &self.view
     }
 
-    #[cfg(test)]
-    pub(crate) fn entitled(&self) -> &[bool] {
-        &self.entitled
+    /// What the witness has to say.
+    pub(crate) fn testimony(&self, set: Uuid) -> Testimony {
+        let both = self.view.masters.iter().zip(&self.serving);
+        let serving = both.filter(|(_, serving)| **serving);
+        let serving = serving.map(|(master, _)| master.name.clone()).collect();
+        Testimony { set, epoch: self.epoch, serving, paused: self.paused }
     }
 
-    pub(crate) fn entitled_names(&self) -> Vec<MasterName> {
-        let both = self.view.masters.iter().zip(&self.entitled);
-        both.filter(|(_, entitled)| **entitled).map(|(master, _)| master.name.clone()).collect()
+    /// Whether `master` serves, as the witness says.
+    pub(crate) fn is_in(&self, master: usize) -> bool {
+        self.serving[master]
     }
 
-    /// Whether `master` may serve although nobody else does: nothing that was
-    /// acknowledged can be missing on it.
+    /// Nobody can be reached any more, and what was made of it was not said: it
+    /// never was.
+    pub(crate) fn revert(&mut self, known: &Testimony) {
+        assert!(self.view.serving().is_empty(), "somebody goes on under what was made of it");
+        self.epoch = known.epoch;
+        self.paused = known.paused;
+        self.view.epoch = known.epoch.saturating_sub(u64::from(known.paused));
+        for at in 0..self.serving.len() {
+            self.serving[at] = known.serving.contains(&self.view.masters[at].name);
+        }
+        self.review();
+    }
+
+    /// `master`, which serves as the witness says, answers this process too.
+    pub(crate) fn rejoin(&mut self, master: usize) {
+        assert!(self.serving[master], "it serves");
+        self.set(master, MasterState::Live, None);
+        self.review();
+    }
+
+    /// Masters that serve for others, and that no other process is there to
+    /// answer for, are out.
+    /// False where there are none.
+    pub(crate) fn drop_cut_off(&mut self) -> bool {
+        let before = self.epoch;
+        self.recount();
+        self.review();
+        before != self.epoch
+    }
+
+    /// The epoch in force, and, while it is paused, the next one.
+    pub(crate) const fn epochs(&self) -> [u64; 2] {
+        [self.view.epoch, self.epoch]
+    }
+
+    /// Whether nothing that was acknowledged can be missing on `master`.
+    pub(crate) fn holds_all(&self, master: usize) -> bool {
+        self.serving[master] || self.policy == Policy::All
+    }
+
+    /// The masters of which one has to be there for anybody to serve.
+    pub(crate) fn hold_all(&self) -> Vec<MasterName> {
+        let all = (0..self.serving.len()).filter(|&at| self.holds_all(at));
+        all.map(|at| self.view.masters[at].name.clone()).collect()
+    }
+
+    /// Whether `master` may serve although nobody else does.
     pub(crate) fn may_lead(&self, master: usize) -> bool {
-        self.entitled[master] && self.view.serving().is_empty()
+        self.holds_all(master) && self.view.serving().is_empty()
+    }
+
+    /// Another process has changed what the witness says. What this one was
+    /// about to say, perhaps under the same epoch, never was.
+    pub(crate) fn adopt(&mut self, testimony: &Testimony) {
+        for at in 0..self.serving.len() {
+            self.serving[at] = testimony.serving.contains(&self.view.masters[at].name);
+            let why = "another process took it out".to_owned();
+            match (self.serving[at], self.view.masters[at].state) {
+                (true, state) if state.serves() => {}
+                (true, _) => self.set(at, MasterState::Live, None),
+                (false, state) if state.serves() => {
+                    self.left[at] = self.view.generation;
+                    self.set(at, MasterState::Behind, Some(why));
+                }
+                // This process would have brought it in under another epoch.
+                (false, MasterState::Joining) => self.set(at, MasterState::Behind, Some(why)),
+                (false, _) => {}
+            }
+        }
+        self.epoch = testimony.epoch;
+        self.paused = testimony.paused;
+        if !self.paused {
+            self.view.epoch = self.epoch;
+        }
+        self.view.generation += 1;
+        self.review();
+    }
+
+    /// `master` serves, as another process says, and can't be reached from this
+    /// one. It stays in, and this process writes nothing.
+    pub(crate) fn cut_off(&mut self, master: usize, why: String) {
+        self.left[master] = self.view.generation;
+        self.set(master, MasterState::Down, Some(why));
+        self.review();
     }
 
     /// Whether a failure of `master`, seen under the view `generation`, is news:
@@ -196,18 +291,50 @@ impl Membership {
         self.set(master, MasterState::Down, Some(why));
         if served {
             self.left[master] = self.view.generation;
-            self.retitle();
+            self.recount();
+        }
+        self.review();
+    }
+
+    /// Whoever writes is to be stopped, until it goes on.
+    pub(crate) fn pause(&mut self) {
+        self.epoch += 1;
+        self.paused = true;
+    }
+
+    /// Writing goes on, under another epoch.
+    pub(crate) fn go_on(&mut self) {
+        if self.paused {
+            self.next_epoch();
         }
     }
 
-    /// Whoever still works under the present epoch is to be stopped.
-    pub(crate) fn next_epoch(&mut self) {
-        self.view.epoch += 1;
+    /// Whether another process has stopped all writing, or this one.
+    pub(crate) const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    fn next_epoch(&mut self) {
+        self.epoch += 1;
+        self.paused = false;
+        self.view.epoch = self.epoch;
         self.view.generation += 1;
     }
 
     /// Whether the witness could be told, and if not, why.
-    pub(crate) fn witnessed(&mut self, refuses: Option<String>) {
+    pub(crate) fn witnessed(&mut self, untold: Option<String>) {
+        self.untold = untold;
+        self.review();
+    }
+
+    /// Whether anything may be written.
+    fn review(&mut self) {
+        let cut_off = (0..self.serving.len()).find(|&at| self.serving[at] && !self.view.serves(at));
+        let cut_off = cut_off.filter(|_| !self.view.serving().is_empty()).map(|at| {
+            let name = &self.view.masters[at].name;
+            format!("{name} serves for other processes, and can't be reached from this one")
+        });
+        let refuses = self.untold.clone().or(cut_off);
         if self.view.refuses != refuses {
             self.view.generation += 1;
             self.view.refuses = refuses;
@@ -230,23 +357,21 @@ impl Membership {
     /// [`Self::may_lead`].
     pub(crate) fn join(&mut self, masters: &[usize]) {
         assert!(
-            !self.view.serving().is_empty() || masters.iter().any(|&at| self.entitled[at]),
-            "a master without the title can't serve alone"
+            !self.view.serving().is_empty() || masters.iter().any(|&at| self.holds_all(at)),
+            "a master that misses writes can't serve alone"
         );
         for &master in masters {
             self.set(master, MasterState::Live, None);
         }
-        self.retitle();
+        self.recount();
+        self.review();
     }
 
-    /// Under `available` the title follows those that serve; while nobody does,
-    /// the last ones keep it. Under `all` it is never lost.
-    fn retitle(&mut self) {
-        let title: Vec<bool> = (0..self.entitled.len())
-            .map(|at| self.view.serves(at) || (self.policy == Policy::All && self.entitled[at]))
-            .collect();
-        if title != self.entitled && title.contains(&true) {
-            self.entitled = title;
+    /// While nobody serves, the last ones are remembered: they may lead.
+    fn recount(&mut self) {
+        let serving: Vec<bool> = (0..self.serving.len()).map(|at| self.view.serves(at)).collect();
+        if serving != self.serving && serving.contains(&true) {
+            self.serving = serving;
             self.next_epoch();
         }
     }
@@ -270,19 +395,21 @@ mod tests {
     fn set(policy: Policy, masters: usize) -> Membership {
         let names: Vec<MasterName> =
             ["a", "b", "c"][..masters].iter().map(|name| MasterName((*name).to_owned())).collect();
-        Membership::new(policy, &names, 1, vec![true; masters])
+        let testimony =
+            Testimony { set: Uuid::nil(), epoch: 1, serving: names.clone(), paused: false };
+        Membership::new(policy, &names, &testimony)
     }
 
     #[test]
-    fn under_available_the_survivor_takes_the_title_alone() {
+    fn under_available_the_survivor_leads_alone() {
         let mut set = set(Policy::Available, 2);
         set.join(&[0, 1]);
         assert_eq!(set.view().epoch, 1, "as the witness has it");
         set.fail(0, "gone".to_owned());
-        assert_eq!((set.view().epoch, set.entitled()), (2, [false, true].as_slice()));
+        assert_eq!((set.view().epoch, &set.serving), (2, &vec![false, true]));
         assert!(!set.may_lead(0), "b took writes without a");
         set.fail(1, "gone".to_owned());
-        assert_eq!(set.view().epoch, 2, "the last one keeps the title");
+        assert_eq!(set.view().epoch, 2, "the last one stays");
         assert!(!set.may_lead(0));
         assert!(set.may_lead(1));
     }
@@ -302,13 +429,12 @@ mod tests {
     }
 
     #[test]
-    fn under_all_nobody_loses_the_title() {
+    fn under_all_each_holds_all() {
         let mut set = set(Policy::All, 2);
         set.join(&[0]);
         set.join(&[1]);
         set.fail(0, "gone".to_owned());
         set.fail(1, "gone".to_owned());
-        assert_eq!(set.view().epoch, 1);
         assert!(set.may_lead(0) && set.may_lead(1));
     }
 
@@ -337,7 +463,7 @@ mod tests {
         assert_eq!(set.view().reading(), [0, 1]);
         set.clear(0);
         assert_eq!(set.view().reading(), [0]);
-        assert_eq!(set.view().epoch, epoch, "nobody lost the title");
+        assert_eq!(set.view().epoch, epoch, "nobody is out");
         set.fail(1, "gone".to_owned());
         set.clear(1);
         assert_eq!(set.view().masters[1].state, MasterState::Down, "an old answer is no news");
@@ -407,13 +533,13 @@ mod tests {
                 }
                 for at in set.view().serving() {
                     prop_assert_eq!(has[at], acknowledged);
-                    prop_assert!(set.entitled()[at]);
+                    prop_assert!(set.holds_all(at));
                 }
                 let (serving, reading) = (set.view().serving(), set.view().reading());
                 prop_assert!(reading.iter().all(|at| serving.contains(at)));
                 prop_assert_eq!(serving.is_empty(), reading.is_empty());
                 prop_assert!(set.view().epoch >= epoch, "epochs only grow");
-                prop_assert!(set.entitled().contains(&true), "somebody always has the title");
+                prop_assert!(!set.hold_all().is_empty(), "somebody always may lead");
                 epoch = set.view().epoch;
             }
         }

@@ -1,21 +1,23 @@
 //! What the threads of one store have in common.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use stdx::{HybridClock, Random};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::config::{Config, Limits, Policy};
+use crate::config::{Config, Limits, Policy, WitnessConfig};
 use crate::counters::Counters;
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
+use crate::lease::Lease;
 use crate::link::Link;
 use crate::membership::View;
 use crate::mysql::MySqlLink;
 use crate::schema::Schema;
 use crate::sqlite::{IfAbsent, SqliteLink};
 use crate::supervisor::{Ask, Brought};
+use crate::witness::Answer;
 use crate::write_set;
 
 /// Where a master is.
@@ -38,6 +40,12 @@ pub(crate) struct Shared {
     pub(crate) view: watch::Sender<Arc<View>>,
     pub(crate) supervisor: mpsc::UnboundedSender<Command>,
     pub(crate) counters: Counters,
+    /// Whether this process may read from the masters of its view.
+    pub(crate) lease: Lease,
+    /// What the witness said last by itself, where nobody has looked at it yet.
+    pub(crate) heard: Mutex<Option<Answer>>,
+    /// Other processes may have the set open too.
+    pub(crate) among_others: bool,
 }
 
 /// What the supervisor is asked.
@@ -52,6 +60,8 @@ pub(crate) enum Command {
     Recovery { at: usize, ask: Ask },
     /// That thread has ended.
     Brought { at: usize, result: Result<(), Brought> },
+    /// The witness for several processes said something: see [`Shared::heard`].
+    Heard,
     /// End.
     Close { done: oneshot::Sender<()> },
 }
@@ -73,6 +83,7 @@ impl Shared {
         schema: Schema,
         supervisor: mpsc::UnboundedSender<Command>,
     ) -> Self {
+        let among_others = !matches!(config.witness, WitnessConfig::File(_));
         let none = View { epoch: 0, generation: 0, masters: Vec::new(), refuses: None };
         Self {
             targets,
@@ -84,6 +95,9 @@ impl Shared {
             view: watch::Sender::new(Arc::new(none)),
             supervisor,
             counters: Counters::default(),
+            lease: if among_others { Lease::to_renew() } else { Lease::for_ever() },
+            heard: Mutex::default(),
+            among_others,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{Config, MasterConfig};
+use crate::config::{Config, MasterConfig, WitnessConfig};
 use crate::counters::Counts;
 use crate::db::{Db, Tx};
 use crate::error::{DbError, MasterName, OpenError, Outcome, TxId};
@@ -63,7 +63,14 @@ impl MultiMaster {
                 STATEMENT_MIN.as_millis()
             )));
         }
-        let witness = Witness::hold(&config.witness)?;
+        let file = matches!(config.witness, WitnessConfig::File(_));
+        if matches!(targets[0], Target::Sqlite(_)) && !file {
+            return Err(OpenError::Config(
+                "SQLite files are for one process: their witness is a file".to_owned(),
+            ));
+        }
+        let process = stdx::IdSource::new(stdx::Clock::real(), stdx::Random::secret()).next_uuid();
+        let witness = Witness::hold(&config.witness, process)?;
         let names: Vec<MasterName> =
             config.masters.iter().map(|master| master.name.clone()).collect();
         let (supervisor, commands) = mpsc::unbounded_channel();
@@ -180,6 +187,13 @@ impl MultiMaster {
         self.0.shared.view().epoch
     }
 
+    /// Why nothing can be written although masters serve, where that is so: the
+    /// witness can't be told who they are, or one of them serves only for other
+    /// processes.
+    pub fn refuses(&self) -> Option<String> {
+        self.0.shared.view().refuses.clone()
+    }
+
     /// How often things happened since the store was opened.
     pub fn counts(&self) -> Counts {
         self.0.shared.counters.counts()
@@ -190,6 +204,19 @@ impl MultiMaster {
         let mut views = self.0.shared.view.subscribe();
         // The sender lives as long as `self`.
         drop(views.wait_for(|view| stand(&view.masters)).await);
+    }
+
+    /// Waits until this epoch or a later one is in force.
+    pub async fn wait_for_epoch(&self, epoch: u64) {
+        let mut views = self.0.shared.view.subscribe();
+        // The sender lives as long as `self`.
+        drop(views.wait_for(|view| view.epoch >= epoch).await);
+    }
+
+    /// Waits until writes are refused, or until they are not.
+    pub async fn wait_until_refused(&self, refused: bool) {
+        let mut views = self.0.shared.view.subscribe();
+        drop(views.wait_for(|view| view.refuses.is_some() == refused).await);
     }
 
     /// Waits until every master is live.

@@ -5,6 +5,7 @@
 //! bringing a master back, is done by a [`recovery`] thread.
 
 mod opening;
+mod processes;
 mod recovery;
 
 use std::sync::Arc;
@@ -17,16 +18,18 @@ use uuid::Uuid;
 
 pub(crate) use self::recovery::{Ask, Brought};
 
+use self::processes::Processes;
 use self::recovery::Recovery;
 use crate::config::Policy;
 use crate::error::{MasterName, TxId};
 use crate::fault::Fault;
+use crate::lease::LEASE;
 use crate::link::Link;
 use crate::membership::{MasterState, Membership};
 use crate::shared::{Command, Failed, Shared};
 use crate::sqlite::IfAbsent;
 use crate::tables::{self, Identity};
-use crate::witness::{Testimony, Witness};
+use crate::witness::{Unsaid, Witness};
 use crate::write_set;
 
 /// The longest pause between two tries of a master that is away.
@@ -46,6 +49,8 @@ const TRIM_ROWS: usize = 200;
 /// How often writes under way are waited for before a master is given up on
 /// which the epoch can't be written.
 const FENCE_WAITS_MAX: u32 = 10;
+/// How often who serves may change while it is being put in force.
+const CHANGES_MAX: u32 = 20;
 
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
@@ -57,6 +62,10 @@ pub(crate) struct Supervisor {
     may_join_next: Vec<(usize, oneshot::Sender<()>)>,
     /// The generation of the view that was put in force.
     in_force: Option<u64>,
+    /// The last epoch that was: masters that serve are at it or beyond.
+    epoch_in_force: u64,
+    /// The other processes, where several may have the set open.
+    processes: Processes,
 }
 
 /// What is known of one master beside its state.
@@ -75,6 +84,8 @@ struct Bringing {
     base: Option<usize>,
     /// It had something that its base did not.
     news: bool,
+    /// Writing was paused for it.
+    paused: bool,
     /// Where this is gone, the thread was told to give it up, and ends soon.
     cancel: Option<oneshot::Sender<()>>,
 }
@@ -108,6 +119,7 @@ impl Supervisor {
                     }
                     Some(Command::Recovery { at, ask }) => self.asked(at, ask).await,
                     Some(Command::Brought { at, result }) => self.brought(at, result).await,
+                    Some(Command::Heard) => self.heard().await,
                 },
                 () = tokio::time::sleep_until(wake) => {
                     self.try_those_away().await;
@@ -137,9 +149,10 @@ impl Supervisor {
                 Some(Command::Brought { at, .. }) => self.tries[at].bringing = None,
                 // Whoever asks finds the store closed.
                 Some(_) => {}
-                None => return,
+                None => break,
             }
         }
+        self.leave().await;
     }
 
     async fn failed(&mut self, master: usize, generation: u64, fault: Failed) {
@@ -177,15 +190,19 @@ impl Supervisor {
 
     /// Why a master that serves can't; `None` where it can.
     async fn wrong_with(&self, master: usize) -> Option<String> {
-        // While another master joins, this one may be at the next epoch already,
-        // or not yet.
-        let (epoch, in_force) = (self.membership.view().epoch, self.shared.view().epoch);
+        let [_, epoch] = self.membership.epochs();
         let ask = async {
             let mut link = self.shared.connect(master, IfAbsent::Refuse).await?;
             tables::epoch(&mut link).await
         };
         match ask.await {
-            Ok(Some(now)) if now == epoch || now == in_force => None,
+            // What is to come may be there already or not yet; that another process
+            // has gone on is about to be heard.
+            Ok(Some(now))
+                if now >= self.epoch_in_force && (now <= epoch || self.shared.among_others) =>
+            {
+                None
+            }
             Ok(now) => Some(format!(
                 "its epoch is {} and should be {epoch}: something else wrote to it",
                 now.unwrap_or(0)
@@ -204,6 +221,11 @@ impl Supervisor {
             "a master failed"
         );
         self.membership.fail(master, why);
+        if self.membership.view().serving().is_empty()
+            && let Some(known) = self.witness.known()
+        {
+            self.membership.revert(known);
+        }
         self.retry_later(master);
         for at in 0..self.tries.len() {
             let joining = self.membership.view().masters[at].state == MasterState::Joining;
@@ -218,66 +240,81 @@ impl Supervisor {
     /// Makes the membership durable where that is needed, and public. Nothing is
     /// written under a membership that the witness does not know.
     async fn put_in_force(&mut self) {
-        self.claim();
-        if self.membership.view().refuses.is_none()
-            && self.in_force != Some(self.membership.view().generation)
-        {
-            self.fence().await;
-            self.in_force = Some(self.membership.view().generation);
+        for _ in 0..CHANGES_MAX {
+            let generation = self.membership.view().generation;
+            if !self.claim().await
+                || self.membership.is_paused()
+                || self.in_force == Some(generation)
+            {
+                break;
+            }
+            let Some((at, fault)) = self.first_unfenced().await else {
+                self.in_force = Some(generation);
+                self.epoch_in_force = self.membership.epochs()[0];
+                break;
+            };
+            // Another process has gone on; where it has not, somebody wrote the
+            // epoch by hand.
+            if !(matches!(fault, Fault::Moved) && self.hear_now().await) {
+                self.take_out(at, why(fault));
+            }
         }
+        self.wait_for_readers_elsewhere().await;
         self.publish();
     }
 
-    /// Tells the witness what it does not know yet.
-    fn claim(&mut self) {
-        let testimony = Testimony {
-            set: self.recovery.set,
-            epoch: self.membership.view().epoch,
-            entitled: self.membership.entitled_names(),
-        };
-        if self.witness.said() == Some(&testimony) {
-            return self.membership.witnessed(None);
-        }
-        match self.witness.say(testimony) {
-            Ok(()) => self.membership.witnessed(None),
-            Err(error) => {
-                let why = format!(
-                    "nothing can be written while the witness {} can't: {error}",
-                    self.witness.path().display()
-                );
-                tracing::error!(severity = "CRITICAL", why, "writes are refused");
-                self.membership.witnessed(Some(why));
+    /// Tells the witness what it does not know yet. False where it can't be told.
+    async fn claim(&mut self) -> bool {
+        for _ in 0..CHANGES_MAX {
+            let testimony = self.membership.testimony(self.recovery.set);
+            if self.witness.known() == Some(&testimony) {
+                self.membership.witnessed(self.processes.distrust.clone());
+                return self.processes.distrust.is_none();
             }
-        }
-    }
-
-    /// Writes the epoch on each master that serves, so that whoever still works
-    /// under an older view is stopped. A master on which that fails is out.
-    async fn fence(&mut self) {
-        let mut waits = 0;
-        while let Some((at, fault)) = self.first_unfenced().await {
-            match fault {
-                // Writes under way hold the epoch row; they end.
-                Fault::Busy if waits < FENCE_WAITS_MAX => waits += 1,
-                fault => {
-                    self.take_out(at, why(fault));
-                    self.claim();
-                    if self.membership.view().refuses.is_some() {
-                        return;
+            match self.witness.say(testimony).await {
+                Ok(()) => {}
+                Err(Unsaid::Moved(testimony)) => self.adopt(&testimony).await,
+                Err(Unsaid::Silent(error)) => {
+                    let place = self.witness.place();
+                    let why =
+                        format!("nothing can be written while the witness {place} can't: {error}");
+                    if self.membership.view().refuses.is_none() {
+                        tracing::error!(severity = "CRITICAL", why, "writes are refused");
                     }
+                    self.membership.witnessed(Some(why));
+                    return false;
                 }
             }
         }
+        self.membership
+            .witnessed(Some("other processes change who serves all the time".to_owned()));
+        false
     }
 
+    /// Writes the epoch on each master that serves, so that whoever still works
+    /// under an older view is stopped; the first on which that fails.
     async fn first_unfenced(&self) -> Option<(usize, Fault)> {
-        let epoch = self.membership.view().epoch;
+        let [epoch, _] = self.membership.epochs();
         for at in self.membership.view().serving() {
-            if let Err(fault) = self.fence_one(at, epoch).await {
-                return Some((at, fault));
+            let mut waits = 0;
+            while let Err(fault) = self.fence_one(at, epoch).await {
+                // Writes under way hold the epoch row; they end.
+                if !matches!(fault, Fault::Busy) || waits == FENCE_WAITS_MAX {
+                    return Some((at, fault));
+                }
+                waits += 1;
             }
         }
         None
+    }
+
+    /// Other processes may read for a lease from a master that is taken out.
+    async fn wait_for_readers_elsewhere(&self) {
+        let before = self.shared.view();
+        let out = before.serving().iter().any(|&at| !self.membership.view().serves(at));
+        if out && self.shared.among_others {
+            tokio::time::sleep(LEASE).await;
+        }
     }
 
     async fn fence_one(&self, at: usize, epoch: u64) -> Result<(), Fault> {
@@ -286,6 +323,9 @@ impl Supervisor {
             return Ok(());
         }
         link.begin_barrier().await?;
+        if tables::epoch(&mut link).await? > Some(epoch) {
+            return Err(Fault::Moved);
+        }
         tables::set_epoch(&mut link, epoch).await?;
         link.commit().await
     }
@@ -327,7 +367,7 @@ impl Supervisor {
             let (cancel, cancelled) = oneshot::channel();
             let started = self.recovery.start(at, cancelled);
             self.tries[at].bringing =
-                Some(Bringing { base: None, news: false, cancel: Some(cancel) });
+                Some(Bringing { base: None, news: false, paused: false, cancel: Some(cancel) });
             if let Err(error) = started {
                 let why = format!("no thread could be started: {error}");
                 self.brought(at, Err(Brought::Failed(why))).await;
@@ -343,7 +383,19 @@ impl Supervisor {
         }
         match ask {
             Ask::Greeted { identity, answer } => {
-                if let Some(&first) = self.membership.view().serving().first() {
+                let first = self.membership.view().serving().first().copied();
+                if self.membership.is_in(at) && self.processes.others_serve() {
+                    // It serves, as others say, and answers this process again.
+                    self.tries[at].give_up();
+                    if let Some(why) = self.wrong_with(at).await {
+                        self.membership.cut_off(at, why);
+                        self.retry_later(at);
+                    } else {
+                        self.membership.rejoin(at);
+                        self.is_back(at);
+                    }
+                    self.put_in_force().await;
+                } else if let Some(first) = first {
                     bringing.base = Some(first);
                     if self.membership.view().masters[at].state == MasterState::Down {
                         self.membership.behind(at, "it is catching up".to_owned());
@@ -361,10 +413,11 @@ impl Supervisor {
             }
             Ask::Holding { news, answer } => {
                 bringing.news = news;
-                self.membership.next_epoch();
-                self.claim();
-                if self.membership.view().refuses.is_none() {
-                    let _ = answer.send(self.membership.view().epoch);
+                bringing.paused = true;
+                self.membership.pause();
+                let [_, epoch] = self.membership.epochs();
+                if self.claim().await && self.membership.epochs()[1] == epoch {
+                    let _ = answer.send(epoch);
                 }
             }
         }
@@ -373,11 +426,12 @@ impl Supervisor {
     /// Nobody serves: `at` does, where it holds every acknowledged write.
     async fn lead(&mut self, at: usize, identity: &Identity) {
         let whole = identity.set == Some(self.recovery.set) && !identity.copying;
-        if whole && self.membership.may_lead(at) {
+        // Where other processes serve, they bring it back.
+        if whole && self.membership.may_lead(at) && !self.processes.others_serve() {
             self.membership.join(&[at]);
             self.is_back(at);
         } else {
-            let whole = list(&self.membership.entitled_names());
+            let whole = list(&self.membership.hold_all());
             self.membership.behind(at, format!("it misses writes that others took: start {whole}"));
             self.retry_later(at);
         }
@@ -429,6 +483,11 @@ impl Supervisor {
                 self.membership.fail(at, why);
                 self.retry_later(at);
             }
+            (Err(Brought::Elsewhere), _) => {
+                let why = "another process brings it back".to_owned();
+                self.membership.behind(at, why);
+                self.tries[at].at = Instant::now() + self.shared.limits.probe;
+            }
             (Err(Brought::Unfit(why) | Brought::Conflict(why)), _) => {
                 self.membership.behind(at, why);
                 self.retry_later(at);
@@ -447,6 +506,10 @@ impl Supervisor {
                 self.membership.behind(at, why);
                 self.retry_later(at);
             }
+        }
+        if bringing.paused {
+            // It did not join: writing goes on without it.
+            self.membership.go_on();
         }
         self.put_in_force().await;
         self.let_one_join();

@@ -10,7 +10,7 @@ use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{self, Dialect, Rows, Statement};
-use crate::schema::Migration;
+use crate::schema::{Migration, Step};
 use crate::value::Value;
 use crate::write_set;
 
@@ -194,12 +194,40 @@ pub(crate) async fn set_epoch(link: &mut Link, epoch: u64) -> Result<(), Fault> 
     link.push(&statement(sql, vec![epoch.into()])).await
 }
 
+/// A step of a migration that a master does not have yet.
+pub(crate) struct MissingStep<'a> {
+    pub(crate) migration: &'static str,
+    at: i64,
+    digest: i64,
+    step: &'a Step,
+}
+
 /// Applies the migrations that a master does not have yet.
 pub(crate) async fn migrate(
     link: &mut Link,
     name: &MasterName,
     migrations: &[Migration],
 ) -> Result<(), Migrate> {
+    for MissingStep { migration, at, digest, step } in missing(link, migrations).await? {
+        tracing::info!(master = %name, migration, step = at + 1, "migrating");
+        apply(
+            link,
+            render::step(step, link.dialect()),
+            statement(
+                "replace into mm_migrations (name, step, digest) values (?, ?, ?)",
+                vec![migration.into(), at.into(), digest.into()],
+            ),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// The steps that a master does not have yet, in order.
+pub(crate) async fn missing<'a>(
+    link: &mut Link,
+    migrations: &'a [Migration],
+) -> Result<Vec<MissingStep<'a>>, Migrate> {
     let mut done: BTreeMap<(String, i64), i64> = BTreeMap::new();
     for row in link.query("select name, step, digest from mm_migrations", &[]).await? {
         done.insert((read(&row, "name")?, read(&row, "step")?), read(&row, "digest")?);
@@ -221,54 +249,37 @@ pub(crate) async fn migrate(
              not be edited"
         )));
     }
-    // Columns are known by their place: what is new comes after what is there.
-    let mut missing: Option<&str> = None;
-    for migration in migrations {
-        for (at, _) in (0i64..).zip(migration.steps) {
-            match (missing, done.contains_key(&(migration.name.to_owned(), at))) {
-                (Some(before), true) => {
-                    return Err(Migrate::Refused(format!(
-                        "it has the migration `{}` and not `{before}`, which comes before it: a \
-                         new migration goes to the end of the list",
-                        migration.name
-                    )));
-                }
-                (None, false) => missing = Some(migration.name),
-                _ => {}
-            }
-        }
-    }
+    let mut missing: Vec<MissingStep<'_>> = Vec::new();
     for migration in migrations {
         for (at, step) in (0i64..).zip(migration.steps) {
             // The digest is of one rendering, whatever the master's kind is, so
             // that a store can move to the other kind.
             let digest = xxh3_64(render::step(step, Dialect::MariaDb).join(";").as_bytes());
             let digest = digest.cast_signed();
-            match done.get(&(migration.name.to_owned(), at)) {
-                Some(known) if *known == digest => continue,
-                Some(_) => {
+            let migration = migration.name;
+            match (done.get(&(migration.to_owned(), at)), missing.first()) {
+                (None, _) => missing.push(MissingStep { migration, at, digest, step }),
+                // Columns are known by their place: what is new comes after what
+                // is there.
+                (Some(_), Some(before)) => {
                     return Err(Migrate::Refused(format!(
-                        "its migration `{}`, step {}, is another than this program's: a released \
-                         migration must not be edited",
-                        migration.name,
+                        "it has the migration `{migration}` and not `{}`, which comes before it: \
+                         a new migration goes to the end of the list",
+                        before.migration
+                    )));
+                }
+                (Some(known), None) if *known == digest => {}
+                (Some(_), None) => {
+                    return Err(Migrate::Refused(format!(
+                        "its migration `{migration}`, step {}, is another than this program's: a \
+                         released migration must not be edited",
                         at + 1
                     )));
                 }
-                None => {}
             }
-            tracing::info!(master = %name, migration = migration.name, step = at + 1, "migrating");
-            apply(
-                link,
-                render::step(step, link.dialect()),
-                statement(
-                    "replace into mm_migrations (name, step, digest) values (?, ?, ?)",
-                    vec![migration.name.into(), at.into(), digest.into()],
-                ),
-            )
-            .await?;
         }
     }
-    Ok(())
+    Ok(missing)
 }
 
 /// One step and the note that it is done: one transaction where the engine can,

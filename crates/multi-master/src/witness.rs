@@ -1,147 +1,153 @@
-//! The witness as a file: which masters may serve, at which epoch.
+//! The witness: the third place that says which masters serve, at which epoch.
 //!
-//! The file is the one truth about who may go on alone; the epoch rows on the
-//! masters only fence off writers that have not heard. A lock on a file beside
-//! it keeps the set to one process.
+//! It is the one truth about who may go on alone; the epoch rows on the masters
+//! only fence off writers that have not heard. It is a file for one process
+//! ([`file`]), and for several a Redis server or `endpaper witness`
+//! ([`shared`]): there it is a register that changes only for who knows what it
+//! said last.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+mod file;
+#[cfg(feature = "redis")]
+mod redis;
+mod register;
+pub(crate) mod server;
+mod shared;
+mod wire;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub(crate) use self::register::{Answer, Ask, Other, SILENCE_MAX, Stage};
+pub(crate) use self::shared::Client;
+
+use self::file::FileWitness;
+use crate::config::WitnessConfig;
 use crate::error::{MasterName, OpenError};
 
-/// What the witness says. Layout: JSON, one object, replaced whole.
+/// What the witness says. Layout: JSON, one object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Testimony {
     /// Which set of masters this is about.
     pub(crate) set: Uuid,
-    /// Counted up whenever `entitled` changes.
+    /// Counted up with every change.
     pub(crate) epoch: u64,
-    /// The masters that hold every acknowledged write.
-    pub(crate) entitled: Vec<MasterName>,
+    /// The masters that take the writes of this epoch. Nobody else holds all
+    /// that was acknowledged, but for the policy `all`.
+    pub(crate) serving: Vec<MasterName>,
+    /// Nobody writes under this epoch: somebody is about to change who serves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) paused: bool,
 }
 
-/// The witness, held by this process.
+/// Why a testimony was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unsaid {
+    /// Another process said something meanwhile.
+    Moved(Testimony),
+    /// The witness can't be told: why.
+    Silent(String),
+}
+
+/// The witness, as one process has it.
 #[derive(Debug)]
 pub(crate) struct Witness {
-    path: PathBuf,
-    said: Option<Testimony>,
-    /// Unlocked when it is closed, also by a crash.
-    _lock: File,
+    place: Place,
+    /// The last that it is known to say.
+    known: Option<Testimony>,
+}
+
+#[derive(Debug)]
+enum Place {
+    File(FileWitness),
+    Shared(Box<Client>),
 }
 
 impl Witness {
-    /// Takes hold of the witness at `path`, which need not exist yet.
-    pub(crate) fn hold(path: &Path) -> Result<Self, OpenError> {
-        let disk = |path: &Path, error: &std::io::Error, hint: &str| OpenError::Disk {
-            path: path.display().to_string(),
-            reason: format!("{error}{hint}"),
-        };
-        let folder = folder_of(path);
-        std::fs::create_dir_all(folder).map_err(|error| {
-            disk(folder, &error, "; the directory of the witness must be one that can be made")
-        })?;
-        let lock_path = path.with_extension("lock");
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(
-                |error| {
-                    disk(&lock_path, &error, "; the data directory must be writable by this user")
-                },
-            )?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse(folder.display().to_string()));
+    /// Takes hold of the witness file, or makes ready to ask the server.
+    pub(crate) fn hold(at: &WitnessConfig, process: Uuid) -> Result<Self, OpenError> {
+        Ok(match at {
+            WitnessConfig::File(path) => {
+                let (file, known) = FileWitness::hold(path)?;
+                Self { place: Place::File(file), known }
             }
-            Err(TryLockError::Error(error)) => return Err(disk(&lock_path, &error, "")),
+            WitnessConfig::Server { .. } | WitnessConfig::Redis { .. } => {
+                let client = Client::new(at.clone(), process);
+                Self { place: Place::Shared(Box::new(client)), known: None }
+            }
+        })
+    }
+
+    /// What it is known to say; nothing before the set was first made.
+    pub(crate) const fn known(&self) -> Option<&Testimony> {
+        self.known.as_ref()
+    }
+
+    /// Where other processes may ask too, the way to ask it.
+    pub(crate) fn shared(&mut self) -> Option<&mut Client> {
+        match &mut self.place {
+            Place::File(_) => None,
+            Place::Shared(client) => Some(client),
         }
-        let said = match std::fs::read(path) {
-            Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| OpenError::Disk {
-                path: path.display().to_string(),
-                reason: format!(
-                    "the witness can't be read ({error}); if every master can be reached, move \
-                     the file away and it is made anew from them"
-                ),
-            })?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(disk(path, &error, "")),
-        };
-        Ok(Self { path: path.to_owned(), said, _lock: lock })
     }
 
-    /// What it says; nothing before the set was first made.
-    pub(crate) const fn said(&self) -> Option<&Testimony> {
-        self.said.as_ref()
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Says something new, durably: when this returns, a crash can't unsay it.
-    pub(crate) fn say(&mut self, testimony: Testimony) -> std::io::Result<()> {
-        if let Some(said) = &self.said {
-            assert_eq!(said.set, testimony.set, "a witness is about one set");
-            assert!(said.epoch < testimony.epoch, "epochs only grow");
+    /// Where it is, for people.
+    pub(crate) fn place(&self) -> String {
+        match &self.place {
+            Place::File(file) => file.path().display().to_string(),
+            Place::Shared(client) => client.place(),
         }
-        let bytes = serde_json::to_vec(&testimony).expect("names and numbers are JSON");
-        let beside = self.path.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &self.path)?;
-        File::open(folder_of(&self.path))?.sync_all()?;
-        self.said = Some(testimony);
+    }
+
+    /// Another process said this. False where it is no news.
+    pub(crate) fn heard(&mut self, testimony: &Testimony) -> bool {
+        let news = self.known.as_ref().is_none_or(|known| known.epoch < testimony.epoch);
+        if news {
+            self.known = Some(testimony.clone());
+        }
+        news
+    }
+
+    /// Says something new, durably, where nobody else has: a crash can't unsay
+    /// it.
+    pub(crate) async fn say(&mut self, testimony: Testimony) -> Result<(), Unsaid> {
+        if let Some(known) = &self.known {
+            assert_eq!(known.set, testimony.set, "a witness is about one set");
+            assert!(known.epoch < testimony.epoch, "epochs only grow");
+        }
+        match &mut self.place {
+            Place::File(file) => {
+                file.say(&testimony).map_err(|error| Unsaid::Silent(error.to_string()))?;
+            }
+            Place::Shared(client) => {
+                let after = self.known.as_ref().map(|known| known.epoch);
+                let answer = client.say(after, testimony.clone()).await;
+                let answer = answer.map_err(Unsaid::Silent)?;
+                match answer.testimony {
+                    // Perhaps an earlier answer was lost.
+                    Some(said) if said == testimony => {}
+                    Some(said) if after.is_none_or(|after| after < said.epoch) => {
+                        return Err(Unsaid::Moved(said));
+                    }
+                    said => return Err(Unsaid::Silent(went_back(after, said.as_ref()))),
+                }
+            }
+        }
+        self.known = Some(testimony);
         Ok(())
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
+/// The witness says less than it did.
+pub(crate) fn went_back(knew: Option<u64>, said: Option<&Testimony>) -> String {
+    let said = said.map_or("nothing".to_owned(), |said| format!("epoch {}", said.epoch));
+    format!(
+        "it said epoch {} and now says {said}: it lost what it was told. Stop every process of this \
+         set, make the witness durable (Redis: appendonly yes, appendfsync always), take its entry \
+         away, and start one while every master can be reached: it is made anew from them",
+        knew.unwrap_or(0)
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn testimony(epoch: u64) -> Testimony {
-        Testimony { set: Uuid::from_u128(7), epoch, entitled: vec![MasterName("a".to_owned())] }
-    }
-
-    #[test]
-    fn what_was_said_is_read_back_and_one_process_holds_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("data/witness.json");
-        let mut witness = Witness::hold(&path).unwrap();
-        assert_eq!(witness.said(), None);
-        witness.say(testimony(1)).unwrap();
-        witness.say(testimony(2)).unwrap();
-        assert!(matches!(Witness::hold(&path), Err(OpenError::InUse(_))));
-        drop(witness);
-        assert_eq!(Witness::hold(&path).unwrap().said(), Some(&testimony(2)));
-    }
-
-    #[test]
-    fn a_broken_file_is_refused_with_a_way_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("witness.json");
-        std::fs::write(&path, "{\"set\":").unwrap();
-        let error = Witness::hold(&path).unwrap_err().to_string();
-        assert!(error.contains("made anew"), "{error}");
-    }
-
-    #[test]
-    #[should_panic(expected = "epochs only grow")]
-    fn an_epoch_is_never_said_twice() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut witness = Witness::hold(&folder.path().join("w")).unwrap();
-        witness.say(testimony(2)).unwrap();
-        let _ = witness.say(testimony(2));
-    }
-}
+mod tests;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -47,7 +46,7 @@ async fn status(settings: &Settings) -> Result<Status> {
         return Ok(status);
     }
     let store = open(settings).await?;
-    let status = Status::of(settings.store.witness.clone(), &store.status());
+    let status = Status::of(store::witness(settings), &store.status());
     store.close().await;
     Ok(status)
 }
@@ -56,7 +55,7 @@ async fn status(settings: &Settings) -> Result<Status> {
 async fn running(settings: &Settings) -> Option<(SocketAddr, Status)> {
     let operator = settings.operator.listen?;
     let status = ask(operator).await?;
-    is_same(&status.witness, &settings.store.witness).then_some((operator, status))
+    (status.witness == store::witness(settings)).then_some((operator, status))
 }
 
 /// Opens the store where no server runs.
@@ -67,7 +66,7 @@ async fn open(settings: &Settings) -> Result<multi_master::MultiMaster> {
         Ok(store) => Ok(store),
         Err(OpenError::InUse(_)) => Err(Failure::new(format!(
             "a server uses {}, and it can't be asked: give the `operator.listen` that it has",
-            settings.store.witness.display()
+            settings.store.witness
         ))),
         Err(error) => Err(error.into()),
     }
@@ -190,12 +189,6 @@ async fn ask(operator: SocketAddr) -> Option<Status> {
     let client = reqwest::Client::builder().timeout(ASKED_WITHIN).no_proxy().build().ok()?;
     let answer = client.get(format!("http://{operator}/status")).send().await.ok()?;
     serde_json::from_slice(&answer.bytes().await.ok()?).ok()
-}
-
-/// Whether two paths, perhaps of two working directories, are one file.
-fn is_same(one: &Path, other: &Path) -> bool {
-    let canonical = |path: &Path| path.canonicalize().ok();
-    canonical(one).is_some_and(|one| Some(one) == canonical(other))
 }
 
 fn to_json(status: &Status) -> String {

@@ -60,7 +60,7 @@ async fn serve(settings: Settings, demo: bool) -> Result {
         let operator = Operator {
             store: store.clone(),
             metrics: Arc::clone(&metrics),
-            witness: settings.store.witness.clone(),
+            witness: store::witness(&settings),
         };
         let bounds = Bounds { connections_max: OPERATOR_CONNECTIONS_MAX, ..bounds.clone() };
         tokio::spawn(listener::serve(
@@ -171,7 +171,7 @@ fn announce(settings: &Settings, address: SocketAddr, operator: Option<SocketAdd
 
 /// Turns true at the first SIGTERM or SIGINT. At the second the process ends
 /// as it would without us.
-fn stop_signal() -> Result<watch::Receiver<bool>> {
+pub(super) fn stop_signal() -> Result<watch::Receiver<bool>> {
     let listen =
         |kind| signal(kind).map_err(|error| Failure::new(format!("can't handle signals: {error}")));
     let (mut terminate, mut interrupt) =
@@ -194,7 +194,7 @@ fn stop_signal() -> Result<watch::Receiver<bool>> {
     Ok(receiver)
 }
 
-async fn stopped(mut stop: watch::Receiver<bool>) {
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
     // An error means that the sender is gone, with which nothing can stop us
     // but the second signal.
     if stop.wait_for(|stop| *stop).await.is_err() {

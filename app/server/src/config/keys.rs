@@ -14,7 +14,7 @@ pub(super) struct Key {
     pub(super) default: Option<&'static str>,
     /// Never shown.
     pub(super) secret: bool,
-    /// The flag of `endpaper serve`.
+    /// The flag of `endpaper serve`, or of `endpaper witness`.
     pub(super) flag: Option<&'static str>,
     /// What it is for, for people.
     pub(super) about: &'static str,
@@ -28,7 +28,7 @@ impl Key {
 
     /// Whether its value may not be repeated in an error: URLs have passwords.
     pub(super) fn is_sensitive(&self) -> bool {
-        self.secret || self.takes == Takes::Masters
+        self.secret || matches!(self.takes, Takes::Masters | Takes::Witness)
     }
 }
 
@@ -88,9 +88,28 @@ pub(super) const KEYS: &[Key] = &[
         default: None,
         ..key(
             "store.witness",
-            Takes::Path,
+            Takes::Witness,
             "",
-            "The file that says which masters may serve. Default: witness.json in the data directory.",
+            "What says which masters serve: a file for one server; witness://[TOKEN@]HOST:PORT[/SET] (see `endpaper witness`) or redis://[USER:PASSWORD@]HOST:PORT[/DB][?set=SET] for several. Default: witness.json in the data directory.",
+        )
+    },
+    Key {
+        flag: Some("--listen"),
+        ..key(
+            "witness.listen",
+            Takes::Address,
+            "127.0.0.1:9100",
+            "Where `endpaper witness` listens; port 0 takes a free one.",
+        )
+    },
+    Key {
+        default: None,
+        secret: true,
+        ..key(
+            "witness.token",
+            Takes::Text,
+            "",
+            "What `endpaper witness` wants to hear from each server; needed where it listens beyond this machine.",
         )
     },
     key("store.connect_ms", millis(10, 60_000), "2000", "Time limit for connecting to a master."),

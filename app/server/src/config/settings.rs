@@ -17,6 +17,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) data: PathBuf,
     pub(crate) store: multi_master::Config,
+    pub(crate) witness: WitnessSettings,
     pub(crate) server: ServerLimits,
     pub(crate) operator: Operator,
     pub(crate) alerts: AlertsSettings,
@@ -24,6 +25,22 @@ pub(crate) struct Settings {
     pub(crate) mail: MailSettings,
     pub(crate) books: BooksSettings,
     pub(crate) log: LogSettings,
+}
+
+/// `endpaper witness`.
+#[derive(Clone)]
+pub(crate) struct WitnessSettings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) token: Option<String>,
+}
+
+impl std::fmt::Debug for WitnessSettings {
+    /// Never prints the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let token = self.token.as_ref().map(|_| "***");
+        let mut shown = f.debug_struct("WitnessSettings");
+        shown.field("listen", &self.listen).field("token", &token).finish()
+    }
 }
 
 /// Bounds of the HTTP server.
@@ -128,6 +145,10 @@ impl Settings {
         let data = PathBuf::from(values.text("data"));
         Self {
             listen: takes::address(values.text("listen")).expect("checked when read"),
+            witness: WitnessSettings {
+                listen: takes::address(values.text("witness.listen")).expect("checked when read"),
+                token: values.text_or_none("witness.token").map(str::to_owned),
+            },
             store: store(&values, &data),
             server: ServerLimits {
                 connections_max: values.count("server.connections_max"),
@@ -216,7 +237,7 @@ fn store(values: &Values<'_>, data: &std::path::Path) -> multi_master::Config {
             .collect();
     }
     if let Some(witness) = values.text_or_none("store.witness") {
-        store.witness = PathBuf::from(witness);
+        store.witness = witness.parse().expect("it was checked when it was read");
     }
     store.limits = Limits {
         connect: values.millis("store.connect_ms"),

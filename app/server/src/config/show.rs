@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::keys::{KEYS, Key};
 use super::layers::{Resolved, Source};
 use super::settings::Settings;
-use super::takes::Setting;
+use super::takes::{Setting, Takes};
 
 /// One key, for programs.
 #[derive(Debug, Serialize)]
@@ -61,6 +61,9 @@ impl Resolved {
         let settings = Settings::of(self);
         let show = |key: &'static Key| {
             let (value, source) = match self.get(key.name) {
+                Some((Setting::Text(_), source)) if key.takes == Takes::Witness => {
+                    (settings.store.witness.to_string().into(), source.clone())
+                }
                 Some((value, source)) => (json(value), source.clone()),
                 None => (followed(key, &settings), Source::Default),
             };
@@ -78,7 +81,7 @@ fn followed(key: &Key, settings: &Settings) -> serde_json::Value {
             let masters = settings.store.masters.iter();
             masters.map(|master| master_json(&master.name.0, &master.url)).collect()
         }
-        "store.witness" => settings.store.witness.display().to_string().into(),
+        "store.witness" => settings.store.witness.to_string().into(),
         _ => serde_json::Value::Null,
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use multi_master::WitnessConfig;
+
 /// What a key takes. Durations and sizes are whole numbers whose unit ends the
 /// key's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub(super) enum Takes {
     IpAddresses,
     /// Masters, each with a name and a URL.
     Masters,
+    /// Where a witness is.
+    Witness,
 }
 
 /// A value of a key.
@@ -75,6 +79,7 @@ impl fmt::Display for Takes {
             Self::WebAddress => f.write_str("an address that begins with http:// or https://"),
             Self::IpAddresses => f.write_str("a list of IP addresses"),
             Self::Masters => f.write_str("masters, each with a name and a url"),
+            Self::Witness => f.write_str("a path, witness://HOST:PORT or redis://HOST:PORT"),
         }
     }
 }
@@ -127,6 +132,11 @@ impl Takes {
                 let texts = text.split([',', ' ']).filter(|text| !text.is_empty());
                 ip_addresses(texts.map(str::to_owned).collect())
             }
+            Self::Witness => match text.parse::<WitnessConfig>() {
+                Ok(_) if !text.contains('\0') => Ok(Setting::Text(text.to_owned())),
+                Ok(_) => Err(None),
+                Err(why) => Err(Some(why)),
+            },
             Self::Masters => {
                 let of_text = |text: &str| {
                     let (name, url) = text.split_once('=').ok_or_else(|| {

@@ -16,6 +16,8 @@ mod accounts;
 
 mod masters;
 
+mod several;
+
 mod alerts;
 
 mod walk;

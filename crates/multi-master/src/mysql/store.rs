@@ -13,6 +13,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use stdx::Backoff;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::config::Policy;
 use crate::db::{self, Db, Tx, WriteSet};
@@ -25,6 +26,7 @@ use crate::mysql::commits::Commits;
 use crate::mysql::pool::{Lease, Pool};
 use crate::render::Statement;
 use crate::shared::{Command, Failed, Shared};
+use crate::witness::SILENCE_MAX;
 
 /// Runs of one write before it is given back as busy.
 const RUNS_MAX: u32 = 10;
@@ -32,6 +34,13 @@ const RUNS_MAX: u32 = 10;
 const CLOSURE_MAX: Duration = Duration::from_secs(30);
 /// Pauses between runs after a deadlock.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
+
+/// How long a read waits until it is known which masters serve.
+const LEASE_WAIT_MAX: Duration = Duration::from_secs(3);
+const NO_LEASE: &str = "neither the witness nor every master that serves can be asked whether other \
+                        processes go on without one: nothing can be read until one of the two can";
+/// How long it takes until what a dead process left is settled.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2 * SILENCE_MAX.as_secs());
 
 enum Message {
     Write(Box<dyn WriteJob>),
@@ -177,6 +186,7 @@ impl MySqlStore {
     async fn verdict(&self, job: &mut Box<dyn WriteJob>) -> Verdict {
         let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
         let mut differed = false;
+        let began = Instant::now();
         for _ in 0..RUNS_MAX {
             let view = self.shared.view();
             if let Err(error) = self.shared.may_write(&view) {
@@ -194,6 +204,13 @@ impl MySqlStore {
                 Again::Differs(_) if !differed => {
                     differed = true;
                     self.commits.all_so_far().await;
+                }
+                // A process that fell may have left it so: then it is settled when
+                // the others take it for dead.
+                Again::Differs(_)
+                    if self.shared.among_others && began.elapsed() < SETTLED_WITHIN =>
+                {
+                    self.wait_for_change(&view).await;
                 }
                 Again::Differs(what) => {
                     tracing::error!(severity = "CRITICAL", what, "the masters hold different rows");
@@ -419,6 +436,10 @@ impl MySqlStore {
 
     async fn read(&self, mut job: Box<dyn ReadJob>) {
         for round in 0..=self.shared.targets.len() {
+            // Before the view: what joins it later has everything.
+            if !self.shared.lease.holds() && !self.shared.lease.wait(LEASE_WAIT_MAX).await {
+                return job.finish(Some(DbError::NoMaster(NO_LEASE.to_owned())));
+            }
             let view = self.shared.view();
             let reading = view.reading();
             if reading.is_empty() {

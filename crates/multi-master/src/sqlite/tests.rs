@@ -144,7 +144,7 @@ async fn what_only_a_master_has_that_was_taken_out_is_in_doubt() {
             let generation = shared.view().generation;
             shared.supervisor.send(Command::Failed { master: 1, generation, fault, done }).unwrap();
             // The witness hears of it while this write holds the primary.
-            while !std::fs::read_to_string(&witness).unwrap().contains(r#""entitled":["a"]"#) {
+            while !std::fs::read_to_string(&witness).unwrap().contains(r#""serving":["a"]"#) {
                 std::thread::yield_now();
             }
             break_next(&file, Broken::Undone);

@@ -2,47 +2,69 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use stdx::Backoff;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::processes::{HEAR_EVERY, Processes};
 use super::recovery::{Brought, Recovery, base_fault, needs_copy};
-use super::{PROBE_MAX, Supervisor, Try, greet, list, stranger, why};
+use super::{FENCE_WAITS_MAX, PROBE_MAX, Supervisor, Try, greet, list, stranger, why};
 use crate::error::{MasterName, OpenError};
 use crate::fault::Fault;
+use crate::lease::LEASE;
 use crate::link::Link;
 use crate::membership::Membership;
 use crate::schema::Migration;
 use crate::shared::Shared;
 use crate::tables::{self, Identity, Migrate};
-use crate::witness::{Testimony, Witness};
+use crate::witness::{Answer, Ask, Stage, Testimony, Unsaid, Witness};
 
 type Greeted = Result<(Link, Identity), Fault>;
 
+/// How long other processes may take to open the set.
+const TURN_MAX: Duration = Duration::from_mins(1);
+
 impl Supervisor {
-    /// Opens the set: finds out who may serve, settles what a crash left,
-    /// applies migrations.
+    /// Opens the set: finds out who may serve. Where no other process has it
+    /// open, what a crash left is settled and migrations are applied.
     pub(crate) async fn open(
         shared: Arc<Shared>,
         migrations: Vec<Migration>,
         mut witness: Witness,
         names: &[MasterName],
     ) -> Result<Self, OpenError> {
+        let goodbye = witness.shared().map(|client| client.another());
+        let opened = Self::open_in_turn(shared, migrations, witness, names).await;
+        if opened.is_err()
+            && let Some(mut client) = goodbye
+        {
+            // Others need not wait until it is known to be gone.
+            drop(client.ask(Ask::Leave).await);
+        }
+        opened
+    }
+
+    async fn open_in_turn(
+        shared: Arc<Shared>,
+        migrations: Vec<Migration>,
+        mut witness: Witness,
+        names: &[MasterName],
+    ) -> Result<Self, OpenError> {
+        let processes = turn(&shared, &mut witness).await?;
         let mut links = Vec::new();
         for at in 0..names.len() {
             links.push(greet(&shared, at).await);
         }
         let testimony = testimony(&shared, names, &mut witness, &mut links).await?;
-        let entitled: Vec<bool> =
-            names.iter().map(|name| testimony.entitled.contains(name)).collect();
-        if !entitled.contains(&true) {
+        if !names.iter().any(|name| testimony.serving.contains(name)) {
             return Err(OpenError::Config(format!(
                 "of the masters that hold every write ({}), none is in the configuration",
-                list(&testimony.entitled)
+                list(&testimony.serving)
             )));
         }
-        let membership = Membership::new(shared.policy, names, testimony.epoch, entitled);
+        let membership = Membership::new(shared.policy, names, &testimony);
         let probe = shared.limits.probe;
         let tries = names
             .iter()
@@ -67,9 +89,101 @@ impl Supervisor {
             tries,
             may_join_next: Vec::new(),
             in_force: None,
+            epoch_in_force: testimony.epoch.saturating_sub(1),
+            processes,
         };
-        supervisor.first_view(links, &testimony).await?;
+        if supervisor.processes.others_serve() {
+            supervisor.follow(links).await?;
+        } else {
+            supervisor.keep_others_out(&links).await?;
+            supervisor.first_view(links, &testimony).await?;
+        }
+        supervisor.serve().await;
         Ok(supervisor)
+    }
+
+    /// Other processes have the set open: who serves is known, and what a crash
+    /// left is seen to by them.
+    async fn follow(&mut self, links: Vec<Greeted>) -> Result<(), OpenError> {
+        for (at, greeted) in links.into_iter().enumerate() {
+            let master = self.recovery.names[at].clone();
+            let is_in = self.membership.is_in(at);
+            let (mut link, identity) = match greeted {
+                Ok(greeted) => greeted,
+                Err(fault) if is_in => {
+                    self.membership.cut_off(at, why(fault));
+                    continue;
+                }
+                Err(fault) => {
+                    self.membership.fail(at, why(fault));
+                    continue;
+                }
+            };
+            if let Some(reason) = stranger(self.recovery.set, &master, &identity) {
+                return Err(OpenError::Refused { master, reason });
+            }
+            if !is_in {
+                self.membership.behind(at, "another process brings it back".to_owned());
+            } else if identity.set.is_none() || identity.copying {
+                self.membership.cut_off(at, "it is empty".to_owned());
+            } else {
+                let migrations = &self.recovery.migrations;
+                let missing = tables::missing(&mut link, migrations).await;
+                let reason = match missing {
+                    Err(Migrate::Refused(reason)) => reason,
+                    Err(Migrate::Fault(fault)) => why(fault),
+                    Ok(missing) => match missing.first() {
+                        None => {
+                            self.membership.rejoin(at);
+                            continue;
+                        }
+                        Some(step) => format!(
+                            "it lacks the migration `{}`, which can't be applied while other \
+                             processes have the set open: end them first",
+                            step.migration
+                        ),
+                    },
+                };
+                return Err(OpenError::Refused { master, reason });
+            }
+        }
+        if self.membership.view().serving().is_empty() {
+            return Err(OpenError::NoMaster(self.membership.view().why_none()));
+        }
+        // Who serves may just have changed: see `wait_for_readers_elsewhere`.
+        tokio::time::sleep(LEASE).await;
+        self.put_in_force().await;
+        Ok(())
+    }
+
+    /// A process that was taken for dead may wake up while what it left is
+    /// settled: it finds that nobody writes.
+    async fn keep_others_out(&mut self, links: &[Greeted]) -> Result<(), OpenError> {
+        if !self.shared.among_others {
+            return Ok(());
+        }
+        self.membership.pause();
+        let [_, epoch] = self.membership.epochs();
+        if !self.claim().await || self.membership.epochs()[1] != epoch {
+            let why = self.membership.view().refuses.clone();
+            return Err(OpenError::Witness(why.unwrap_or_else(|| {
+                "another process changed who serves meanwhile: try again".to_owned()
+            })));
+        }
+        for (at, greeted) in links.iter().enumerate() {
+            let mut waits = 0;
+            while greeted.is_ok() && self.membership.is_in(at) {
+                match self.fence_one(at, epoch).await {
+                    Err(Fault::Busy) if waits < FENCE_WAITS_MAX => waits += 1,
+                    Err(fault) => {
+                        let master = self.recovery.names[at].clone();
+                        return Err(OpenError::Refused { master, reason: why(fault) });
+                    }
+                    Ok(()) => break,
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn first_view(
@@ -96,7 +210,7 @@ impl Supervisor {
                                  old copy. If every master can be reached, move it away and it is \
                                  made anew from them",
                                 identity.epoch,
-                                self.witness.path().display(),
+                                self.witness.place(),
                                 testimony.epoch
                             ),
                         });
@@ -124,7 +238,7 @@ impl Supervisor {
             return Err(OpenError::NoMaster(format!(
                 "no master that holds every write answers ({}): start {}. {}",
                 self.membership.view().why_none(),
-                list(&testimony.entitled),
+                list(&self.membership.hold_all()),
                 "Masters that miss writes serve nothing until they have been brought up to date"
             )));
         };
@@ -139,6 +253,18 @@ impl Supervisor {
         let mut joining = vec![first];
         for (at, mut link) in others {
             let epoch = self.membership.view().epoch;
+            match link.is_alone().await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let why = "another process brings it back".to_owned();
+                    self.membership.behind(at, why);
+                    continue;
+                }
+                Err(fault) => {
+                    self.membership.fail(at, why(fault));
+                    continue;
+                }
+            }
             let brought = match self.recovery.bring(first, &mut base, at, &mut link, epoch).await {
                 Ok(news) => {
                     base.commit().await.map(|()| news).map_err(|fault| base_fault(first, fault))
@@ -156,7 +282,7 @@ impl Supervisor {
                     joining.push(at);
                 }
                 Err(Brought::Failed(why)) => self.membership.fail(at, why),
-                Err(Brought::Cancelled) => {}
+                Err(Brought::Cancelled | Brought::Elsewhere) => {}
                 Err(Brought::Conflict(why)) => self.membership.behind(at, why),
                 Err(Brought::Unfit(reason)) => {
                     return Err(OpenError::Refused { master: name(self, at), reason });
@@ -170,6 +296,8 @@ impl Supervisor {
             }
         }
         self.membership.join(&joining);
+        // A pause is over: ours, or one that a crash left.
+        self.membership.go_on();
         drop(base);
         self.put_in_force().await;
         if self.membership.view().serving().is_empty() {
@@ -186,7 +314,7 @@ async fn testimony(
     witness: &mut Witness,
     links: &mut [Greeted],
 ) -> Result<Testimony, OpenError> {
-    if let Some(said) = witness.said() {
+    if let Some(said) = witness.known() {
         let said = said.clone();
         for (name, link) in names.iter().zip(links) {
             match link {
@@ -196,7 +324,7 @@ async fn testimony(
                         reason: format!(
                             "it belongs to another set of masters ({set}) than the witness {} ({}): \
                              check its URL and the data directory",
-                            witness.path().display(),
+                            witness.place(),
                             said.set
                         ),
                     });
@@ -213,7 +341,7 @@ async fn testimony(
                 reason: format!(
                     "{}. Without a witness ({} is not there yet) every master has to answer once",
                     why(fault.clone()),
-                    witness.path().display()
+                    witness.place()
                 ),
             });
         }
@@ -224,13 +352,13 @@ async fn testimony(
     let testimony = match sets.len() {
         0 => {
             let set = stdx::IdSource::new(stdx::Clock::real(), shared.random.clone()).next_uuid();
-            Testimony { set, epoch: 1, entitled: names.to_vec() }
+            Testimony { set, epoch: 1, serving: names.to_vec(), paused: false }
         }
         1 => {
             // The witness was lost. The highest epoch was only ever written on
-            // masters that were entitled under it.
+            // masters that served under it.
             let epoch = identities.iter().map(|identity| identity.epoch).max().unwrap_or(0);
-            let entitled = names
+            let serving = names
                 .iter()
                 .zip(&identities)
                 .filter(|(_, identity)| {
@@ -239,7 +367,7 @@ async fn testimony(
                 .map(|(name, _)| name.clone())
                 .collect();
             let set = *sets.first().expect("there is one");
-            Testimony { set, epoch: epoch + 1, entitled }
+            Testimony { set, epoch: epoch + 1, serving, paused: false }
         }
         _ => {
             return Err(OpenError::Config(format!(
@@ -266,9 +394,38 @@ async fn testimony(
             identity.epoch = testimony.epoch;
         }
     }
-    witness.say(testimony.clone()).map_err(|error| OpenError::Disk {
-        path: witness.path().display().to_string(),
-        reason: format!("{error}; the witness must be on a disk that can be written"),
-    })?;
-    Ok(testimony)
+    match witness.say(testimony.clone()).await {
+        Ok(()) => Ok(testimony),
+        Err(Unsaid::Silent(error)) => Err(OpenError::Witness(format!(
+            "{}: {error}; it must be on a disk that can be written",
+            witness.place()
+        ))),
+        Err(Unsaid::Moved(_)) => {
+            Err(OpenError::Witness("another process made the set meanwhile: try again".to_owned()))
+        }
+    }
+}
+
+/// Waits until this process may open the set, and says which others there are.
+async fn turn(shared: &Arc<Shared>, witness: &mut Witness) -> Result<Processes, OpenError> {
+    let Some(client) = witness.shared() else { return Ok(Processes::default()) };
+    let until = Instant::now() + TURN_MAX;
+    let Answer { testimony, others, .. } = loop {
+        let answer = client.ask(Ask::Open).await.map_err(OpenError::Witness)?;
+        if answer.stage == Stage::Opening {
+            break answer;
+        }
+        if Instant::now() > until {
+            return Err(OpenError::Witness(format!(
+                "{}: another process has been opening the set for a minute",
+                client.place()
+            )));
+        }
+        tokio::time::sleep(HEAR_EVERY).await;
+    };
+    let processes = Processes::hear(shared, client, others);
+    if let Some(testimony) = &testimony {
+        witness.heard(testimony);
+    }
+    Ok(processes)
 }

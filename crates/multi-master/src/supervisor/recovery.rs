@@ -70,6 +70,8 @@ pub(crate) enum Brought {
     Conflict(String),
     /// The master that it was to be brought up from failed.
     BaseFailed(usize, Fault),
+    /// Another process brings it back.
+    Elsewhere,
     /// The supervisor wants it no more.
     Cancelled,
 }
@@ -116,6 +118,10 @@ impl Recovery {
             greet(&self.shared, at).await.map_err(|fault| Brought::Failed(super::why(fault)))?;
         let ask = |answer| Ask::Greeted { identity: identity.clone(), answer };
         let (first, epoch) = self.ask(at, ask).await?;
+        let alone = link.is_alone().await;
+        if !alone.map_err(|fault| Brought::Failed(super::why(fault)))? {
+            return Err(Brought::Elsewhere);
+        }
         let base = self.shared.connect(first, IfAbsent::Refuse).await;
         let mut base = base.map_err(|fault| base_fault(first, fault))?;
         let progress = self.catch_up(first, &mut base, at, &mut link, epoch).await?;

@@ -3,5 +3,6 @@
 mod common;
 mod embedded;
 mod mariadb;
+mod processes;
 mod settling;
 mod verify;

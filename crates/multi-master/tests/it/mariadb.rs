@@ -13,13 +13,13 @@ use multi_master::{
 
 use crate::common::{MIGRATIONS, add, logins, pay};
 
-struct Pair {
-    servers: [MariaDb; 2],
+pub(crate) struct Pair {
+    pub(crate) servers: [MariaDb; 2],
     scratch: Scratch,
 }
 
 impl Pair {
-    fn start(test: &str) -> Option<Self> {
+    pub(crate) fn start(test: &str) -> Option<Self> {
         let software = lab::require_mariadb(test)?;
         let scratch = Scratch::new(&test.replace(' ', "-")).unwrap();
         let servers = ["a", "b"].map(|name| {
@@ -54,7 +54,7 @@ impl Pair {
         [0, 1].map(|at| self.servers[at].sql("books", sql).unwrap())
     }
 
-    fn assert_same(&self) {
+    pub(crate) fn assert_same(&self) {
         let [a, b] = self.contents();
         assert!(!a.is_empty());
         let [a, b] = [&a, &b].map(|all| all.lines().collect::<BTreeSet<&str>>());
@@ -66,7 +66,7 @@ impl Pair {
 }
 
 /// Waits until both serve, and says how they stand where that does not come.
-async fn whole(store: &MultiMaster) {
+pub(crate) async fn whole(store: &MultiMaster) {
     let whole = tokio::time::timeout(Duration::from_mins(1), store.wait_until_whole()).await;
     assert!(whole.is_ok(), "not whole: {:?}", store.status());
 }

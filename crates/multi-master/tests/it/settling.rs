@@ -283,6 +283,10 @@ async fn nothing_is_written_while_the_witness_can_not_be_told() {
     let refused = add(&store, 2, "two").await;
     let Outcome::NotSaved(DbError::NoMaster(why)) = &refused else { panic!("{refused:?}") };
     assert!(why.contains("witness"), "{why}");
+    // Also after it was looked whether a is well, which is done 50 times a second.
+    let out = store.wait_until(|masters| !masters[0].state.serves());
+    let out = tokio::time::timeout(std::time::Duration::from_millis(300), out).await;
+    assert!(out.is_err(), "a has done nothing wrong: {:?}", store.status());
     assert_eq!(logins(&store).await, ["one"], "what was saved can be read");
     let told = std::fs::read_to_string(folder.join("witness.json")).unwrap();
     assert!(told.contains(r#"["a","b"]"#), "b may still lead: {told}");

@@ -1,0 +1,486 @@
+//! Several processes on the same two MariaDB servers, with a witness that they
+//! share. Each is a store of its own, behind proxies of its own: what a process
+//! is that freezes, is cut off or dies, is in what its network does.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lab::proxy::{Fall, Traffic};
+use lab::{Proxy, Scratch};
+use multi_master::{
+    Config, Db, DbError, MasterConfig, MasterName, MasterState, MultiMaster, OpenError, Outcome,
+    Policy, Verify, WitnessConfig, WitnessServer, params,
+};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::common::{MIGRATIONS, add, logins, pay};
+use crate::mariadb::{Pair, whole};
+
+/// The bound of every wait: reached only where something is wrong.
+const WITHIN: Duration = Duration::from_mins(1);
+/// After how long a write that was refused is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(5);
+
+/// Two servers and a witness.
+struct Set {
+    pair: Pair,
+    witness: Witness,
+}
+
+struct Witness {
+    folder: Scratch,
+    address: SocketAddr,
+    kind: Kind,
+}
+
+enum Kind {
+    Server(JoinHandle<()>),
+    #[cfg(feature = "redis")]
+    Redis(lab::Redis),
+}
+
+impl Witness {
+    async fn start(test: &str) -> Self {
+        let folder = Scratch::new(&format!("{test}-witness")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let kind = Kind::Server(serve(&folder, listener));
+        Self { folder, address, kind }
+    }
+
+    #[cfg(feature = "redis")]
+    fn redis(test: &str) -> Self {
+        let folder = Scratch::new(&format!("{test}-witness")).unwrap();
+        let redis = lab::Redis::start(folder.path()).unwrap();
+        Self { folder, address: redis.address(), kind: Kind::Redis(redis) }
+    }
+
+    fn config(&self, behind: SocketAddr) -> WitnessConfig {
+        match self.kind {
+            Kind::Server(_) => format!("witness://{behind}/books"),
+            #[cfg(feature = "redis")]
+            Kind::Redis(_) => format!("redis://{behind}?set=books"),
+        }
+        .parse()
+        .unwrap()
+    }
+
+    async fn stop(&mut self) {
+        match &mut self.kind {
+            Kind::Server(task) => {
+                task.abort();
+                drop(task.await);
+            }
+            #[cfg(feature = "redis")]
+            Kind::Redis(redis) => redis.kill().unwrap(),
+        }
+    }
+
+    async fn restart(&mut self) {
+        match &mut self.kind {
+            Kind::Server(task) => {
+                let listener = TcpListener::bind(self.address).await.unwrap();
+                *task = serve(&self.folder, listener);
+            }
+            #[cfg(feature = "redis")]
+            Kind::Redis(redis) => redis.restart().unwrap(),
+        }
+    }
+}
+
+fn serve(folder: &Scratch, listener: TcpListener) -> JoinHandle<()> {
+    let server = WitnessServer::hold(folder.path(), None).unwrap();
+    tokio::spawn(Arc::new(server).serve(listener))
+}
+
+/// What is between a process and the rest: master a, master b, the witness.
+struct Network([Proxy; 3]);
+
+const A: usize = 0;
+const B: usize = 1;
+
+impl Network {
+    /// As if the process was frozen: nobody is told anything.
+    fn freeze(&self) {
+        for proxy in &self.0 {
+            proxy.set_both(Traffic::Held).unwrap();
+        }
+    }
+
+    fn thaw(&self) {
+        for proxy in &self.0 {
+            proxy.pass().unwrap();
+        }
+    }
+
+    /// As if the process was killed: its connections are reset.
+    fn kill(&self) {
+        for proxy in &self.0 {
+            proxy.refuse().unwrap();
+        }
+    }
+}
+
+impl Set {
+    async fn start(test: &str) -> Option<Self> {
+        let pair = Pair::start(test)?;
+        let witness = Witness::start(test).await;
+        Some(Self { pair, witness })
+    }
+
+    async fn process(&self, policy: Policy) -> (MultiMaster, Network) {
+        let (config, network) = self.config(policy);
+        (MultiMaster::open(config, MIGRATIONS).await.unwrap(), network)
+    }
+
+    fn config(&self, policy: Policy) -> (Config, Network) {
+        let [a, b] = &self.pair.servers;
+        let proxies = [a.address(), b.address(), self.witness.address];
+        let network = Network(proxies.map(|to| Proxy::to(to).unwrap()));
+        let masters =
+            [("a", a), ("b", b)].into_iter().zip(&network.0).map(|((name, to), proxy)| {
+                let url = to.url_at(proxy.address(), "books");
+                MasterConfig { name: MasterName(name.to_owned()), url }
+            });
+        let witness = self.witness.config(network.0[2].address());
+        let mut config = Config::new(masters.collect(), policy, witness);
+        config.limits.probe = Duration::from_millis(20);
+        config.limits.connect = Duration::from_secs(1);
+        config.limits.statement = Duration::from_secs(5);
+        config.limits.commit = Duration::from_secs(5);
+        (config, network)
+    }
+}
+
+async fn within<T>(what: &str, store: &MultiMaster, event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(WITHIN, event).await.unwrap_or_else(|_| {
+        panic!("{what} does not come: {:?} {:?}", store.status(), store.refuses())
+    })
+}
+
+async fn until_state(store: &MultiMaster, at: usize, state: MasterState) {
+    let reached = store.wait_until(|masters| masters[at].state == state);
+    within(&format!("master {at} {state:?}"), store, reached).await;
+}
+
+/// Writers on each store that add to the same few accounts until they are
+/// stopped, and count what was acknowledged.
+struct Load {
+    stop: Arc<AtomicBool>,
+    saved: watch::Sender<i64>,
+    writers: Vec<JoinHandle<i64>>,
+}
+
+impl Load {
+    fn on(stores: &[&MultiMaster]) -> Self {
+        let (stop, saved) = (Arc::new(AtomicBool::new(false)), watch::Sender::new(0));
+        let writers = stores.iter().enumerate().flat_map(|(at, store)| {
+            (0..3i64).map(move |writer| ((*store).clone(), i64::try_from(at).unwrap() + writer))
+        });
+        let writers = writers.map(|(store, first)| {
+            let (stop, saved) = (Arc::clone(&stop), saved.clone());
+            tokio::spawn(async move {
+                let mut unknown = 0;
+                for round in first.. {
+                    if stop.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    match pay(&store, 1 + round % 3, 1).await {
+                        Outcome::Saved { .. } | Outcome::Owed { .. } => {
+                            saved.send_modify(|saved| *saved += 1);
+                        }
+                        Outcome::InDoubt(_) => unknown += 1,
+                        Outcome::NotSaved(DbError::Diverged(what)) => panic!("diverged: {what}"),
+                        // As a client would; else this is all that the machine does.
+                        Outcome::NotSaved(_) => tokio::time::sleep(AGAIN_AFTER).await,
+                    }
+                }
+                unknown
+            })
+        });
+        Self { writers: writers.collect(), stop, saved }
+    }
+
+    /// Waits until so many more were acknowledged.
+    async fn saves(&self, store: &MultiMaster, more: i64) {
+        let mut saved = self.saved.subscribe();
+        let enough = *saved.borrow() + more;
+        let reached = saved.wait_for(|saved| *saved >= enough);
+        drop(within(&format!("{more} writes"), store, reached).await);
+    }
+
+    /// How many were acknowledged, and how many are in doubt.
+    async fn end(self) -> (i64, i64) {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut unknown = 0;
+        for writer in self.writers {
+            unknown += writer.await.unwrap();
+        }
+        (*self.saved.borrow(), unknown)
+    }
+}
+
+async fn accounts(store: &MultiMaster) {
+    for id in 1..=3 {
+        assert!(matches!(add(store, id, &format!("reader {id}")).await, Outcome::Saved { .. }));
+    }
+}
+
+/// What all accounts have, on each server.
+fn total(set: &Set) -> [i64; 2] {
+    let sql = "select sum(balance) from accounts";
+    [A, B].map(|at| set.pair.servers[at].sql("books", sql).unwrap().trim().parse().unwrap())
+}
+
+/// What was acknowledged is there, and at most what was in doubt beside it.
+fn assert_kept(set: &Set, (saved, unknown): (i64, i64)) {
+    let [a, b] = total(set);
+    assert_eq!(a, b);
+    let gained = a - 300;
+    assert!(
+        (saved..=saved + unknown).contains(&gained),
+        "{saved} saved, {gained} there, {unknown}"
+    );
+    set.pair.assert_same();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_lose_a_server_and_get_it_back() {
+    let Some(mut set) = Set::start("two processes").await else { return };
+    let (one, _one) = set.process(Policy::Available).await;
+    accounts(&one).await;
+    let (other, _other) = set.process(Policy::Available).await;
+    assert_eq!(logins(&other).await.len(), 3);
+    let load = Load::on(&[&one, &other]);
+    load.saves(&one, 50).await;
+    for dies in [B, A] {
+        set.pair.servers[dies].kill().unwrap();
+        for store in [&one, &other] {
+            let out = store.wait_until(|masters| !masters[dies].state.serves());
+            within("its end", store, out).await;
+        }
+        load.saves(&one, 50).await;
+        assert_eq!(logins(&one).await.len(), 3);
+        assert_eq!(logins(&other).await.len(), 3);
+        set.pair.servers[dies].restart().unwrap();
+        whole(&one).await;
+        whole(&other).await;
+        load.saves(&one, 50).await;
+    }
+    let result = load.end().await;
+    assert_eq!(one.epoch(), other.epoch());
+    assert!(one.verify(Verify::default(), |_| {}).await.unwrap().is_well());
+    one.close().await;
+    other.close().await;
+    assert_kept(&set, result);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_process_comes_back_to_another_view() {
+    let Some(mut set) = Set::start("frozen process").await else { return };
+    let (one, network) = set.process(Policy::Available).await;
+    accounts(&one).await;
+    let (other, _other) = set.process(Policy::Available).await;
+    let load = Load::on(&[&one, &other]);
+    load.saves(&one, 50).await;
+    let before = other.epoch();
+    network.freeze();
+    // It is taken for dead: what it may have left is settled.
+    within("settling", &other, other.wait_for_epoch(before + 1)).await;
+    whole(&other).await;
+    load.saves(&other, 50).await;
+    set.pair.servers[B].kill().unwrap();
+    until_state(&other, B, MasterState::Down).await;
+    load.saves(&other, 50).await;
+    let alone = pay(&other, 1, 1).await;
+    let Outcome::Owed { value: newest, .. } = alone else { panic!("{alone:?}") };
+    network.thaw();
+    // It reads nothing older than what was acknowledged while it was frozen.
+    let seen = pay(&one, 1, 1).await;
+    if let Outcome::Saved { value, .. } | Outcome::Owed { value, .. } = seen {
+        assert!(value > newest, "{value} after {newest}");
+    }
+    set.pair.servers[B].restart().unwrap();
+    whole(&other).await;
+    whole(&one).await;
+    load.saves(&one, 50).await;
+    let (saved, unknown) = load.end().await;
+    let mine = 1 + i64::from(!matches!(seen, Outcome::NotSaved(_)));
+    one.close().await;
+    other.close().await;
+    assert_kept(&set, (saved + mine, unknown));
+}
+
+/// Under `all` the others commit first: a process that dies then leaves what
+/// only they have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_process_leaves_that_dies_between_two_commits_is_settled_by_another() {
+    let Some(set) = Set::start("dead process").await else { return };
+    let (one, network) = set.process(Policy::All).await;
+    accounts(&one).await;
+    let (other, _other) = set.process(Policy::All).await;
+    let before = other.epoch();
+    let b = &network.0[B];
+    // The whole request: other statements have the word too.
+    b.drop_next_answer(b"\x03commit", Fall::Silence).unwrap();
+    let dying = tokio::spawn({
+        let one = one.clone();
+        async move { pay(&one, 1, 1_000).await }
+    });
+    b.wait_until("asked to commit", WITHIN, |counters| counters.answers_dropped == 1).unwrap();
+    assert_eq!(total(&set), [300, 1_300], "only b has it");
+    network.kill();
+    within("settling", &other, other.wait_for_epoch(before + 1)).await;
+    whole(&other).await;
+    assert_eq!(total(&set), [300, 300], "the primary never had it");
+    assert!(matches!(pay(&other, 1, 1).await, Outcome::Saved { value: 101, .. }));
+    let dead = dying.await.unwrap();
+    assert!(!matches!(dead, Outcome::Saved { .. } | Outcome::Owed { .. }), "{dead:?}");
+    other.close().await;
+    assert_eq!(total(&set), [301, 301]);
+}
+
+#[tokio::test]
+async fn a_process_that_can_not_reach_a_master_that_others_reach_writes_nothing() {
+    let Some(set) = Set::start("cut off").await else { return };
+    let (one, network) = set.process(Policy::Available).await;
+    accounts(&one).await;
+    let (other, _other) = set.process(Policy::Available).await;
+    network.0[B].refuse().unwrap();
+    // It takes b out; the other one, which reaches it, brings it back; then it
+    // stands back.
+    within("standing back", &one, one.wait_until_refused(true)).await;
+    whole(&other).await;
+    assert!(matches!(pay(&other, 1, 5).await, Outcome::Saved { value: 105, .. }));
+    let refused = pay(&one, 1, 1).await;
+    let Outcome::NotSaved(DbError::NoMaster(why)) = &refused else { panic!("{refused:?}") };
+    assert!(why.contains("b serves for other processes"), "{why}");
+    assert_eq!(logins(&one).await.len(), 3, "it reads on from a");
+    network.0[B].pass().unwrap();
+    within("writing again", &one, one.wait_until_refused(false)).await;
+    whole(&one).await;
+    assert!(matches!(pay(&one, 1, 1).await, Outcome::Saved { value: 106, .. }));
+    one.close().await;
+    other.close().await;
+    set.pair.assert_same();
+}
+
+#[tokio::test]
+async fn without_the_witness_writes_go_on_until_who_serves_would_change() {
+    let Some(set) = Set::start("no witness").await else { return };
+    a_witness_dies(set).await;
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn redis_is_a_witness_like_the_other() {
+    let test = "redis";
+    if !lab::require_redis(test) {
+        return;
+    }
+    let Some(pair) = Pair::start(test) else { return };
+    a_witness_dies(Set { pair, witness: Witness::redis(test) }).await;
+}
+
+async fn a_witness_dies(mut set: Set) {
+    let (one, _one) = set.process(Policy::Available).await;
+    accounts(&one).await;
+    let (other, _other) = set.process(Policy::Available).await;
+    set.witness.stop().await;
+    for (store, value) in [(&one, 101), (&other, 102)] {
+        let paid = pay(store, 1, 1).await;
+        assert!(matches!(paid, Outcome::Saved { value: now, .. } if now == value), "{paid:?}");
+        assert_eq!(logins(store).await.len(), 3);
+    }
+    set.pair.servers[B].kill().unwrap();
+    for store in [&one, &other] {
+        within("refusing", store, store.wait_until_refused(true)).await;
+        let refused = pay(store, 1, 1).await;
+        let Outcome::NotSaved(DbError::NoMaster(why)) = &refused else { panic!("{refused:?}") };
+        assert!(why.contains("witness"), "{why}");
+    }
+    set.witness.restart().await;
+    for (store, value) in [(&one, 103), (&other, 104)] {
+        within("writing again", store, store.wait_until_refused(false)).await;
+        let paid = pay(store, 1, 1).await;
+        assert!(matches!(paid, Outcome::Owed { value: now, .. } if now == value), "{paid:?}");
+    }
+    set.pair.servers[B].restart().unwrap();
+    whole(&one).await;
+    whole(&other).await;
+    one.close().await;
+    other.close().await;
+    set.pair.assert_same();
+}
+
+#[tokio::test]
+async fn processes_that_start_at_once_open_one_after_the_other() {
+    let Some(set) = Set::start("start at once").await else { return };
+    let configs: Vec<_> = (0..4).map(|_| set.config(Policy::Available)).collect();
+    let mut opening = Vec::new();
+    for (config, network) in configs {
+        let open = async move { (MultiMaster::open(config, MIGRATIONS).await, network) };
+        opening.push(tokio::spawn(open));
+    }
+    let mut stores = Vec::new();
+    for open in opening {
+        let (store, network) = open.await.unwrap();
+        stores.push((store.unwrap(), network));
+    }
+    for (at, (store, _)) in (1i64..).zip(&stores) {
+        assert!(matches!(add(store, at, &format!("reader {at}")).await, Outcome::Saved { .. }));
+    }
+    let epochs: std::collections::BTreeSet<u64> = stores.iter().map(|(s, _)| s.epoch()).collect();
+    assert_eq!(epochs.len(), 1, "{epochs:?}");
+    for (store, _) in &stores {
+        assert_eq!(logins(store).await.len(), 4);
+        store.close().await;
+    }
+    set.pair.assert_same();
+}
+
+#[tokio::test]
+async fn files_are_for_one_process_and_a_witness_has_to_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::embedded(folder.path(), Policy::Available);
+    config.witness = "witness://127.0.0.1:1".parse().unwrap();
+    let error = MultiMaster::open(config, MIGRATIONS).await.unwrap_err();
+    assert!(matches!(error, OpenError::Config(_)), "{error}");
+    let Some(mut set) = Set::start("no witness at all").await else { return };
+    set.witness.stop().await;
+    let (config, _network) = set.config(Policy::Available);
+    let error = MultiMaster::open(config, MIGRATIONS).await.unwrap_err();
+    assert!(matches!(error, OpenError::Witness(_)), "{error}");
+}
+
+/// One process reaches only b, and the other only a and the witness, so that it
+/// goes on without b: what b holds is old from then on.
+#[tokio::test]
+async fn a_process_that_hears_nothing_reads_nothing_old() {
+    let Some(set) = Set::start("hears nothing").await else { return };
+    let (one, network) = set.process(Policy::Available).await;
+    accounts(&one).await;
+    let (other, elsewhere) = set.process(Policy::Available).await;
+    network.0[A].set_both(Traffic::Held).unwrap();
+    network.0[2].set_both(Traffic::Held).unwrap();
+    elsewhere.0[B].refuse().unwrap();
+    let owed = add(&other, 4, "reader 4").await;
+    assert!(matches!(owed, Outcome::Owed { .. }), "{owed:?}");
+    let read = one
+        .read(async move |db: &mut Db| db.query("select id from accounts", params![]).await)
+        .await;
+    let Err(DbError::NoMaster(why)) = &read else { panic!("{read:?}") };
+    assert!(why.contains("witness"), "{why}");
+    network.thaw();
+    elsewhere.thaw();
+    whole(&one).await;
+    whole(&other).await;
+    assert_eq!(logins(&one).await.len(), 4);
+    one.close().await;
+    other.close().await;
+    set.pair.assert_same();
+}
