@@ -186,6 +186,17 @@ pub(crate) struct OneAccount {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MastersCommand {
+    /// Decide that a master goes on although it misses writes, because those that
+    /// have them are lost for good; the servers have to be stopped
+    Lead {
+        #[command(flatten)]
+        store: Store,
+        /// The master
+        name: String,
+        /// Yes: what only the lost masters have is not there
+        #[arg(long, required = true)]
+        accept_loss: bool,
+    },
     /// Show how each master stands; of a running server, where one runs
     Status {
         #[command(flatten)]

@@ -49,7 +49,13 @@ impl From<ConfigError> for Failure {
 
 impl From<multi_master::OpenError> for Failure {
     fn from(error: multi_master::OpenError) -> Self {
-        Self::new(error)
+        match error {
+            multi_master::OpenError::NoMaster(_) => Self::new(format!(
+                "{error}. Where they are lost for good, `endpaper masters lead NAME --accept-loss` \
+                 decides that another one goes on without what only they had"
+            )),
+            error => Self::new(error),
+        }
     }
 }
 

@@ -61,6 +61,11 @@ pub struct Config {
     pub limits: Limits,
     /// Where versions and ids get their time from.
     pub clock: Clock,
+    /// A master that is to go on although it misses writes that others took,
+    /// because those are lost for good. It is refused while one of them answers.
+    /// What only they have is settled when one comes back after all: it is rolled
+    /// forward, or kept in `mm_conflicts` where something else took its place.
+    pub lead: Option<MasterName>,
 }
 
 /// Time limits and sizes. The defaults are for two servers in one building.
@@ -108,7 +113,14 @@ impl Config {
         witness: impl Into<WitnessConfig>,
     ) -> Self {
         let witness = witness.into();
-        Self { masters, policy, witness, limits: Limits::default(), clock: Clock::real() }
+        Self {
+            masters,
+            policy,
+            witness,
+            limits: Limits::default(),
+            clock: Clock::real(),
+            lead: None,
+        }
     }
 
     /// The embedded default: two SQLite files, `a.db` and `b.db`, and the

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Config, Limits, Policy, WitnessConfig};
 use crate::counters::Counters;
-use crate::error::{DbError, TxId};
+use crate::error::{DbError, MasterName, TxId};
 use crate::fault::Fault;
 use crate::lease::Lease;
 use crate::link::Link;
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Whether this process may read from the masters of its view.
     pub(crate) lease: Lease,
+    /// The master of which a person has decided that it goes on.
+    pub(crate) lead: Option<MasterName>,
     /// What the witness said last by itself, where nobody has looked at it yet.
     pub(crate) heard: Mutex<Option<Answer>>,
     /// Other processes may have the set open too.
@@ -96,6 +98,7 @@ impl Shared {
             supervisor,
             counters: Counters::default(),
             lease: if among_others { Lease::to_renew() } else { Lease::for_ever() },
+            lead: config.lead,
             heard: Mutex::default(),
             among_others,
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use multi_master::{Findings, Held, OpenError, Repair};
+use multi_master::{Findings, Held, MasterName, OpenError, Repair};
 use stdx::HybridTime;
 
 use super::{Talk, print, with_settings};
@@ -17,6 +17,12 @@ use crate::store;
 
 pub(crate) fn run(command: &MastersCommand) -> Result {
     match command {
+        MastersCommand::Lead { store, name, accept_loss: _ } => {
+            with_settings(&store.flags(), Talk::Command, async |settings| {
+                print(&lead(settings, name).await?);
+                Ok(())
+            })
+        }
         MastersCommand::Status { store, json } => {
             with_settings(&store.flags(), Talk::Command, async |settings| {
                 let status = status(&settings).await?;
@@ -37,6 +43,15 @@ pub(crate) fn run(command: &MastersCommand) -> Result {
             })
         }
     }
+}
+
+/// Opens the store under the decision, which is durable then.
+async fn lead(mut settings: Settings, name: &str) -> Result<String> {
+    settings.store.lead = Some(MasterName(name.to_owned()));
+    let store = open(&settings).await?;
+    let status = Status::of(store::witness(&settings), &store.status());
+    store.close().await;
+    Ok(format!("`{name}` goes on. Start the servers again.\n{}", to_table(&status)))
 }
 
 /// A server that runs holds the store, so it is asked first; where none runs,

@@ -181,3 +181,42 @@ async fn what_somebody_changed_in_a_master_is_found_and_repaired() {
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert!(finished.stdout.contains("; all are now as b\n"), "{}", finished.stdout);
 }
+
+/// The only master that has the last writes is gone, and somebody decides.
+#[tokio::test]
+async fn a_person_decides_which_master_goes_on() {
+    let scratch = Scratch::new("masters-lead").unwrap();
+    let data = scratch.path().display().to_string();
+    let hide = |name: &str, hidden: bool| {
+        let file = scratch.path().join(format!("{name}.db"));
+        let away = scratch.path().join(format!("{name}.db-away"));
+        if hidden {
+            std::fs::rename(&file, &away).unwrap();
+            std::fs::create_dir(&file).unwrap();
+        } else {
+            std::fs::remove_dir(&file).unwrap();
+            std::fs::rename(&away, &file).unwrap();
+        }
+    };
+    let server = Server::start(scratch.path(), &[]);
+    Reader::sign_up(&server, "early").await;
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+    hide("b", true);
+    let server = Server::start(scratch.path(), &[]);
+    Reader::sign_up(&server, "late").await;
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+    hide("b", false);
+    hide("a", true);
+
+    let refused = run(&["serve", "--data", &data]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("start a"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("masters lead NAME --accept-loss"), "{}", refused.stderr);
+    assert_eq!(run(&["masters", "lead", "b", "--data", &data]).code, Some(2), "it wants a yes");
+    let led = run(&["masters", "lead", "b", "--accept-loss", "--data", &data]);
+    assert_eq!(led.code, Some(0), "{}", led.stderr);
+    assert!(led.stdout.contains("`b` goes on"), "{}", led.stdout);
+    let server = Server::start(scratch.path(), &[]);
+    Reader::log_in(&server, "early").await;
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+}

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::processes::{HEAR_EVERY, Processes};
 use super::recovery::{Brought, Recovery, base_fault, needs_copy};
 use super::{FENCE_WAITS_MAX, PROBE_MAX, Supervisor, Try, greet, list, stranger, why};
+use crate::config::Policy;
 use crate::error::{MasterName, OpenError};
 use crate::fault::Fault;
 use crate::lease::LEASE;
@@ -57,7 +58,11 @@ impl Supervisor {
         for at in 0..names.len() {
             links.push(greet(&shared, at).await);
         }
-        let testimony = testimony(&shared, names, &mut witness, &mut links).await?;
+        let mut testimony = testimony(&shared, names, &mut witness, &mut links).await?;
+        if let Some(lead) = &shared.lead {
+            let others = processes.others_serve();
+            testimony = decided(lead, &shared, names, &mut witness, &links, others).await?;
+        }
         if !names.iter().any(|name| testimony.serving.contains(name)) {
             return Err(OpenError::Config(format!(
                 "of the masters that hold every write ({}), none is in the configuration",
@@ -403,6 +408,51 @@ async fn testimony(
         Err(Unsaid::Moved(_)) => {
             Err(OpenError::Witness("another process made the set meanwhile: try again".to_owned()))
         }
+    }
+}
+
+/// A person has decided that `lead` goes on although it misses writes.
+async fn decided(
+    lead: &MasterName,
+    shared: &Shared,
+    names: &[MasterName],
+    witness: &mut Witness,
+    links: &[Greeted],
+    others: bool,
+) -> Result<Testimony, OpenError> {
+    let refused = |reason: String| OpenError::Refused { master: lead.clone(), reason };
+    let known = witness.known().cloned().expect("it was made or read before");
+    let Some(at) = names.iter().position(|name| name == lead) else {
+        let names = list(names);
+        return Err(refused(format!("there is no master of that name: they are {names}")));
+    };
+    if others {
+        return Err(refused("other processes have the set open: end them first".to_owned()));
+    }
+    let holds_all = |at: usize| shared.policy == Policy::All || known.serving.contains(&names[at]);
+    if let Some(whole) = (0..names.len()).find(|&at| holds_all(at) && links[at].is_ok()) {
+        return Err(refused(format!(
+            "nobody has to decide: `{}` answers, and holds every write. Start as always",
+            names[whole]
+        )));
+    }
+    match &links[at] {
+        Err(fault) => return Err(refused(why(fault.clone()))),
+        Ok((_, identity)) if identity.set != Some(known.set) || identity.copying => {
+            return Err(refused("it is empty, or was being filled from another".to_owned()));
+        }
+        Ok(_) => {}
+    }
+    tracing::warn!(
+        severity = "CRITICAL", master = %lead, without = list(&known.serving),
+        "a person decided that a master goes on without what only others have"
+    );
+    let epoch = known.epoch + 1;
+    let testimony = Testimony { epoch, serving: vec![lead.clone()], paused: false, ..known };
+    match witness.say(testimony.clone()).await {
+        Ok(()) => Ok(testimony),
+        Err(Unsaid::Silent(error)) => Err(OpenError::Witness(error)),
+        Err(Unsaid::Moved(_)) => Err(refused("another process has the set open".to_owned())),
     }
 }
 

@@ -7,10 +7,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use multi_master::{
-    DbError, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx, TxId, fields, params,
+    DbError, MasterName, MasterState, MultiMaster, OpenError, Outcome, Policy, Tx, TxId, fields,
+    params,
 };
 use proptest::prelude::*;
 use stdx::ids::Id as _;
@@ -285,13 +287,13 @@ async fn nothing_is_written_while_the_witness_can_not_be_told() {
     assert!(why.contains("witness"), "{why}");
     // Also after it was looked whether a is well, which is done 50 times a second.
     let out = store.wait_until(|masters| !masters[0].state.serves());
-    let out = tokio::time::timeout(std::time::Duration::from_millis(300), out).await;
+    let out = tokio::time::timeout(Duration::from_millis(300), out).await;
     assert!(out.is_err(), "a has done nothing wrong: {:?}", store.status());
     assert_eq!(logins(&store).await, ["one"], "what was saved can be read");
     let told = std::fs::read_to_string(folder.join("witness.json")).unwrap();
     assert!(told.contains(r#"["a","b"]"#), "b may still lead: {told}");
     std::fs::remove_dir(folder.join("witness.new")).unwrap();
-    let store = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+    let store = tokio::time::timeout(Duration::from_secs(30), async {
         while !matches!(add(&store, 2, "two").await, Outcome::Owed { .. }) {
             tokio::task::yield_now().await;
         }
@@ -306,13 +308,57 @@ async fn nothing_is_written_while_the_witness_can_not_be_told() {
     assert!(alone.contains("start a"), "b misses what a took alone: {alone}");
 }
 
+/// The master that took the last writes is gone for good, as far as anybody
+/// knows, and a person decides that the other one goes on.
+#[tokio::test]
+async fn a_master_that_misses_writes_goes_on_where_a_person_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = open(folder, Policy::Available).await;
+    let _ = add(&store, 1, "one").await;
+    take_away(folder, "b");
+    until_away(&store, 1).await;
+    assert!(matches!(add(&store, 2, "two").await, Outcome::Owed { .. }));
+    assert!(matches!(pay(&store, 1, 5).await, Outcome::Owed { .. }));
+    close(store).await;
+    bring_back(folder, "b");
+    let led_by = |name: &str| {
+        let mut config = embedded(folder, Policy::Available);
+        config.lead = Some(MasterName(name.to_owned()));
+        MultiMaster::open(config, MIGRATIONS)
+    };
+    let early = led_by("b").await.unwrap_err().to_string();
+    assert!(early.contains("`a` answers"), "{early}");
+    take_away(folder, "a");
+    let alone = MultiMaster::open(embedded(folder, Policy::Available), MIGRATIONS).await;
+    assert!(matches!(alone, Err(OpenError::NoMaster(_))), "{alone:?}");
+    let unknown = led_by("c").await.unwrap_err().to_string();
+    assert!(unknown.contains("they are a, b"), "{unknown}");
+    let store = led_by("b").await.unwrap();
+    assert_eq!(logins(&store).await, ["one"]);
+    assert!(matches!(pay(&store, 1, 7).await, Outcome::Owed { value: 107, .. }));
+    // It turns up after all: what nobody has touched since is not lost, and what
+    // somebody has is kept for a person.
+    bring_back(folder, "a");
+    let whole = tokio::time::timeout(Duration::from_secs(30), store.wait_until_whole()).await;
+    assert!(whole.is_ok(), "{:?}", store.status());
+    assert_eq!(logins(&store).await, ["one", "two"]);
+    assert!(matches!(pay(&store, 1, 0).await, Outcome::Saved { value: 107, .. }));
+    close(store).await;
+    assert_eq!(contents(&folder.join("a.db")), contents(&folder.join("b.db")));
+    let kept = rusqlite::Connection::open(folder.join("a.db")).unwrap();
+    let kept: i64 =
+        kept.query_row("select count(*) from mm_conflicts", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 1);
+}
+
 #[tokio::test]
 async fn while_a_master_is_brought_back_the_others_are_heard() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut config = embedded(folder, Policy::Available);
     // Whoever waits for the lock that is held below waits for ever.
-    config.limits.statement = std::time::Duration::from_hours(1);
+    config.limits.statement = Duration::from_hours(1);
     let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
     let _ = add(&store, 1, "one").await;
     take_away(folder, "b");
@@ -406,7 +452,7 @@ async fn a_master_that_can_not_be_brought_back_does_not_keep_the_set_from_openin
     let b = rusqlite::Connection::open(folder.join("b.db")).unwrap();
     b.execute_batch("begin immediate").unwrap();
     let mut config = embedded(folder, Policy::Available);
-    config.limits.statement = std::time::Duration::from_secs(2);
+    config.limits.statement = Duration::from_secs(2);
     let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
     assert_eq!(logins(&store).await, ["one", "two"]);
     assert!(matches!(pay(&store, 1, 1).await, Outcome::Owed { .. }));
