@@ -11,8 +11,9 @@ struct Need {
     missing: fn() -> Option<String>,
 }
 
-const NEEDS: [Need; 2] = [
+const NEEDS: [Need; 3] = [
     Need { package: lab::mariadb::PACKAGE, missing: lab::mariadb_missing },
+    Need { package: lab::galera::PACKAGE, missing: lab::galera_missing },
     Need { package: "curl", missing: curl_missing },
 ];
 

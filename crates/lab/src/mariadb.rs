@@ -21,10 +21,10 @@ use crate::suite::{Suite, left_out, target_dir};
 pub const PACKAGE: &str = "mariadb-server";
 
 /// The account that a test's server has, with all rights, from loopback only.
-const USER: &str = "endpaper";
+pub(crate) const USER: &str = "endpaper";
 /// No secret: it guards a throw-away server on loopback. It has the characters
 /// that a URL must not mangle.
-const PASSWORD: &str = "lab-only";
+pub(crate) const PASSWORD: &str = "lab-only";
 
 const INSTALLED_WITHIN: Duration = Duration::from_mins(2);
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -111,23 +111,37 @@ impl MariaDb {
         directory: &Path,
         options: &[&str],
     ) -> Result<Self, LabError> {
+        let mut server = Self::prepare(software, directory, &template(software)?, options)?;
+        server.launch(&[])?;
+        Ok(server)
+    }
+
+    /// A server that is not started yet, with a copy of the data in `data`.
+    pub(crate) fn prepare(
+        software: &Software,
+        directory: &Path,
+        data: &Path,
+        options: &[&str],
+    ) -> Result<Self, LabError> {
         let port = Port::reserve()?;
         let directory = directory.join(format!("mariadb-{}", port.number()));
-        copy_tree(&template(software)?, &directory.join("data"))?;
+        copy_tree(data, &directory.join("data"))?;
         let runtime = tempfile::Builder::new()
             .prefix("endpaper-lab-")
             .tempdir()
             .map_err(LabError::disk(&std::env::temp_dir()))?;
-        let mut server = Self {
+        Ok(Self {
             software: software.clone(),
             directory,
             runtime,
             port,
             options: options.iter().map(|&option| option.to_owned()).collect(),
             process: None,
-        };
-        server.launch()?;
-        Ok(server)
+        })
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.join("data")
     }
 
     /// The URL of a database: `mysql://user:password@127.0.0.1:port/database`.
@@ -231,7 +245,7 @@ impl MariaDb {
     /// until it takes connections. One that runs is stopped gracefully first.
     pub fn restart(&mut self) -> Result<(), LabError> {
         self.stop()?;
-        self.launch()
+        self.launch(&[])
     }
 
     /// The end of the server's own log.
@@ -247,12 +261,13 @@ impl MariaDb {
             .ok_or_else(|| LabError::State { program: "mariadbd".to_owned(), state: "not running" })
     }
 
-    fn launch(&mut self) -> Result<(), LabError> {
+    /// Starts it, with further options for this time alone.
+    pub(crate) fn launch(&mut self, once: &[&str]) -> Result<(), LabError> {
         let mut command = Command::new(&self.software.server);
         command
             .arg("--no-defaults")
             .args(common_options())
-            .arg(format!("--datadir={}", self.directory.join("data").display()))
+            .arg(format!("--datadir={}", self.data().display()))
             .arg(format!("--socket={}", self.runtime.path().join("socket").display()))
             .arg(format!("--pid-file={}", self.runtime.path().join("pid").display()))
             .arg(format!("--tmpdir={}", self.runtime.path().display()))
@@ -273,7 +288,8 @@ impl MariaDb {
                 "--max-connections=200",
                 "--thread-cache-size=16",
             ])
-            .args(&self.options);
+            .args(&self.options)
+            .args(once);
         let mut process = Process::start(command)?;
         self.wait_until_ready(&mut process)?;
         self.process = Some(process);
@@ -337,7 +353,7 @@ fn common_options() -> Vec<String> {
 
 /// A data directory to copy, made once per target directory and version:
 /// making one takes seconds, copying one does not.
-fn template(software: &Software) -> Result<PathBuf, LabError> {
+pub(crate) fn template(software: &Software) -> Result<PathBuf, LabError> {
     let mut version = Command::new(&software.server);
     version.args(["--no-defaults", "--version"]);
     let version = run(version, STATEMENT_WITHIN)?.stdout;
