@@ -87,22 +87,22 @@ fn main() {
     if wanted("sqlite") {
         writes(&mut report, rounds, turn);
     }
-    if PARTS[1..5].iter().any(|part| wanted(part)) {
-        if let Some(software) = mariadb_software() {
-            if wanted("mariadb") {
-                mariadb::writes(&mut report, &software, rounds, turn);
-            }
-            if wanted("reads") {
-                mariadb::reads::measure(&mut report, &software, rounds, turn);
-            }
-            if wanted("returning") {
-                mariadb::returning::measure(&mut report, &software, missed);
-            }
-            if wanted("failover") {
-                // Each takes seconds, and what is told is the worst, not a median.
-                let rounds = rounds.min(FAILOVER_ROUNDS_MAX);
-                mariadb::failover::measure(&mut report, &software, rounds, limit);
-            }
+    if PARTS[1..5].iter().any(|part| wanted(part))
+        && let Some(software) = mariadb_software()
+    {
+        if wanted("mariadb") {
+            mariadb::writes(&mut report, &software, rounds, turn);
+        }
+        if wanted("reads") {
+            mariadb::reads::measure(&mut report, &software, rounds, turn);
+        }
+        if wanted("returning") {
+            mariadb::returning::measure(&mut report, &software, missed);
+        }
+        if wanted("failover") {
+            // Each takes seconds, and what is told is the worst, not a median.
+            let rounds = rounds.min(FAILOVER_ROUNDS_MAX);
+            mariadb::failover::measure(&mut report, &software, rounds, limit);
         }
     }
     if wanted("server") {

@@ -185,12 +185,11 @@ fn read(store: &MultiMaster, stop: &Arc<AtomicBool>) -> JoinHandle<Seen> {
                     db.query(sql, params![]).await.map(drop)
                 })
                 .await;
-            match answer {
-                Ok(()) => seen.done.push(Instant::now()),
-                Err(_) => {
-                    seen.refused += 1;
-                    tokio::time::sleep(PAUSE).await;
-                }
+            if answer.is_ok() {
+                seen.done.push(Instant::now());
+            } else {
+                seen.refused += 1;
+                tokio::time::sleep(PAUSE).await;
             }
         }
         seen
