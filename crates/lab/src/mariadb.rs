@@ -93,6 +93,8 @@ pub struct MariaDb {
     /// can have at most 107 bytes, and target directories are often deep.
     runtime: tempfile::TempDir,
     port: Port,
+    /// Its configuration, instead of the lab's.
+    file: Option<PathBuf>,
     options: Vec<String>,
     process: Option<Process>,
 }
@@ -116,6 +118,21 @@ impl MariaDb {
         Ok(server)
     }
 
+    /// As [`MariaDb::start_with`], with the configuration that is in `file`, and
+    /// then `options`, instead of what the lab takes to keep servers small. Where
+    /// the server is and listens is the lab's to say all the same.
+    pub fn start_from_file(
+        software: &Software,
+        directory: &Path,
+        file: &Path,
+        options: &[&str],
+    ) -> Result<Self, LabError> {
+        let mut server = Self::prepare(software, directory, &template(software)?, options)?;
+        server.file = Some(file.to_owned());
+        server.launch(&[])?;
+        Ok(server)
+    }
+
     /// A server that is not started yet, with a copy of the data in `data`.
     pub(crate) fn prepare(
         software: &Software,
@@ -135,6 +152,7 @@ impl MariaDb {
             directory,
             runtime,
             port,
+            file: None,
             options: options.iter().map(|&option| option.to_owned()).collect(),
             process: None,
         })
@@ -264,9 +282,13 @@ impl MariaDb {
     /// Starts it, with further options for this time alone.
     pub(crate) fn launch(&mut self, once: &[&str]) -> Result<(), LabError> {
         let mut command = Command::new(&self.software.server);
+        match &self.file {
+            None => command.arg("--no-defaults").args(common_options()).args(SMALL),
+            Some(file) => {
+                command.arg(format!("--defaults-file={}", file.display())).args(as_root())
+            }
+        };
         command
-            .arg("--no-defaults")
-            .args(common_options())
             .arg(format!("--datadir={}", self.data().display()))
             .arg(format!("--socket={}", self.runtime.path().join("socket").display()))
             .arg(format!("--pid-file={}", self.runtime.path().join("pid").display()))
@@ -274,20 +296,7 @@ impl MariaDb {
             .arg(format!("--log-error={}", self.log_path().display()))
             .arg("--bind-address=127.0.0.1")
             .arg(format!("--port={}", self.port.number()))
-            .args([
-                "--skip-name-resolve",
-                "--skip-log-bin",
-                "--innodb-buffer-pool-size=64M",
-                "--innodb-buffer-pool-dump-at-shutdown=OFF",
-                "--innodb-buffer-pool-load-at-startup=OFF",
-                "--innodb-flush-log-at-trx-commit=1",
-                "--aria-pagecache-buffer-size=8M",
-                "--key-buffer-size=1M",
-                "--performance-schema=OFF",
-                "--table-open-cache=200",
-                "--max-connections=200",
-                "--thread-cache-size=16",
-            ])
+            .arg("--skip-name-resolve")
             .args(&self.options)
             .args(once);
         let mut process = Process::start(command)?;
@@ -341,14 +350,31 @@ fn greets(address: SocketAddr) -> bool {
     matches!(greeting(), Ok([_, _, _, 0, 10]))
 }
 
-/// Options that the template's maker and every server share.
-fn common_options() -> Vec<String> {
-    let mut options = vec!["--innodb-log-file-size=16M".to_owned()];
-    // The server refuses to run as root unless it is told to.
-    if rustix::process::geteuid().is_root() {
-        options.push("--user=root".to_owned());
-    }
+/// What keeps a server of a test small.
+const SMALL: [&str; 11] = [
+    "--skip-log-bin",
+    "--innodb-buffer-pool-size=64M",
+    "--innodb-buffer-pool-dump-at-shutdown=OFF",
+    "--innodb-buffer-pool-load-at-startup=OFF",
+    "--innodb-flush-log-at-trx-commit=1",
+    "--aria-pagecache-buffer-size=8M",
+    "--key-buffer-size=1M",
+    "--performance-schema=OFF",
+    "--table-open-cache=200",
+    "--max-connections=200",
+    "--thread-cache-size=16",
+];
+
+/// Options that the template's maker and the servers of tests share.
+fn common_options() -> Vec<&'static str> {
+    let mut options = vec!["--innodb-log-file-size=16M"];
+    options.extend(as_root());
     options
+}
+
+/// The server refuses to run as root unless it is told to.
+fn as_root() -> Option<&'static str> {
+    rustix::process::geteuid().is_root().then_some("--user=root")
 }
 
 /// A data directory to copy, made once per target directory and version:

@@ -16,6 +16,8 @@ mod accounts;
 
 mod masters;
 
+mod deploy;
+
 mod alerts;
 
 mod walk;
