@@ -120,18 +120,19 @@ impl Report {
         };
         let (work, subject) = (width(|row| row.work), width(|row| row.subject));
         println!(
-            "{:work$}  {:subject$}  {:>7}  {:>10}  {:>9}  {:>9}",
-            "work", "subject", "callers", "a second", "p50 µs", "p99 µs"
+            "{:work$}  {:subject$}  {:>7}  {:>10}  {:>9}  {:>9}  {:>6}",
+            "work", "subject", "callers", "a second", "p50 µs", "p99 µs", "CPU µs"
         );
         for row in &self.rows {
             println!(
-                "{:work$}  {:subject$}  {:>7}  {:>10.0}  {:>9}  {:>9}",
+                "{:work$}  {:subject$}  {:>7}  {:>10.0}  {:>9}  {:>9}  {:>6}",
                 row.work,
                 row.subject,
                 row.callers,
                 row.sample.rate,
                 row.sample.p50_us,
-                row.sample.p99_us
+                row.sample.p99_us,
+                row.sample.cpu_us.map_or_else(String::new, |cost| cost.to_string())
             );
         }
         self.print_ratios();
@@ -184,6 +185,7 @@ impl Report {
                     "rate": row.sample.rate.round(),
                     "p50_us": row.sample.p50_us,
                     "p99_us": row.sample.p99_us,
+                    "cpu_us": row.sample.cpu_us,
                 })
             })
             .collect();

@@ -225,6 +225,12 @@ impl MariaDb {
         }
     }
 
+    /// The id of the server's process, while there is one.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// Whether the server's process is there (it may stand frozen).
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::is_running)

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use bench::{Aim, Latencies, Report, Row, Sample, median};
+use bench::{Aim, Latencies, Report, Row, Sample, cpu_spent, median};
 use lab::Software;
 use multi_master::{MultiMaster, Policy, Verify};
 use tokio::runtime::Runtime;
@@ -111,7 +111,11 @@ pub(crate) fn writes(report: &mut Report, software: &Software, rounds: usize, tu
                     // Each round another one is first.
                     let at = (round + step) % subjects.len();
                     let (name, subject) = &mut subjects[at];
+                    let pids = sets.pids(name);
+                    let (started, spent) = (Instant::now(), cpu_spent(&pids));
                     let sample = runtime.block_on(subject.turn(work, callers, &rows, turn));
+                    let cost = cpu_spent(&pids) - spent;
+                    let sample = sample.with_cpu(cost, started.elapsed());
                     samples[at].push(sample);
                     match *name {
                         SEMI => behind = behind.max(sets.followed()),

@@ -72,6 +72,17 @@ impl Sets {
         Self { pair, leader, follower, cluster, _scratch: scratch }
     }
 
+    /// The processes that have work when this subject writes.
+    pub(crate) fn pids(&self, subject: &str) -> Vec<u32> {
+        let servers: Vec<&MariaDb> = match subject {
+            super::ONE => vec![&self.pair.servers[0]],
+            super::SEMI => vec![&self.leader, &self.follower],
+            super::GALERA => self.cluster.iter().flat_map(Galera::nodes).collect(),
+            _ => self.pair.servers.iter().collect(),
+        };
+        servers.into_iter().filter_map(MariaDb::pid).collect()
+    }
+
     /// Waits until the follower has everything; returns how long that took. What
     /// it still does would slow the next turn down.
     pub(crate) fn followed(&self) -> Duration {
