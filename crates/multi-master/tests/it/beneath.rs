@@ -2,13 +2,15 @@
 //! a ring, or a Galera cluster, underneath a store with one URL.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lab::replication::{self, Server, wait_until_followed};
 use lab::{Galera, MariaDb, Scratch};
 use multi_master::{
     Config, DbError, MasterConfig, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx,
-    params,
+    fields, params,
 };
 
 use crate::common::{MIGRATIONS, add, logins, pay};
@@ -23,8 +25,8 @@ fn config(server: &MariaDb, folder: &Path) -> Config {
     config
 }
 
-async fn open(server: &MariaDb, folder: &Path) -> MultiMaster {
-    let store = MultiMaster::open(config(server, folder), MIGRATIONS).await.unwrap();
+async fn open(config: Config) -> MultiMaster {
+    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
     live(&store).await;
     store
 }
@@ -75,7 +77,7 @@ async fn a_ring_underneath_carries_what_one_url_writes() {
     replication::follow(&one, &two).unwrap();
     one.create_database("books").unwrap();
 
-    let store = open(&one, scratch.path()).await;
+    let store = open(config(&one, scratch.path())).await;
     some_writes(&store, 1).await;
     wait_until_followed(&two, &one).unwrap();
     assert_eq!(contents(&one, ""), contents(&two, ""));
@@ -90,7 +92,7 @@ async fn a_ring_underneath_carries_what_one_url_writes() {
     drop(store);
 
     // Moved to the other server: the same name, its URL.
-    let store = open(&two, scratch.path()).await;
+    let store = open(config(&two, scratch.path())).await;
     assert_eq!(logins(&store).await, ["해리 1", "해리 3"]);
     some_writes(&store, 5).await;
     wait_until_followed(&one, &two).unwrap();
@@ -103,48 +105,71 @@ async fn a_ring_underneath_carries_what_one_url_writes() {
     store.close().await;
     drop(store);
     two.kill().unwrap();
-    match MultiMaster::open(config(&one, scratch.path()), MIGRATIONS).await {
-        Ok(store) => assert_eq!(logins(&store).await, ["해리 1", "해리 3", "해리 5"]),
-        Err(error) => panic!("{error}"),
-    }
+    let store = open(config(&one, scratch.path())).await;
+    assert_eq!(logins(&store).await, ["해리 1", "해리 3", "해리 5"]);
 }
 
 #[tokio::test]
 async fn a_cluster_underneath_carries_what_one_url_writes() {
     let Some(software) = lab::require_galera("a Galera cluster underneath one URL") else { return };
     let scratch = Scratch::new("cluster-underneath").unwrap();
-    let mut cluster = Galera::start(&software, scratch.path(), 2, &[]).unwrap();
-    let same = |cluster: &Galera| {
+    let cluster = Galera::start(&software, scratch.path(), 2, &[]).unwrap();
+    // Also a write has it, for a moment.
+    let cluster = Arc::new(Mutex::new(cluster));
+    let nodes = || cluster.lock().unwrap();
+    let at_node = |at: usize| config(&nodes().nodes()[at], scratch.path());
+    let same = || {
         // A node answers after what it has been told of, and not before.
-        let all = [0, 1].map(|at| contents(&cluster.nodes()[at], "set wsrep_sync_wait = 1; "));
+        let all = [0, 1].map(|at| contents(&nodes().nodes()[at], "set wsrep_sync_wait = 1; "));
         assert_eq!(all[0], all[1]);
     };
-    cluster.nodes()[0].create_database("books").unwrap();
-    let store = open(&cluster.nodes()[0], scratch.path()).await;
+    nodes().nodes()[0].create_database("books").unwrap();
+    let store = open(at_node(0)).await;
     some_writes(&store, 1).await;
-    same(&cluster);
+    same();
 
-    cluster.stop(1).unwrap();
+    // Somebody changes a row at the other node while a write holds it here: the
+    // cluster takes the write back, and it is run again.
+    let runs = Arc::new(AtomicU32::new(0));
+    let (there, counted) = (Arc::clone(&cluster), Arc::clone(&runs));
+    let paid: Outcome<i64, DbError> = store
+        .write(async move |tx: &mut Tx| {
+            let row = tx.get("accounts", params![1i64]).await?.expect("it is there");
+            let balance = row.get::<i64>("balance")? + 1;
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                let by_hand = "update accounts set balance = 200 where id = 1";
+                there.lock().unwrap().nodes()[1].sql("books", by_hand).unwrap();
+                // Answered when that has come here too.
+                tx.query("select sleep(0.5)", params![]).await?;
+            }
+            tx.update("accounts", params![1i64], fields! {"balance" => balance}).await?;
+            Ok(balance)
+        })
+        .await;
+    assert!(matches!(paid, Outcome::Saved { value: 201, .. }), "{paid:?}");
+    assert_eq!(runs.load(Ordering::SeqCst), 2, "it was run again");
+
+    nodes().stop(1).unwrap();
     some_writes(&store, 3).await;
-    cluster.restart(1).unwrap();
-    same(&cluster);
+    nodes().restart(1).unwrap();
+    same();
 
     // The node behind the URL is away: it is the only one that is known.
-    cluster.stop(0).unwrap();
+    nodes().stop(0).unwrap();
     let refused = add(&store, 5, "nobody").await;
     assert!(matches!(refused, Outcome::NotSaved(_)), "{refused:?}");
-    away_and_back(&store, || cluster.restart(0).unwrap()).await;
+    away_and_back(&store, || nodes().restart(0).unwrap()).await;
     some_writes(&store, 5).await;
-    same(&cluster);
+    same();
 
-    away_and_back(&store, || cluster.restart_all(1).unwrap()).await;
+    away_and_back(&store, || nodes().restart_all(1).unwrap()).await;
     some_writes(&store, 7).await;
-    same(&cluster);
+    same();
     store.close().await;
     drop(store);
 
-    let store = open(&cluster.nodes()[1], scratch.path()).await;
+    let store = open(at_node(1)).await;
     assert_eq!(logins(&store).await, ["해리 1", "해리 3", "해리 5", "해리 7"]);
     some_writes(&store, 9).await;
-    same(&cluster);
+    same();
 }
