@@ -173,3 +173,27 @@ async fn a_cluster_underneath_carries_what_one_url_writes() {
     some_writes(&store, 9).await;
     same();
 }
+
+/// Why the manual says: one URL.
+#[tokio::test]
+async fn two_urls_over_a_ring_write_every_row_twice_and_stop_the_replication() {
+    let Some(software) = lab::require_mariadb("two URLs over a replication ring") else { return };
+    let scratch = Scratch::new("two-urls-over-a-ring").unwrap();
+    let [one, two] = [Server::One, Server::Two].map(|server| {
+        MariaDb::start_with(&software, scratch.path(), &replication::options(server)).unwrap()
+    });
+    one.create_database("books").unwrap();
+    two.create_database("books").unwrap();
+    let mut both = config(&one, scratch.path());
+    let url = two.url("books");
+    both.masters.push(MasterConfig { name: MasterName("b".to_owned()), url });
+    let store = open(both).await;
+    replication::follow(&two, &one).unwrap();
+    assert!(matches!(add(&store, 1, "twice").await, Outcome::Saved { .. }));
+    // It stops at the first of them, and so never comes to what is later.
+    let position = one.sql("books", "select @@gtid_binlog_pos").unwrap();
+    let wait = format!("select ifnull(master_gtid_wait('{}', 3), -1)", position.trim());
+    assert_eq!(two.sql("books", &wait).unwrap(), "-1\n");
+    let status = two.sql("books", "show slave status").unwrap();
+    assert!(status.contains("Duplicate entry"), "{status}");
+}
