@@ -114,7 +114,7 @@ pub(crate) fn writes(report: &mut Report, software: &Software, rounds: usize, tu
                     let pids = sets.pids(name);
                     let (started, spent) = (Instant::now(), cpu_spent(&pids));
                     let sample = runtime.block_on(subject.turn(work, callers, &rows, turn));
-                    let cost = cpu_spent(&pids) - spent;
+                    let cost = cpu_spent(&pids).saturating_sub(spent);
                     let sample = sample.with_cpu(cost, started.elapsed());
                     samples[at].push(sample);
                     match *name {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use bench::{Aim, Report};
+use bench::{Aim, Report, cpu_spent};
 use lab::Software;
 use multi_master::{Config, MasterState, MultiMaster, Policy};
 
@@ -44,25 +44,30 @@ pub(crate) fn measure(report: &mut Report, software: &Software, rows: usize) {
         let written = runtime.block_on(write(&store, &away, ids));
         ids = written;
         pair.servers[1].restart().expect("the server starts");
+        let spent = cpu_spent(&pair.pids());
         let caught_up = runtime.block_on(caught_up(&store));
-        tell(report, &format!("catch_up_{}", work.short()), rows, caught_up);
+        let cost = cpu_spent(&pair.pids()).saturating_sub(spent);
+        tell(report, &format!("catch_up_{}", work.short()), rows, caught_up, cost);
     }
     runtime.block_on(store.close());
     drop(store);
 
     let again = format!("drop database {DATABASE}; create database {DATABASE}");
     pair.servers[1].sql(DATABASE, &again).expect("the database is made anew");
-    let started = Instant::now();
+    let (started, spent) = (Instant::now(), cpu_spent(&pair.pids()));
     let store = runtime.block_on(ours::open(config(&pair)));
-    tell(report, "first_copy", rows, started.elapsed());
+    let cost = cpu_spent(&pair.pids()).saturating_sub(spent);
+    tell(report, "first_copy", rows, started.elapsed(), cost);
     runtime.block_on(store.close());
     let count = |at: usize| pair.servers[at].sql(DATABASE, "select count(*) from memos");
     let counts = [0, 1].map(|at| count(at).expect("the server answers"));
     assert_eq!(counts, [(); 2].map(|()| format!("{rows}\n")), "rows on the two servers");
 }
 
-fn tell(report: &mut Report, what: &str, rows: usize, took: Duration) {
+/// `cost` is what all processors together spent on it.
+fn tell(report: &mut Report, what: &str, rows: usize, took: Duration, cost: Duration) {
     let rows = f64::from(u32::try_from(rows).unwrap_or(u32::MAX));
+    report.fact(&format!("{what}_cpu_us_a_row"), (cost.as_secs_f64() * 1e6 / rows).round());
     let rate = (rows / took.as_secs_f64()).round();
     report.fact(&format!("{what}_ms"), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     report.aim(&format!("{what}_rows_a_second"), rate, Aim::AtLeast(20_000.0));

@@ -38,6 +38,11 @@ impl Pair {
         Self { servers, scratch }
     }
 
+    /// The servers' processes.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.servers.iter().filter_map(MariaDb::pid).collect()
+    }
+
     /// Makes a database on both.
     pub(crate) fn create_database(&self, name: &str) {
         for server in &self.servers {
