@@ -6,11 +6,12 @@
 //!
 //! Each bench is a binary in `src/`; its last line is one JSON object:
 //! `{"bench": NAME, "rows": [{"work", "subject", "callers", "rate", "p50_us",
-//! "p99_us"}…], "ratios": {…}}`.
+//! "p99_us", "cpu_us"}…], "ratios": {…}, "aims": [{"name", "value", "at_least" or "at_most",
+//! "met", "moot"}…]}`.
 
 pub mod measure;
 
 pub mod report;
 
-pub use measure::{Latencies, Sample, median};
-pub use report::{Report, Row};
+pub use measure::{Latencies, Sample, cpu_spent, median};
+pub use report::{Aim, Report, Row};

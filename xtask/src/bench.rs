@@ -7,15 +7,18 @@ use crate::shell::{self, Result, cargo, target_dir};
 pub(crate) struct Arguments {
     /// Which one
     name: Name,
-    /// Under a minute, for a first look
+    /// Some minutes, for a first look
     #[arg(long)]
     quick: bool,
+    /// Further arguments of the bench, such as `--only mariadb`
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    further: Vec<String>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Name {
-    /// Durable writes through two masters, beside plain rusqlite; and the
-    /// whole path of `POST /memos`
+    /// Durable writes through two masters, beside their rivals; reads, a master
+    /// that comes back, one that dies; and the whole path of `POST /memos`
     Masters,
 }
 
@@ -35,6 +38,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     if arguments.quick {
         command.arg("--quick");
     }
-    command.env("CARGO_TARGET_DIR", target_dir());
+    command.args(&arguments.further).env("CARGO_TARGET_DIR", target_dir());
     shell::run(command)
 }

@@ -11,9 +11,10 @@ struct Need {
     missing: fn() -> Option<String>,
 }
 
-const NEEDS: [Need; 3] = [
+const NEEDS: [Need; 4] = [
     Need { package: lab::mariadb::PACKAGE, missing: lab::mariadb_missing },
     Need { package: lab::redis::PACKAGE, missing: lab::redis_missing },
+    Need { package: lab::galera::PACKAGE, missing: lab::galera_missing },
     Need { package: "curl", missing: curl_missing },
 ];
 

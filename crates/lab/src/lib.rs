@@ -7,6 +7,8 @@
 //! | [`process`] | [`Process`]: a child with bounded waits that never outlives its test |
 //! | [`program`] | [`Program`]: one of our own servers, started and listening |
 //! | [`mariadb`] | [`MariaDb`]: a MariaDB server with a data directory of its own |
+//! | [`galera`] | [`Galera`]: a cluster of them |
+//! | [`replication`] | MariaDB's own replication between two of them |
 //! | [`proxy`] | [`Proxy`]: the network between a program and a server, cut, slow or lossy when told to be |
 //! | [`history`] | [`Recorder`]: what clients did and were told; judges that say whether that can be |
 //!
@@ -42,6 +44,10 @@ pub mod mariadb;
 
 pub mod redis;
 
+pub mod galera;
+
+pub mod replication;
+
 pub mod proxy;
 
 pub mod history;
@@ -51,6 +57,7 @@ mod port;
 mod error;
 
 pub use error::LabError;
+pub use galera::{Galera, galera_missing, require_galera};
 pub use history::{History, Recorder};
 pub use mariadb::{MariaDb, Software, mariadb_missing, require_mariadb};
 pub use process::{Finished, Process, run};

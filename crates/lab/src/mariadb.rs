@@ -21,10 +21,10 @@ use crate::suite::{Suite, left_out, target_dir};
 pub const PACKAGE: &str = "mariadb-server";
 
 /// The account that a test's server has, with all rights, from loopback only.
-const USER: &str = "endpaper";
+pub(crate) const USER: &str = "endpaper";
 /// No secret: it guards a throw-away server on loopback. It has the characters
 /// that a URL must not mangle.
-const PASSWORD: &str = "lab-only";
+pub(crate) const PASSWORD: &str = "lab-only";
 
 const INSTALLED_WITHIN: Duration = Duration::from_mins(2);
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -93,6 +93,8 @@ pub struct MariaDb {
     /// can have at most 107 bytes, and target directories are often deep.
     runtime: tempfile::TempDir,
     port: Port,
+    /// Its configuration, instead of the lab's.
+    file: Option<PathBuf>,
     options: Vec<String>,
     process: Option<Process>,
 }
@@ -111,23 +113,53 @@ impl MariaDb {
         directory: &Path,
         options: &[&str],
     ) -> Result<Self, LabError> {
+        let mut server = Self::prepare(software, directory, &template(software)?, options)?;
+        server.launch(&[])?;
+        Ok(server)
+    }
+
+    /// As [`MariaDb::start_with`], with the configuration that is in `file`, and
+    /// then `options`, instead of what the lab takes to keep servers small. Where
+    /// the server is and listens is the lab's to say all the same.
+    pub fn start_from_file(
+        software: &Software,
+        directory: &Path,
+        file: &Path,
+        options: &[&str],
+    ) -> Result<Self, LabError> {
+        let mut server = Self::prepare(software, directory, &template(software)?, options)?;
+        server.file = Some(file.to_owned());
+        server.launch(&[])?;
+        Ok(server)
+    }
+
+    /// A server that is not started yet, with a copy of the data in `data`.
+    pub(crate) fn prepare(
+        software: &Software,
+        directory: &Path,
+        data: &Path,
+        options: &[&str],
+    ) -> Result<Self, LabError> {
         let port = Port::reserve()?;
         let directory = directory.join(format!("mariadb-{}", port.number()));
-        copy_tree(&template(software)?, &directory.join("data"))?;
+        copy_tree(data, &directory.join("data"))?;
         let runtime = tempfile::Builder::new()
             .prefix("endpaper-lab-")
             .tempdir()
             .map_err(LabError::disk(&std::env::temp_dir()))?;
-        let mut server = Self {
+        Ok(Self {
             software: software.clone(),
             directory,
             runtime,
             port,
+            file: None,
             options: options.iter().map(|&option| option.to_owned()).collect(),
             process: None,
-        };
-        server.launch()?;
-        Ok(server)
+        })
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.join("data")
     }
 
     /// The URL of a database: `mysql://user:password@127.0.0.1:port/database`.
@@ -193,6 +225,12 @@ impl MariaDb {
         }
     }
 
+    /// The id of the server's process, while there is one.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// Whether the server's process is there (it may stand frozen).
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::is_running)
@@ -231,7 +269,7 @@ impl MariaDb {
     /// until it takes connections. One that runs is stopped gracefully first.
     pub fn restart(&mut self) -> Result<(), LabError> {
         self.stop()?;
-        self.launch()
+        self.launch(&[])
     }
 
     /// The end of the server's own log.
@@ -247,33 +285,26 @@ impl MariaDb {
             .ok_or_else(|| LabError::State { program: "mariadbd".to_owned(), state: "not running" })
     }
 
-    fn launch(&mut self) -> Result<(), LabError> {
+    /// Starts it, with further options for this time alone.
+    pub(crate) fn launch(&mut self, once: &[&str]) -> Result<(), LabError> {
         let mut command = Command::new(&self.software.server);
+        match &self.file {
+            None => command.arg("--no-defaults").args(common_options()).args(SMALL),
+            Some(file) => {
+                command.arg(format!("--defaults-file={}", file.display())).args(as_root())
+            }
+        };
         command
-            .arg("--no-defaults")
-            .args(common_options())
-            .arg(format!("--datadir={}", self.directory.join("data").display()))
+            .arg(format!("--datadir={}", self.data().display()))
             .arg(format!("--socket={}", self.runtime.path().join("socket").display()))
             .arg(format!("--pid-file={}", self.runtime.path().join("pid").display()))
             .arg(format!("--tmpdir={}", self.runtime.path().display()))
             .arg(format!("--log-error={}", self.log_path().display()))
             .arg("--bind-address=127.0.0.1")
             .arg(format!("--port={}", self.port.number()))
-            .args([
-                "--skip-name-resolve",
-                "--skip-log-bin",
-                "--innodb-buffer-pool-size=64M",
-                "--innodb-buffer-pool-dump-at-shutdown=OFF",
-                "--innodb-buffer-pool-load-at-startup=OFF",
-                "--innodb-flush-log-at-trx-commit=1",
-                "--aria-pagecache-buffer-size=8M",
-                "--key-buffer-size=1M",
-                "--performance-schema=OFF",
-                "--table-open-cache=200",
-                "--max-connections=200",
-                "--thread-cache-size=16",
-            ])
-            .args(&self.options);
+            .arg("--skip-name-resolve")
+            .args(&self.options)
+            .args(once);
         let mut process = Process::start(command)?;
         self.wait_until_ready(&mut process)?;
         self.process = Some(process);
@@ -325,19 +356,36 @@ fn greets(address: SocketAddr) -> bool {
     matches!(greeting(), Ok([_, _, _, 0, 10]))
 }
 
-/// Options that the template's maker and every server share.
-fn common_options() -> Vec<String> {
-    let mut options = vec!["--innodb-log-file-size=16M".to_owned()];
-    // The server refuses to run as root unless it is told to.
-    if rustix::process::geteuid().is_root() {
-        options.push("--user=root".to_owned());
-    }
+/// What keeps a server of a test small.
+const SMALL: [&str; 11] = [
+    "--skip-log-bin",
+    "--innodb-buffer-pool-size=64M",
+    "--innodb-buffer-pool-dump-at-shutdown=OFF",
+    "--innodb-buffer-pool-load-at-startup=OFF",
+    "--innodb-flush-log-at-trx-commit=1",
+    "--aria-pagecache-buffer-size=8M",
+    "--key-buffer-size=1M",
+    "--performance-schema=OFF",
+    "--table-open-cache=200",
+    "--max-connections=200",
+    "--thread-cache-size=16",
+];
+
+/// Options that the template's maker and the servers of tests share.
+fn common_options() -> Vec<&'static str> {
+    let mut options = vec!["--innodb-log-file-size=16M"];
+    options.extend(as_root());
     options
+}
+
+/// The server refuses to run as root unless it is told to.
+fn as_root() -> Option<&'static str> {
+    rustix::process::geteuid().is_root().then_some("--user=root")
 }
 
 /// A data directory to copy, made once per target directory and version:
 /// making one takes seconds, copying one does not.
-fn template(software: &Software) -> Result<PathBuf, LabError> {
+pub(crate) fn template(software: &Software) -> Result<PathBuf, LabError> {
     let mut version = Command::new(&software.server);
     version.args(["--no-defaults", "--version"]);
     let version = run(version, STATEMENT_WITHIN)?.stdout;

@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{Dialect, Rows, Statement};
 use crate::schema::{Schema, TableInfo};
-use crate::settle::At;
+use crate::settle::{self, At};
 use crate::tables::read;
 use crate::value::{Row, Value};
 use crate::write_set::{self, Image};
@@ -12,11 +12,15 @@ use crate::write_set::{self, Image};
 /// Rows copied at a time.
 const COPY_PAGE: usize = 500;
 
-/// Fills a master: takes away what it has, then copies tombstones and every
-/// table, by key, page by page. Writes may go on meanwhile: what they change is
-/// settled afterwards. After a crash it is begun anew.
+/// Fills a master: takes away what it has, then copies markers, tombstones and
+/// every table, by key, page by page. Writes may go on meanwhile: what they change
+/// is settled afterwards. After a crash it is begun anew.
+///
+/// Markers come first: what a marker that is there by then has changed, is in the
+/// rows that are copied after it, and has not to be settled.
 pub(crate) async fn copy(from: &mut Link, to: &mut Link, schema: &Schema) -> Result<u64, At> {
     wipe(to, schema).await.map_err(At::To)?;
+    settle::copy_markers(from, to).await?;
     copy_tombstones(from, to).await?;
     let mut copied = 0;
     for info in schema.infos() {

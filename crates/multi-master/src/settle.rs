@@ -247,6 +247,23 @@ async fn markers(from: &mut Link, after: i64, until: Option<i64>) -> Result<Vec<
     rows.iter().map(Marker::of).collect()
 }
 
+/// Gives `to`, which has none, the markers of `from` and nothing else.
+pub(crate) async fn copy_markers(from: &mut Link, to: &mut Link) -> Result<(), At> {
+    let mut after = 0;
+    loop {
+        let page = markers(from, after, None).await.map_err(At::From)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.seq;
+        to.begin().await.map_err(At::To)?;
+        for marker in &page {
+            to.push(&marker.statement()).await.map_err(At::To)?;
+        }
+        to.commit().await.map_err(At::To)?;
+        // Between two pages whoever waits for this may give it up.
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn loser(link: &mut Link, txid: Uuid) -> Result<Loser, Fault> {
     let sql = "select seq, txid, epoch, aborted, ops from mm_log where txid = ?";
     match link.query(sql, &[txid.into()]).await?.first() {

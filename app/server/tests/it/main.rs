@@ -18,6 +18,8 @@ mod masters;
 
 mod several;
 
+mod deploy;
+
 mod alerts;
 
 mod walk;

@@ -1,6 +1,15 @@
-//! Durable single-row writes through the embedded pair of masters, beside what
-//! plain `rusqlite` does with the same rows; then the whole path of
-//! `POST /api/v1/memos` against the real server.
+//! Durable writes through two masters, beside what else keeps rows, in one run.
+//!
+//! | part | what is measured |
+//! |---|---|
+//! | `sqlite` | single-row writes through the embedded pair, beside plain `rusqlite` |
+//! | `mariadb` | inserts and updates through two MariaDB servers, beside one alone, one after the other, XA, Galera and semi-synchronous replication |
+//! | `reads` | reads with both MariaDB masters live, beside one |
+//! | `returning` | how fast a master that was away, or is empty, is brought up to date |
+//! | `failover` | what readers and writers notice when a master is killed or frozen |
+//! | `server` | the whole path of `POST /api/v1/memos` against the real server |
+//!
+//! Of `sqlite`:
 //!
 //! | subject | files | what a commit covers |
 //! |---|---|---|
@@ -15,8 +24,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bench::{Report, Row, Sample, median};
-use clap::Parser;
-use lab::Scratch;
+use clap::builder::PossibleValuesParser;
+use clap::{Parser, value_parser};
+use lab::{Scratch, Software, Suite};
+
+mod mariadb;
 
 mod pair;
 
@@ -32,11 +44,14 @@ const CALLERS: [usize; 3] = [1, 8, 64];
 const WORK: &str = "insert one row, durable";
 
 #[derive(Debug, Parser)]
-#[command(name = "masters", about = "Durable writes through two masters, beside plain rusqlite")]
+#[command(name = "masters", about = "Durable writes through two masters, beside their rivals")]
 struct Arguments {
-    /// Under a minute, for a first look
+    /// Some minutes, for a first look
     #[arg(long)]
     quick: bool,
+    /// Only this part; may be said several times
+    #[arg(long, value_name = "PART", value_parser = PossibleValuesParser::new(PARTS))]
+    only: Vec<String>,
     /// The server's binary; without it the server's part is left out
     #[arg(long, value_name = "FILE", env = "BENCH_SERVER")]
     server: Option<PathBuf>,
@@ -46,21 +61,74 @@ struct Arguments {
     /// How long one turn of one subject lasts
     #[arg(long, value_name = "MS")]
     turn_ms: Option<u64>,
+    /// Rows that are written while a master is away
+    #[arg(long, value_name = "N")]
+    missed_rows: Option<usize>,
+    /// The time limit on statements and commits while a master is killed or
+    /// frozen
+    #[arg(long, value_name = "MS", value_parser = value_parser!(u64).range(2_000..))]
+    limit_ms: Option<u64>,
 }
+
+const PARTS: [&str; 6] = ["sqlite", "mariadb", "reads", "returning", "failover", "server"];
 
 fn main() {
     let arguments = Arguments::parse();
     let (rounds, turn_ms) = if arguments.quick { (3, 500) } else { (7, 2_000) };
     let rounds = arguments.rounds.unwrap_or(rounds).max(1);
     let turn = Duration::from_millis(arguments.turn_ms.unwrap_or(turn_ms));
+    let missed = if arguments.quick { 20_000 } else { 200_000 };
+    let missed = arguments.missed_rows.unwrap_or(missed).max(1);
+    let limit_ms = if arguments.quick { 2_000 } else { 5_000 };
+    let limit = Duration::from_millis(arguments.limit_ms.unwrap_or(limit_ms));
+    let wanted =
+        |part: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == part);
     let mut report = Report::new("masters");
-    writes(&mut report, rounds, turn);
-    if let Some(server) = &arguments.server {
-        server::measure(&mut report, server, rounds, turn);
-    } else {
-        eprintln!("left out: the server's whole path: needs --server FILE");
+    if wanted("sqlite") {
+        writes(&mut report, rounds, turn);
+    }
+    if PARTS[1..5].iter().any(|part| wanted(part))
+        && let Some(software) = mariadb_software()
+    {
+        if wanted("mariadb") {
+            mariadb::writes(&mut report, &software, rounds, turn);
+        }
+        if wanted("reads") {
+            mariadb::reads::measure(&mut report, &software, rounds, turn);
+        }
+        if wanted("returning") {
+            mariadb::returning::measure(&mut report, &software, missed);
+        }
+        if wanted("failover") {
+            // Each takes seconds, and what is told is the worst, not a median.
+            let rounds = rounds.min(FAILOVER_ROUNDS_MAX);
+            mariadb::failover::measure(&mut report, &software, rounds, limit);
+        }
+    }
+    if wanted("server") {
+        if let Some(server) = &arguments.server {
+            server::measure(&mut report, server, rounds, turn);
+        } else {
+            eprintln!("left out: the server's whole path: needs --server FILE");
+        }
     }
     report.print();
+}
+
+const FAILOVER_ROUNDS_MAX: usize = 3;
+
+/// In the full suite a missing server is a failure; else what needs it is left
+/// out.
+fn mariadb_software() -> Option<Software> {
+    match Software::find() {
+        Ok(software) => Some(software),
+        Err(_) if Suite::current() == Suite::Full => lab::require_mariadb("the bench"),
+        Err(_) => {
+            let missing = lab::mariadb_missing().unwrap_or_default();
+            eprintln!("left out: everything on MariaDB servers: {missing}");
+            None
+        }
+    }
 }
 
 /// A subject: it opens its files in a directory, and then callers write rows

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bench::{Latencies, Sample};
 use multi_master::{
-    Column, Config, DbError, Kind, Migration, MultiMaster, Policy, Step, Table, Tx, fields,
+    Column, Config, DbError, Kind, Migration, MultiMaster, Policy, Step, Table, Tx,
 };
 
 use crate::end_of;
@@ -24,7 +24,7 @@ const MEMOS: Table = Table {
     indexes: &[],
 };
 
-const MIGRATIONS: &[Migration] =
+pub(crate) const MIGRATIONS: &[Migration] =
     &[Migration { name: "bench_001_memos", steps: &[Step::CreateTable(MEMOS)] }];
 
 pub(crate) fn run(directory: &Path, callers: usize, turn: Duration) -> Sample {
@@ -57,14 +57,7 @@ async fn write(store: MultiMaster, caller: usize, until: Instant) -> Latencies {
         let row = rows.next();
         let saved = store
             .write(async move |tx: &mut Tx| {
-                let fields = fields! {
-                    "id" => row.id.as_slice(),
-                    "reader_id" => row.reader.as_slice(),
-                    "page" => row.page,
-                    "content" => &row.content,
-                    "started_at" => row.at,
-                };
-                tx.insert("memos", fields).await?;
+                tx.insert("memos", row.fields()).await?;
                 Ok::<_, DbError>(())
             })
             .await;

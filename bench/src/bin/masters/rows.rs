@@ -1,14 +1,29 @@
 //! The rows that every subject writes.
 
+use multi_master::{Value, fields};
 use stdx::{IdSource, Random, Seed};
 
 /// A row as a memo is: its id, its reader's, a page, a text, a moment.
+#[derive(Clone)]
 pub(crate) struct MemoRow {
     pub(crate) id: [u8; 16],
     pub(crate) reader: [u8; 16],
     pub(crate) page: i64,
     pub(crate) content: String,
     pub(crate) at: i64,
+}
+
+impl MemoRow {
+    /// As our own masters take it.
+    pub(crate) fn fields(&self) -> Vec<(&'static str, Value)> {
+        fields! {
+            "id" => self.id.as_slice(),
+            "reader_id" => self.reader.as_slice(),
+            "page" => self.page,
+            "content" => &self.content,
+            "started_at" => self.at,
+        }
+    }
 }
 
 /// Rows of one caller, the same for every subject.

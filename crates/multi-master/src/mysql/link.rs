@@ -2,7 +2,8 @@
 //!
 //! Statements whose answers nobody needs yet are put off and sent together, in
 //! one packet, when one is needed or at the end; the answers are then checked
-//! one by one.
+//! one by one. Rows that are inserted into one table one after the other become
+//! one statement: parsing costs a server more than a row does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,13 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 use crate::config::Limits;
 use crate::error::DbError;
 use crate::fault::Fault;
-use crate::render::{Dialect, Rows, Statement, inline};
+use crate::render::{Dialect, Rows, Sql, Statement, inline};
 use crate::value::{Row, Value};
 
 /// A packet is sent when it is longer; servers take at least 16 MiB.
 const PACKET_BYTES_MAX: usize = 1 << 20;
+/// Rows of one `insert`: of more, few are parsed the faster for it.
+const ROWS_MAX: u64 = 200;
 /// What a packet holds beside its statements.
 const PACKET_MARGIN: usize = 1 << 10;
 /// How long the server keeps a connection that says nothing: longer than the
@@ -50,13 +53,15 @@ pub(crate) struct MySqlLink {
     abandoned: bool,
     packet: String,
     expected: Vec<Expect>,
+    /// The `insert` with which the packet ends, and which takes more rows.
+    inserting: Option<Sql>,
 }
 
 /// What the answer to one statement of a packet must be.
 #[derive(Clone, Copy, Debug)]
 enum Expect {
     Anything,
-    OneRow(&'static str),
+    Rows(&'static str, u64),
     Epoch(u64),
 }
 
@@ -115,6 +120,7 @@ impl MySqlLink {
             abandoned: false,
             packet: String::new(),
             expected: Vec::new(),
+            inserting: None,
         })
     }
 
@@ -153,9 +159,32 @@ impl MySqlLink {
         }
         self.packet.push_str(sql);
         self.expected.push(expect);
+        self.inserting = None;
+    }
+
+    /// Adds a row to the `insert` with which the packet ends, where that is the
+    /// same and both fit.
+    fn put_off_row(&mut self, statement: &Statement) -> bool {
+        let Some(Expect::Rows(_, rows)) = self.expected.last_mut() else { return false };
+        if *rows >= ROWS_MAX || self.inserting.as_ref() != Some(&statement.sql) {
+            return false;
+        }
+        let Some(row) = row_of(&statement.sql) else { return false };
+        let before = self.packet.len();
+        self.packet.push_str(", ");
+        inline(&mut self.packet, row, &statement.params);
+        if self.packet.len() + PACKET_MARGIN > self.bytes_max {
+            self.packet.truncate(before);
+            return false;
+        }
+        *rows += 1;
+        true
     }
 
     pub(crate) async fn push(&mut self, statement: &Statement) -> Result<(), Fault> {
+        if self.put_off_row(statement) {
+            return if self.packet.len() > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) };
+        }
         let mut sql = String::new();
         inline(&mut sql, &statement.sql, &statement.params);
         if sql.len() + PACKET_MARGIN > self.bytes_max {
@@ -171,10 +200,11 @@ impl MySqlLink {
         self.put_off(
             &sql,
             match statement.rows {
-                Rows::One => Expect::OneRow(statement.table),
+                Rows::One => Expect::Rows(statement.table, 1),
                 Rows::Any => Expect::Anything,
             },
         );
+        self.inserting = row_of(&statement.sql).map(|_| statement.sql.clone());
         if self.packet.len() > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) }
     }
 
@@ -182,6 +212,7 @@ impl MySqlLink {
     pub(crate) fn forget(&mut self) {
         self.packet.clear();
         self.expected.clear();
+        self.inserting = None;
     }
 
     pub(crate) async fn flush(&mut self) -> Result<(), Fault> {
@@ -190,6 +221,7 @@ impl MySqlLink {
         }
         let packet = std::mem::take(&mut self.packet);
         let expected = std::mem::take(&mut self.expected);
+        self.inserting = None;
         let limit = self.statement;
         self.within(limit, async |connection: &mut Conn| send(connection, &packet, &expected).await)
             .await
@@ -278,7 +310,7 @@ impl MySqlLink {
 
 async fn send(connection: &mut Conn, packet: &str, expected: &[Expect]) -> Result<(), Fault> {
     let table = |at: usize| match expected.get(at) {
-        Some(Expect::OneRow(table)) => table,
+        Some(Expect::Rows(table, _)) => table,
         _ => "",
     };
     let mut answers =
@@ -296,15 +328,21 @@ async fn send(connection: &mut Conn, packet: &str, expected: &[Expect]) -> Resul
     wrong.map_or(Ok(()), Err)
 }
 
+/// The row of an `insert` of one, from its parenthesis on.
+fn row_of(sql: &str) -> Option<&str> {
+    let (_, row) = sql.strip_prefix("insert into ")?.split_once(" values ")?;
+    Some(row)
+}
+
 fn check(expect: Expect, met: u64, rows: Vec<mysql_async::Row>) -> Result<Option<Fault>, Fault> {
     Ok(match expect {
-        Expect::OneRow(table) if met != 1 => Some(Fault::Mismatch { table, rows: met }),
+        Expect::Rows(table, rows) if met != rows => Some(Fault::Mismatch { table, rows: met }),
         Expect::Epoch(epoch) => {
             let now: Option<i64> =
                 own(rows)?.first().map(|row| crate::tables::read(row, "epoch")).transpose()?;
             (now != i64::try_from(epoch).ok()).then_some(Fault::Moved)
         }
-        Expect::Anything | Expect::OneRow(_) => None,
+        Expect::Anything | Expect::Rows(..) => None,
     })
 }
 
@@ -440,7 +478,94 @@ fn nobody_there(kind: std::io::ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::index_of;
+    use super::*;
+
+    /// One that is not connected: what it would send can be looked at.
+    fn link(bytes_max: usize) -> MySqlLink {
+        MySqlLink {
+            connection: None,
+            dialect: Dialect::MariaDb,
+            statement: Duration::ZERO,
+            commit: Duration::ZERO,
+            bytes_max,
+            abandoned: false,
+            packet: String::new(),
+            expected: Vec::new(),
+            inserting: None,
+        }
+    }
+
+    fn insert(table: &'static str, value: i64) -> Statement {
+        let sql: Sql = match table {
+            "t" => "insert into t (a) values (?)".into(),
+            _ => "insert into mm_log (txid, aborted) values (?, 0)".into(),
+        };
+        Statement { sql, params: vec![value.into()], rows: Rows::One, table }
+    }
+
+    fn put_off(link: &mut MySqlLink, statement: &Statement) -> Result<(), Fault> {
+        use futures_util::FutureExt as _;
+        link.push(statement).now_or_never().expect("nothing is waited for")
+    }
+
+    #[test]
+    fn rows_of_one_table_are_one_statement_in_their_order() {
+        let mut link = link(1 << 20);
+        link.begin_write(7);
+        for (table, value) in [("t", 1), ("t", 2), ("mm_log", 3), ("mm_log", 4), ("t", 5)] {
+            put_off(&mut link, &insert(table, value)).unwrap();
+        }
+        let update = Statement {
+            sql: "update t set a = ?".into(),
+            params: vec![6i64.into()],
+            rows: Rows::One,
+            table: "t",
+        };
+        put_off(&mut link, &update).unwrap();
+        put_off(&mut link, &update).unwrap();
+        put_off(&mut link, &insert("t", 7)).unwrap();
+        assert_eq!(
+            link.packet.split("; ").skip(2).collect::<Vec<_>>(),
+            [
+                "insert into t (a) values (1), (2)",
+                "insert into mm_log (txid, aborted) values (3, 0), (4, 0)",
+                "insert into t (a) values (5)",
+                "update t set a = 6",
+                "update t set a = 6",
+                "insert into t (a) values (7)",
+            ]
+        );
+        let rows: Vec<u64> = link
+            .expected
+            .iter()
+            .filter_map(|expect| match expect {
+                Expect::Rows(_, rows) => Some(*rows),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(rows, [2, 2, 1, 1, 1, 1], "each answer is held to its rows");
+        link.forget();
+        put_off(&mut link, &insert("t", 8)).unwrap();
+        assert_eq!(link.packet, "insert into t (a) values (8)", "what was dropped is not taken up");
+    }
+
+    #[test]
+    fn rows_are_one_statement_up_to_a_bound_and_to_what_a_server_takes() {
+        let mut many = link(1 << 20);
+        for value in 0..450 {
+            put_off(&mut many, &insert("t", value)).unwrap();
+        }
+        assert_eq!(many.expected.len(), 3);
+        assert_eq!(many.packet.matches('(').count(), 450 + 3);
+
+        // The third row would be more than the server takes: the packet goes
+        // first, and there is nobody to send it to.
+        let mut small = link(PACKET_MARGIN + 35);
+        put_off(&mut small, &insert("t", 10)).unwrap();
+        put_off(&mut small, &insert("t", 11)).unwrap();
+        let sent = put_off(&mut small, &insert("t", 12));
+        assert!(matches!(sent, Err(Fault::Lost(_))), "{sent:?}");
+    }
 
     #[test]
     fn the_index_of_a_duplicate_is_named() {

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 
 use stdx::HybridTime;
 
-use super::{Marker, Present, change};
+use super::{Marker, Present};
 use crate::fault::Fault;
 use crate::link::Link;
-use crate::render::Dialect;
+use crate::render::{Dialect, Rows, Sql, Statement};
 use crate::schema::{Schema, TableInfo};
 use crate::tables::read;
 use crate::value::Value;
-use crate::write_set::{self, RowOp};
+use crate::write_set::{self, Change, RowOp};
 
 /// Rows whose versions are asked for at a time.
 const ASKED_AT_ONCE: usize = 200;
+
+/// Rows to delete, by table.
+type Gone<'a> = BTreeMap<&'static str, (&'a TableInfo, Vec<Vec<Value>>)>;
 
 /// A row: its table and its primary key.
 type RowKey = (&'static str, Vec<Value>);
@@ -44,25 +47,61 @@ pub(super) async fn forward(
     }
     to.begin().await?;
     let present = present(to, last.values()).await?;
-    let mut last: Vec<(RowKey, RowOp<'_>)> = last.into_iter().collect();
-    // In the order in which they were made: who left a unique value made room
-    // for who took it.
-    last.sort_by_key(|(_, op)| op.change.version());
+    // What changes is taken away before anything is put in its place: a unique
+    // value may have moved from one row to another. (And a server parses many
+    // rows of one statement in a fraction of the time of as many statements.)
+    let (mut gone, mut put, mut buried) = (Gone::new(), Vec::new(), Vec::new());
     for (at, op) in last {
         let now = present.get(&at).copied().unwrap_or_default();
+        let version = op.change.version();
+        let newer = now.version.max(now.tombstone) < Some(version);
         let alive = op.change.after().is_some();
-        for statement in change(op, now) {
-            to.push(&statement).await?;
+        let deleted = match deleted.get(&at) {
+            Some(deleted) if alive => (Some(*deleted) > now.tombstone).then_some(*deleted),
+            Some(_) | None => (newer && !alive).then_some(version),
+        };
+        buried.extend(deleted.map(|version| write_set::tombstone(at.0, &at.1, version)));
+        if !newer {
+            continue;
         }
-        let deleted = deleted.get(&at).copied();
-        if let Some(version) = deleted.filter(|version| alive && Some(*version) > now.tombstone) {
-            to.push(&write_set::tombstone(at.0, &at.1, version)).await?;
+        if now.version.is_some() {
+            gone.entry(at.0).or_insert((op.info, Vec::new())).1.push(at.1);
         }
+        if let Change::Insert { after } | Change::Update { after, .. } = op.change {
+            put.push(write_set::insert(op.info, after));
+        }
+    }
+    for (info, keys) in gone.into_values() {
+        for keys in keys.chunks(ASKED_AT_ONCE) {
+            to.push(&take_away(info, keys, to.dialect())).await?;
+        }
+    }
+    for statement in put.into_iter().chain(buried) {
+        to.push(&statement).await?;
     }
     for marker in markers {
         to.push(&marker.statement()).await?;
     }
     to.commit().await
+}
+
+/// Deletes the rows with these keys.
+fn take_away(info: &TableInfo, keys: &[Vec<Value>], dialect: Dialect) -> Statement {
+    let sql = format!("delete from {} where {}", info.name, one_of(info, keys.len(), dialect));
+    let params = keys.iter().flatten().cloned().collect();
+    Statement { sql: Sql::Made(sql.into()), params, rows: Rows::Any, table: info.name }
+}
+
+/// "The key is one of so many".
+fn one_of(info: &TableInfo, keys: usize, dialect: Dialect) -> String {
+    let columns: Vec<&str> = info.key.iter().map(|&at| info.columns[at].name).collect();
+    let one = format!("({})", vec!["?"; columns.len()].join(", "));
+    let marks = vec![one.as_str(); keys].join(", ");
+    let values = match dialect {
+        Dialect::Sqlite => "values ",
+        Dialect::MariaDb | Dialect::MySql => "",
+    };
+    format!("({}) in ({values}{marks})", columns.join(", "))
 }
 
 /// What `to` holds of the rows of these operations.
@@ -77,17 +116,13 @@ async fn present<'a>(
     }
     for (name, (info, keys)) in by_table {
         let columns: Vec<&str> = info.key.iter().map(|&at| info.columns[at].name).collect();
-        let one = format!("({})", vec!["?"; columns.len()].join(", "));
         for keys in keys.chunks(ASKED_AT_ONCE) {
-            let marks = vec![one.as_str(); keys.len()].join(", ");
             let list = columns.join(", ");
-            let sql = format!("select {list}, _v from {name} where ({list}) in (values {marks})");
-            let sql = match to.dialect() {
-                Dialect::Sqlite => sql,
-                Dialect::MariaDb | Dialect::MySql => sql.replace("in (values ", "in ("),
-            };
+            let condition = one_of(info, keys.len(), to.dialect());
+            let sql = format!("select {list}, _v from {name} where {condition}");
             let params: Vec<Value> = keys.iter().flat_map(|key| (*key).clone()).collect();
-            for row in to.query(&sql, &params).await? {
+            // Held: what is found is what is taken away below.
+            for row in to.query_locked(&sql, &params).await? {
                 let version = read(&row, "_v")?;
                 let mut key = row.into_values();
                 key.truncate(columns.len());

@@ -1,5 +1,6 @@
 //! The store against real masters.
 
+mod beneath;
 mod common;
 mod embedded;
 mod mariadb;
