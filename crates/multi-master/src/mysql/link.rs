@@ -56,7 +56,7 @@ pub(crate) struct MySqlLink {
 #[derive(Clone, Copy, Debug)]
 enum Expect {
     Anything,
-    OneRow(&'static str),
+    Rows(&'static str, u64),
     Epoch(u64),
 }
 
@@ -171,7 +171,8 @@ impl MySqlLink {
         self.put_off(
             &sql,
             match statement.rows {
-                Rows::One => Expect::OneRow(statement.table),
+                Rows::One => Expect::Rows(statement.table, 1),
+                Rows::Exactly(rows) => Expect::Rows(statement.table, rows),
                 Rows::Any => Expect::Anything,
             },
         );
@@ -278,7 +279,7 @@ impl MySqlLink {
 
 async fn send(connection: &mut Conn, packet: &str, expected: &[Expect]) -> Result<(), Fault> {
     let table = |at: usize| match expected.get(at) {
-        Some(Expect::OneRow(table)) => table,
+        Some(Expect::Rows(table, _)) => table,
         _ => "",
     };
     let mut answers =
@@ -298,13 +299,13 @@ async fn send(connection: &mut Conn, packet: &str, expected: &[Expect]) -> Resul
 
 fn check(expect: Expect, met: u64, rows: Vec<mysql_async::Row>) -> Result<Option<Fault>, Fault> {
     Ok(match expect {
-        Expect::OneRow(table) if met != 1 => Some(Fault::Mismatch { table, rows: met }),
+        Expect::Rows(table, rows) if met != rows => Some(Fault::Mismatch { table, rows: met }),
         Expect::Epoch(epoch) => {
             let now: Option<i64> =
                 own(rows)?.first().map(|row| crate::tables::read(row, "epoch")).transpose()?;
             (now != i64::try_from(epoch).ok()).then_some(Fault::Moved)
         }
-        Expect::Anything | Expect::OneRow(_) => None,
+        Expect::Anything | Expect::Rows(..) => None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stdx::HybridTime;
 
-use super::{Marker, Present, change};
+use super::{Marker, Present, Rule, change};
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::Dialect;
@@ -25,6 +25,7 @@ pub(super) async fn forward(
     to: &mut Link,
     schema: &Schema,
     markers: &[Marker],
+    rule: Rule,
 ) -> Result<(), Fault> {
     let mut last: BTreeMap<RowKey, RowOp<'_>> = BTreeMap::new();
     // A row that was deleted and made again has a tombstone all the same.
@@ -51,7 +52,7 @@ pub(super) async fn forward(
     for (at, op) in last {
         let now = present.get(&at).copied().unwrap_or_default();
         let alive = op.change.after().is_some();
-        for statement in change(op, now) {
+        for statement in change(op, now, rule) {
             to.push(&statement).await?;
         }
         let deleted = deleted.get(&at).copied();

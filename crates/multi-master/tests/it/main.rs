@@ -1,6 +1,10 @@
 //! The store against real masters.
 
+mod archive;
+mod archive_mariadb;
 mod common;
+mod copying;
+mod copying_mariadb;
 mod embedded;
 mod mariadb;
 mod processes;
