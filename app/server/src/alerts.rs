@@ -9,8 +9,10 @@ use stdx::{Clock, IdSource, Random};
 use crate::config::AlertsSettings;
 use crate::failure::{Failure, Result};
 
+mod fillings;
 mod masters;
 
+use fillings::Fillings;
 use masters::{Masters, Order};
 
 /// Starts what takes alerts and tells them.
@@ -40,9 +42,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) async fn watch(store: &MultiMaster, monitor: &Monitor, policy: Policy, away: Duration) {
     let clock = Clock::real();
     let mut masters = Masters::new(policy, away);
+    let mut fillings = Fillings::default();
     loop {
         let status = store.status();
-        for order in masters.look(clock.now(), &status, store.counts().in_doubt) {
+        let orders = masters.look(clock.now(), &status, store.counts().in_doubt);
+        for order in orders.into_iter().chain(fillings.look(&store.marked())) {
             match order {
                 Order::Raise(alert) => monitor.raise(alert),
                 Order::Resolve(key) => monitor.resolve(&key),

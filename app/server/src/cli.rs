@@ -31,6 +31,10 @@ pub(crate) enum Command {
     /// The databases
     #[command(subcommand)]
     Masters(MastersCommand),
+    /// Write the store into one file, while a server serves it
+    Backup(MakeBackup),
+    /// Make a store of a backup, where there is none yet
+    Restore(Restore),
     /// Serve as the witness of sets of masters that several servers use: a third
     /// place that says which masters serve
     Witness(Witness),
@@ -221,4 +225,64 @@ pub(crate) enum MastersCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Empty a master and fill it from another, while they serve; shows how far
+    /// it is until the master is LIVE
+    Copy(CopyMaster),
+    /// Move the store to other masters, of the same or of the other kind; a
+    /// server of the store has to be stopped first
+    Move(MoveStore),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyMaster {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// The master that is emptied and filled
+    #[arg(long, value_name = "NAME")]
+    pub(crate) to: String,
+    /// The master that it is filled from; where nothing is said, the first that
+    /// serves
+    #[arg(long, value_name = "NAME")]
+    pub(crate) from: Option<String>,
+    /// Also where the master serves: it is taken out first
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// For programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveStore {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// The configuration with the new masters, all of which are empty
+    #[arg(long, value_name = "FILE")]
+    pub(crate) into: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MakeBackup {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// The file, which must not be there yet; it holds secrets, and is made for
+    /// its owner alone
+    pub(crate) file: PathBuf,
+    /// Make nothing: read the file and say whether it is whole
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// For programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// The backup
+    pub(crate) file: PathBuf,
+    /// For programs
+    #[arg(long)]
+    pub(crate) json: bool,
 }

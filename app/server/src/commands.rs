@@ -10,6 +10,14 @@ pub(crate) mod accounts;
 
 pub(crate) mod masters;
 
+pub(crate) mod copy;
+
+pub(crate) mod backup;
+
+pub(crate) mod restore;
+
+mod asking;
+
 pub(crate) mod witness;
 
 use std::future::Future;

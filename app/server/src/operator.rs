@@ -1,6 +1,8 @@
 //! The operator's listener: `/metrics` for Prometheus, `/status` for people and
-//! for `endpaper masters status`, `/verify` for `endpaper masters verify`. It has
-//! no authentication and belongs on a network that readers can't reach.
+//! for `endpaper masters status`, `/verify` for `endpaper masters verify`, `/copy`
+//! for `endpaper masters copy`. It has no authentication and belongs on a network that readers can't reach.
+
+mod copy;
 
 use std::sync::Arc;
 
@@ -11,8 +13,10 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
-use multi_master::{Findings, MasterStatus, MultiMaster, Verify};
+use multi_master::{CopyProgress, Findings, MasterStatus, MultiMaster, Verify};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::copy::{AskCopy, CopyLine, fill};
 
 use crate::metrics::Metrics;
 
@@ -29,6 +33,9 @@ pub(crate) struct Status {
     /// Where the witness is, which says which store this is.
     pub(crate) witness: String,
     pub(crate) masters: Vec<MasterLine>,
+    /// Changes whenever the set of masters that serve does.
+    #[serde(default)]
+    pub(crate) epoch: u64,
 }
 
 /// One master.
@@ -38,16 +45,25 @@ pub(crate) struct MasterLine {
     /// `LIVE`, `SUSPECT`, `DOWN`, `BEHIND` or `JOINING`.
     pub(crate) state: String,
     pub(crate) reason: Option<String>,
+    /// How far it is, where it is being filled.
+    #[serde(default)]
+    pub(crate) copy: Option<CopyProgress>,
 }
 
 impl Status {
-    pub(crate) fn of(witness: String, masters: &[MasterStatus]) -> Self {
-        let line = |master: &MasterStatus| MasterLine {
-            name: master.name.0.clone(),
+    pub(crate) fn of(witness: String, store: &MultiMaster) -> Self {
+        let copies = store.copies();
+        let line = |master: MasterStatus| MasterLine {
+            copy: copies
+                .iter()
+                .find(|copy| copy.to == master.name && copy.phase.is_running())
+                .cloned(),
+            name: master.name.0,
             state: format!("{:?}", master.state).to_uppercase(),
-            reason: master.reason.clone(),
+            reason: master.reason,
         };
-        Self { witness, masters: masters.iter().map(line).collect() }
+        let epoch = store.epoch();
+        Self { witness, masters: store.status().into_iter().map(line).collect(), epoch }
     }
 }
 
@@ -56,6 +72,7 @@ pub(crate) fn router(operator: Operator) -> Router {
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/verify", post(verify))
+        .route("/copy", post(copy::copy))
         .with_state(operator)
 }
 
@@ -65,7 +82,7 @@ async fn metrics(State(operator): State<Operator>) -> impl IntoResponse {
 }
 
 async fn status(State(operator): State<Operator>) -> Json<Status> {
-    Json(Status::of(operator.witness, &operator.store.status()))
+    Json(Status::of(operator.witness, &operator.store))
 }
 
 /// What `/verify` is asked.
@@ -116,6 +133,13 @@ async fn verify(State(operator): State<Operator>, Json(ask): Json<AskVerify>) ->
         };
         drop(sender.send(last).await);
     });
+    ndjson(lines)
+}
+
+/// An answer of one JSON value a line, as they come.
+fn ndjson<T: Serialize + Send + 'static>(
+    lines: tokio::sync::mpsc::Receiver<T>,
+) -> impl IntoResponse {
     let lines = stream::unfold(lines, async |mut lines| {
         let line = lines.recv().await?;
         let mut text = serde_json::to_vec(&line).expect("names and numbers are JSON");

@@ -51,7 +51,7 @@ const OWNER_ONLY: u32 = 0o700;
 /// What everybody else may do in a directory.
 const OTHERS: u32 = 0o077;
 
-fn make_directory(data: &Path) -> Result {
+pub(crate) fn make_directory(data: &Path) -> Result {
     let shown = data.display();
     match std::fs::metadata(data) {
         Ok(found) if !found.is_dir() => {
@@ -86,6 +86,6 @@ pub(crate) async fn open_existing(
 
 /// Every domain's migrations. Their names begin with the domain's, so one list
 /// never collides with another.
-fn migrations() -> Vec<Migration> {
+pub(crate) fn migrations() -> Vec<Migration> {
     [endpaper_accounts::MIGRATIONS, endpaper_reading::MIGRATIONS].concat()
 }

@@ -272,6 +272,16 @@ impl MariaDb {
         self.launch(&[])
     }
 
+    /// Starts a server without any database on the same port: what was there is
+    /// lost, as where a machine is replaced.
+    pub fn restart_empty(&mut self) -> Result<(), LabError> {
+        self.stop()?;
+        let data = self.directory.join("data");
+        fs::remove_dir_all(&data).map_err(LabError::disk(&data))?;
+        copy_tree(&template(&self.software)?, &data)?;
+        self.launch(&[])
+    }
+
     /// The end of the server's own log.
     #[must_use]
     pub fn log(&self) -> String {

@@ -88,6 +88,14 @@ pub struct Limits {
     pub waiting_writes: usize,
     /// How often masters that are away are tried. Default 1 s, growing to 30 s.
     pub probe: Duration,
+    /// The most markers that are kept for a master that is away. Default
+    /// 1,000,000. Where the log outgrows this or [`Self::log_bytes_max`], that
+    /// master is filled anew when it comes back. Markers of the last ten minutes
+    /// are kept in any case.
+    pub log_rows_max: u64,
+    /// The most bytes of rows, before and after each change, in the markers that
+    /// are kept for a master that is away. Default 4 GiB.
+    pub log_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -100,6 +108,8 @@ impl Default for Limits {
             read_connections: 8,
             waiting_writes: 10_000,
             probe: Duration::from_secs(1),
+            log_rows_max: 1_000_000,
+            log_bytes_max: 4 << 30,
         }
     }
 }

@@ -1,85 +1,325 @@
-//! Filling a master from another.
+//! Filling a master from another, while writes go on there, and going on where a
+//! filling was stopped.
+//!
+//! A page of rows and the [`Position`] after it are one transaction on the master
+//! that is filled. The rows are of many moments: each page shows what was
+//! committed when it was read. What makes one moment of them is the log of the
+//! base, which is applied afterwards ([`crate::settle::Rule::Fill`]):
+//!
+//! > *Invariant.* `begun` is a place in the order in which markers came to the
+//! > base, such that whatever is committed there after the first page was read
+//! > has a later one. While no marker after `begun` was taken away
+//! > (`trimmed_seq <= begun`), every row that was copied too early is in a marker
+//! > that the base still has, with all of its values.
+//!
+//! So a filling is taken up exactly where that holds, on the same base with the
+//! same log, and begun anew elsewhere. Rows are made the same by version, so a page
+//! may be of any moment after `begun`. A unique value that has moved from one row
+//! to another between two pages is in two rows: the later page wins, and the row
+//! that goes has a marker after `begun`, which brings it back as it is now.
 
+mod alone;
+mod page;
+mod position;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+use stdx::ids::Id as _;
+use uuid::Uuid;
+
+use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
-use crate::render::{Dialect, Rows, Statement};
+use crate::render::Dialect;
 use crate::schema::{Schema, TableInfo};
-use crate::settle::{self, At};
-use crate::tables::read;
+use crate::settle::At;
+use crate::shared::Shared;
+use crate::tables::{self, read};
 use crate::value::{Row, Value};
-use crate::write_set::{self, Image};
 
-/// Rows copied at a time.
-const COPY_PAGE: usize = 500;
+pub(crate) use self::alone::keep as keep_what_it_alone_held;
+use self::page::later;
+pub(crate) use self::page::{InTheWay, PAGE_ROWS_MAX, next_rows, page, put, put_into};
+pub(crate) use self::position::{Mark, Position, end, marks, tell_marks};
+use self::position::{Next, begin, log, new_log, position};
+pub(crate) use self::progress::Copies;
+pub use self::progress::{CopyPhase, CopyProgress};
 
-/// Fills a master: takes away what it has, then copies markers, tombstones and
-/// every table, by key, page by page. Writes may go on meanwhile: what they change
-/// is settled afterwards. After a crash it is begun anew.
-///
-/// Markers come first: what a marker that is there by then has changed, is in the
-/// rows that are copied after it, and has not to be settled.
-pub(crate) async fn copy(from: &mut Link, to: &mut Link, schema: &Schema) -> Result<u64, At> {
-    wipe(to, schema).await.map_err(At::To)?;
-    settle::copy_markers(from, to).await?;
-    copy_tombstones(from, to).await?;
-    let mut copied = 0;
-    for info in schema.infos() {
-        let mut after: Option<Vec<Value>> = None;
-        loop {
-            let rows = page(from, info, after.as_deref(), COPY_PAGE).await.map_err(At::From)?;
-            let rows: Vec<Image> = rows
-                .into_iter()
-                .map(|row| Image::of(info, row).map_err(|error| At::From(Fault::Refused(error))))
-                .collect::<Result<_, _>>()?;
-            let Some(last) = rows.last() else { break };
-            after = Some(info.key_of(&last.row));
-            to.begin().await.map_err(At::To)?;
-            for image in rows {
-                to.push(&write_set::insert(info, image)).await.map_err(At::To)?;
-                copied += 1;
-            }
-            to.commit().await.map_err(At::To)?;
-            // Between two pages whoever waits for this may give it up.
-            tokio::task::yield_now().await;
-        }
-        tracing::info!(table = info.name, rows = copied, "copied so far");
-    }
-    Ok(copied)
+/// The columns of `mm_tombstones`.
+pub(crate) const TOMBSTONE: &str = "tbl, k, v";
+
+/// A filling of one master from another.
+pub(crate) struct Filling<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) at: usize,
+    pub(crate) base: usize,
+    pub(crate) from: &'a MasterName,
+    pub(crate) to: &'a MasterName,
+    /// For which mark, where there is one.
+    pub(crate) mark: Option<Uuid>,
+    /// The mark for which it was filled last, or is being filled.
+    pub(crate) filled_for: Option<Uuid>,
+    /// [`PAGE_ROWS_MAX`], or fewer in tests.
+    pub(crate) rows_max: usize,
 }
 
-/// The next rows of a table by key: all columns, `_v`, `_d`.
-pub(crate) async fn page(
-    from: &mut Link,
+impl Filling<'_> {
+    /// Copies what is not there yet; then everything that has to be settled is in
+    /// the log of `base`. Returns the rows copied, by earlier attempts too.
+    pub(crate) async fn run(&self, base: &mut Link, link: &mut Link) -> Result<u64, At> {
+        let schema = &self.shared.schema;
+        let trimmed = tables::trimmed_seq(base).await.map_err(At::From)?;
+        let log = log(base).await.map_err(At::From)?;
+        let position = position(link).await.map_err(At::To)?;
+        let goes_on = position.filter(|position| {
+            position.from == *self.from
+                && position.log == log
+                && trimmed <= position.begun
+                && self.mark <= self.filled_for
+                && position.is_known(schema)
+        });
+        let mut progress = CopyProgress {
+            to: self.to.clone(),
+            from: self.from.clone(),
+            phase: CopyPhase::Emptying,
+            rows: 0,
+            rows_expected: 0,
+            rows_per_second: 0,
+            resumed_at: None,
+        };
+        let mut position = if let Some(position) = goes_on {
+            progress.rows = position.rows;
+            progress.resumed_at = Some(position.rows);
+            let rows = position.rows;
+            tracing::warn!(master = %self.to, rows, "a filling goes on where it was stopped");
+            self.shared.copies.begin(self.at, progress, self.base, position.begun);
+            position
+        } else {
+            // Nothing is needed of the log before now.
+            self.shared.copies.begin(self.at, progress, self.base, i64::MAX);
+            self.begin(base, link).await?
+        };
+        self.shared.copies.expect(self.at, position.begun, expected(base, schema).await);
+        loop {
+            let phase = match &position.next {
+                Next::Tombstones { .. } => CopyPhase::Copying("mm_tombstones".to_owned()),
+                Next::Rows { table, .. } => CopyPhase::Copying(table.clone()),
+                Next::Settling => CopyPhase::Settling,
+            };
+            self.shared.copies.tell(self.at, phase, position.rows);
+            // Between two pages whoever waits for this may give it up.
+            tokio::task::yield_now().await;
+            match position.next.clone() {
+                Next::Tombstones { after } => {
+                    self.tombstones(base, link, &mut position, after).await?;
+                }
+                Next::Rows { table, after } => {
+                    let info = schema.table(&table).map_err(|why| At::To(Fault::Refused(why)))?;
+                    self.rows(base, link, &mut position, info, after).await?;
+                }
+                Next::Settling => return Ok(position.rows),
+            }
+        }
+    }
+
+    /// Takes away what is there, and notes from which marker on the log is
+    /// needed.
+    async fn begin(&self, base: &mut Link, link: &mut Link) -> Result<Position, At> {
+        // Until the next note nothing that is there counts.
+        begin(link).await.map_err(At::To)?;
+        wipe(link, &self.shared.schema).await.map_err(At::To)?;
+        let log = log(base).await.map_err(At::From)?;
+        let begun = came_before(base).await.map_err(At::From)?;
+        let next = Next::Tombstones { after: None };
+        let position = Position { from: self.from.clone(), log, begun, rows: 0, next };
+        let note = async {
+            link.begin().await?;
+            new_log(link, self.shared.new_txid().uuid()).await?;
+            if let Some(mark) = self.mark {
+                tables::note(link, "filled_for", mark.to_string()).await?;
+            }
+            position.write(link).await?;
+            link.commit().await
+        };
+        note.await.map_err(At::To)?;
+        Ok(position)
+    }
+
+    async fn tombstones(
+        &self,
+        base: &mut Link,
+        link: &mut Link,
+        position: &mut Position,
+        after: Option<(String, Vec<u8>)>,
+    ) -> Result<(), At> {
+        let rows = tombstones(base, after.as_ref(), self.rows_max).await.map_err(At::From)?;
+        position.next = match rows.last() {
+            Some(last) => Next::Tombstones { after: Some(tombstone_key(last).map_err(At::From)?) },
+            None => first_table(&self.shared.schema),
+        };
+        let rows = rows.into_iter().map(Row::into_values).collect();
+        let put = async {
+            link.begin().await?;
+            put_into(link, "mm_tombstones", TOMBSTONE, rows, InTheWay::Goes).await?;
+            position.write(link).await?;
+            link.commit().await
+        };
+        put.await.map_err(At::To)
+    }
+
+    async fn rows(
+        &self,
+        base: &mut Link,
+        link: &mut Link,
+        position: &mut Position,
+        info: &TableInfo,
+        after: Option<Vec<Value>>,
+    ) -> Result<(), At> {
+        let mut after = after;
+        let mut count = self.rows_max.min(FIRST_PAGE);
+        loop {
+            let rows = page(base, info, after.as_deref(), count).await.map_err(At::From)?;
+            count = next_rows(&rows).min(self.rows_max);
+            position.rows += rows.len() as u64;
+            position.next = match rows.last() {
+                Some(last) => {
+                    after = Some(info.key_of(last.values()));
+                    Next::Rows { table: info.name.to_owned(), after: after.clone() }
+                }
+                None => table_after(&self.shared.schema, info.name),
+            };
+            let goes_on = !rows.is_empty();
+            put_page(link, info, rows, position).await.map_err(At::To)?;
+            let phase = CopyPhase::Copying(info.name.to_owned());
+            self.shared.copies.tell(self.at, phase, position.rows);
+            if !goes_on {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Before it is known how large the rows are.
+const FIRST_PAGE: usize = 200;
+
+impl Position {
+    fn is_known(&self, schema: &Schema) -> bool {
+        match &self.next {
+            Next::Rows { table, .. } => schema.table(table).is_ok(),
+            Next::Tombstones { .. } | Next::Settling => true,
+        }
+    }
+}
+
+/// Whether what was settled is everything: no marker was taken away that was
+/// needed, and nobody marked the master. Asked while writers wait, after the last
+/// pass.
+pub(crate) async fn still_holds(
+    base: &mut Link,
+    link: &mut Link,
+    name: &MasterName,
+    filled: bool,
+) -> Result<bool, Fault> {
+    let mark = marks(base).await?.into_iter().find(|(marked, _)| *marked == name.0);
+    let filled_for = tables::who_by_meta(link).await?.filled_for;
+    let log_is_whole = if filled {
+        let (trimmed, log) = (tables::trimmed_seq(base).await?, log(base).await?);
+        let position = position(link).await?;
+        position.is_some_and(|position| position.log == log && trimmed <= position.begun)
+    } else {
+        true
+    };
+    Ok(log_is_whole && mark.map(|(_, mark)| mark.id) <= filled_for)
+}
+
+/// Where the markers of a master are that takes writes: what is committed from now
+/// on has a later one.
+async fn came_before(base: &mut Link) -> Result<i64, Fault> {
+    // Who holds the epoch row has ended when this has it, and who takes it later
+    // puts its marker after the last one now.
+    base.begin_barrier().await?;
+    let last = tables::last_seq(base).await?;
+    base.rollback().await?;
+    Ok(last)
+}
+
+/// A page and where it ends are one transaction.
+async fn put_page(
+    link: &mut Link,
     info: &TableInfo,
-    after: Option<&[Value]>,
+    rows: Vec<Row>,
+    position: &Position,
+) -> Result<(), Fault> {
+    link.begin().await?;
+    match put(link, info, rows.clone(), InTheWay::Refused).await {
+        Err(Fault::Duplicate { .. }) => {
+            link.rollback().await?;
+            link.begin().await?;
+            put(link, info, rows, InTheWay::Goes).await?;
+        }
+        done => done?,
+    }
+    position.write(link).await?;
+    link.commit().await
+}
+
+fn first_table(schema: &Schema) -> Next {
+    rows_of(schema.infos().next())
+}
+
+fn table_after(schema: &Schema, name: &str) -> Next {
+    rows_of(schema.infos().find(|info| info.name > name))
+}
+
+fn rows_of(info: Option<&TableInfo>) -> Next {
+    info.map_or(Next::Settling, |info| Next::Rows { table: info.name.to_owned(), after: None })
+}
+
+/// The next tombstones: table, key, version.
+pub(crate) async fn tombstones(
+    from: &mut Link,
+    after: Option<&(String, Vec<u8>)>,
     rows: usize,
 ) -> Result<Vec<Row>, Fault> {
-    let keys: Vec<&str> = info.key.iter().map(|&at| info.columns[at].name).collect();
-    let (columns, name, order) = (&info.sql.columns, info.name, keys.join(", "));
     let (condition, params) = match after {
         None => (String::new(), Vec::new()),
-        Some(after) => {
-            let (condition, params) = later(&keys, after);
-            (format!(" where {condition}"), params)
+        Some((table, key)) => {
+            let at = [table.as_str().into(), Value::Bytes(key.clone())];
+            let (condition, params) = later(&["tbl", "k"], &at);
+            (format!("where {condition} "), params)
         }
     };
-    let sql = format!("select {columns} from {name}{condition} order by {order} limit {rows}");
+    let sql =
+        format!("select {TOMBSTONE} from mm_tombstones {condition}order by tbl, k limit {rows}");
     from.query(&sql, &params).await
 }
 
-/// "The key is after this one", in a form for which both engines use the index.
-/// (MariaDB reads all of it for `(a, b) > (?, ?)`: 152 ms against 16 ms in the
-/// middle of 400,000 rows.)
-fn later(keys: &[&str], after: &[Value]) -> (String, Vec<Value>) {
-    match (keys, after) {
-        ([key], [value]) => (format!("{key} > ?"), vec![value.clone()]),
-        ([key, keys @ ..], [value, values @ ..]) => {
-            let (rest, params) = later(keys, values);
-            let both = [vec![value.clone(), value.clone()], params].concat();
-            (format!("{key} >= ? and ({key} > ? or ({rest}))"), both)
-        }
-        _ => unreachable!("a key has as many values as columns, and at least one"),
+/// What [`tombstones`] takes to go on after this one.
+pub(crate) fn tombstone_key(row: &Row) -> Result<(String, Vec<u8>), Fault> {
+    Ok((read(row, "tbl")?, read(row, "k")?))
+}
+
+/// How many rows there are, about: counting those of a large table on a server
+/// takes long. Nothing hangs on it, so an answer that does not come is no
+/// failure.
+pub(crate) async fn expected(from: &mut Link, schema: &Schema) -> u64 {
+    let mut rows = 0;
+    for info in schema.infos() {
+        let sql = match from.dialect() {
+            Dialect::Sqlite => format!("select count(*) as n from {}", info.name),
+            Dialect::MariaDb | Dialect::MySql => format!(
+                "select cast(coalesce(max(table_rows), 0) as signed) as n \
+                 from information_schema.tables \
+                 where table_schema = database() and table_name = '{}'",
+                info.name
+            ),
+        };
+        let counted = from.query(&sql, &[]).await.unwrap_or_default();
+        rows += counted.first().and_then(|row| row.get::<i64>("n").ok()).unwrap_or(0);
     }
+    u64::try_from(rows).unwrap_or(0)
 }
 
 /// Takes everything away that a copy brings.
@@ -93,32 +333,4 @@ async fn wipe(to: &mut Link, schema: &Schema) -> Result<(), Fault> {
     }
     to.batch(&format!("{verb} mm_tombstones")).await?;
     to.batch(&format!("{verb} mm_log")).await
-}
-
-async fn copy_tombstones(from: &mut Link, to: &mut Link) -> Result<(), At> {
-    let (mut table, mut key) = (String::new(), Vec::new());
-    loop {
-        let (condition, params) =
-            later(&["tbl", "k"], &[table.as_str().into(), Value::Bytes(key.clone())]);
-        let sql = format!(
-            "select tbl, k, v from mm_tombstones where {condition} order by tbl, k \
-             limit {COPY_PAGE}"
-        );
-        let rows = from.query(&sql, &params).await.map_err(At::From)?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        table = read(last, "tbl").map_err(At::From)?;
-        key = read(last, "k").map_err(At::From)?;
-        to.begin().await.map_err(At::To)?;
-        for row in rows {
-            to.push(&Statement {
-                sql: "replace into mm_tombstones (tbl, k, v) values (?, ?, ?)".into(),
-                params: row.into_values(),
-                rows: Rows::Any,
-                table: "mm_tombstones",
-            })
-            .await
-            .map_err(At::To)?;
-        }
-        to.commit().await.map_err(At::To)?;
-    }
 }

@@ -99,6 +99,8 @@
 //! - It was not tried on MySQL: what is rendered for it is read from its manual.
 //! - SQLite files are for one process at a time. Several processes may have the
 //!   same MariaDB servers open where they share a witness: see [`WitnessConfig`].
+//! - A [`archive`] has no log: what was saved before can't be looked up in a store
+//!   that was made of one.
 //! - It does not notice by itself that somebody changed rows behind its back: a
 //!   write that meets one is refused with [`DbError::Diverged`], and
 //!   [`MultiMaster::verify`] finds and repairs the others.
@@ -111,8 +113,10 @@
 //! (what a marker holds), `sqlite/writer.rs` and `mysql/store.rs` (commits),
 //! `membership.rs` (who serves: a state machine without I/O), `supervisor.rs`
 //! (decides), `supervisor/recovery.rs` and `settle.rs` (coming back), `witness.rs`
-//! and `supervisor/processes.rs` (several processes).
+//! and `supervisor/processes.rs` (several processes), `copy.rs` (filling a master),
+//! `archive.rs` (backup, restore, moving).
 
+pub mod archive;
 pub mod config;
 pub mod error;
 pub mod schema;
@@ -140,12 +144,14 @@ mod witness;
 mod write_set;
 
 pub use config::{Config, Limits, MasterConfig, Policy, WitnessConfig};
+pub use copy::{CopyPhase, CopyProgress};
 pub use counters::Counts;
 pub use db::{Db, Tx};
 pub use error::{DbError, MasterName, OpenError, Outcome, TxId, WriteError};
 pub use membership::{MasterState, MasterStatus};
 pub use schema::{Column, Index, Kind, Migration, Schema, Step, Table};
 pub use store::MultiMaster;
+pub use supervisor::{FillAnew, FillError};
 pub use value::{Row, Value, id};
 pub use verify::{Difference, Findings, Held, Progress, Repair, Verify};
 pub use witness::server::WitnessServer;

@@ -57,6 +57,8 @@ impl std::ops::Deref for Sql {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rows {
     One,
+    /// Of a statement that inserts so many.
+    Exactly(u64),
     Any,
 }
 

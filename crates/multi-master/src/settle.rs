@@ -84,6 +84,10 @@ impl Marker {
         decode(&self.ops, self.txid, schema)
     }
 
+    fn copied_before_it_lost(&self) -> Loser {
+        Loser { txid: self.txid, epoch: self.epoch, ops: self.ops.clone(), why: None }
+    }
+
     fn loses(self, why: Option<String>) -> Loser {
         Loser { txid: self.txid, epoch: self.epoch, ops: self.ops, why }
     }
@@ -94,6 +98,10 @@ impl Marker {
 pub(crate) enum Rule {
     /// `from` decides: `to` gets what the transaction changed.
     Follow,
+    /// `from` decides, and `to` was filled from it row by row while writes went
+    /// on: it holds rows of many moments. What is in the way of a change is of a
+    /// later moment, and goes: the marker that put it there comes.
+    Fill,
     /// `to` decides. `from` was away, and nobody was told that the transaction
     /// failed: `to` gets it, unless something else took its place meanwhile.
     RollForward,
@@ -153,6 +161,11 @@ pub(crate) async fn pass(
     until: Option<i64>,
 ) -> Result<Pass, At> {
     let mut pass = Pass::default();
+    // What is older than the markers of the authority was decided before.
+    let decided = match rule {
+        Rule::Follow | Rule::Fill => None,
+        Rule::RollForward | Rule::Abort => tables::trimmed(to).await.map_err(At::To)?,
+    };
     loop {
         // Between two pages whoever waits for this may give it up.
         tokio::task::yield_now().await;
@@ -164,13 +177,19 @@ pub(crate) async fn pass(
         for marker in page {
             match (has.get(&marker.txid), rule) {
                 (Some(aborted), _) if *aborted == marker.aborted => continue,
+                (None, Rule::RollForward | Rule::Abort) if Some(marker.txid) <= decided => continue,
+                (None, Rule::Fill) if marker.aborted && !marker.ops.is_empty() => {
+                    // It was undone after rows of it may have been copied.
+                    pass.losers.push(marker.copied_before_it_lost());
+                    open.push(marker);
+                }
                 (None, _) => open.push(marker),
                 // `from` decides: aborted, and `to` holds it.
-                (Some(false), Rule::Follow) => {
+                (Some(false), Rule::Follow | Rule::Fill) => {
                     pass.losers.push(loser(to, marker.txid).await.map_err(At::To)?);
                 }
                 // `from` decides: it counts, and `to` says that it was aborted.
-                (Some(true), Rule::Follow) => {
+                (Some(true), Rule::Follow | Rule::Fill) => {
                     overruled.push(marker.txid);
                     open.push(marker);
                 }
@@ -190,8 +209,8 @@ pub(crate) async fn pass(
         if rule == Rule::Abort {
             abort_on_primary(to, &open).await.map_err(At::To)?;
             pass.losers.extend(open.into_iter().map(|marker| marker.loses(None)));
-        } else if rule == Rule::Follow && overruled.is_empty() {
-            match at_once::forward(to, schema, &open).await {
+        } else if matches!(rule, Rule::Follow | Rule::Fill) && overruled.is_empty() {
+            match at_once::forward(to, schema, &open, rule).await {
                 Ok(()) => {}
                 // Unique values moved between rows, or a row is in the way: one
                 // by one it shows which.
@@ -216,18 +235,25 @@ struct Present {
 
 /// The statements that make a row what an operation left, where that is newer
 /// than what is there.
-fn change(op: RowOp<'_>, now: Present) -> Vec<Statement> {
+fn change(op: RowOp<'_>, now: Present, rule: Rule) -> Vec<Statement> {
     let RowOp { info, key, change } = op;
     if now.version.max(now.tombstone) >= Some(change.version()) {
         return Vec::new();
     }
     match (change, now.version) {
+        (Change::Insert { after } | Change::Update { after, .. }, _) if rule == Rule::Fill => {
+            vec![write_set::replace(info, after)]
+        }
         (Change::Insert { after } | Change::Update { after, .. }, None) => {
             vec![write_set::insert(info, after)]
         }
         (Change::Insert { after } | Change::Update { after, .. }, Some(old)) => {
             let all: Vec<usize> = (0..info.columns.len()).collect();
             vec![write_set::update(info, &key, &all, &after, old)]
+        }
+        // An earlier change of the same page may have taken it away already.
+        (Change::Delete { version, .. }, _) if rule == Rule::Fill => {
+            vec![write_set::take_away(info, &key), write_set::tombstone(info.name, &key, version)]
         }
         (Change::Delete { version, .. }, old) => old
             .map(|old| write_set::delete(info, &key, old))
@@ -245,23 +271,6 @@ async fn markers(from: &mut Link, after: i64, until: Option<i64>) -> Result<Vec<
     let until = until.unwrap_or(i64::MAX);
     let rows = from.query(&sql, &[after.into(), until.into()]).await?;
     rows.iter().map(Marker::of).collect()
-}
-
-/// Gives `to`, which has none, the markers of `from` and nothing else.
-pub(crate) async fn copy_markers(from: &mut Link, to: &mut Link) -> Result<(), At> {
-    let mut after = 0;
-    loop {
-        let page = markers(from, after, None).await.map_err(At::From)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = last.seq;
-        to.begin().await.map_err(At::To)?;
-        for marker in &page {
-            to.push(&marker.statement()).await.map_err(At::To)?;
-        }
-        to.commit().await.map_err(At::To)?;
-        // Between two pages whoever waits for this may give it up.
-        tokio::task::yield_now().await;
-    }
 }
 
 async fn loser(link: &mut Link, txid: Uuid) -> Result<Loser, Fault> {
@@ -315,7 +324,7 @@ async fn forward(
             Stopped::Conflict(why) => Some(why),
             Stopped::Fault(fault) => return Err(At::To(fault)),
         };
-        if let (Some(why), Rule::Follow) = (&why, rule) {
+        if let (Some(why), Rule::Follow | Rule::Fill) = (&why, rule) {
             return Err(At::Unfit(format!(
                 "it can't take transaction {}: {why}, which no transaction of this set put there. \
                  Take that row away by hand, or empty this master: it is then filled anew",
@@ -364,7 +373,7 @@ async fn apply_marker(
             if rule == Rule::RollForward {
                 check_before(to, &op).await?;
             }
-            apply(to, op).await?;
+            apply(to, op, rule).await?;
         }
     }
     to.push(&marker.statement()).await?;
@@ -386,12 +395,12 @@ async fn check_before(to: &mut Link, op: &RowOp<'_>) -> Result<(), Stopped> {
 }
 
 /// Applies one operation where it is newer than what is there.
-async fn apply(to: &mut Link, op: RowOp<'_>) -> Result<(), Fault> {
+async fn apply(to: &mut Link, op: RowOp<'_>, rule: Rule) -> Result<(), Fault> {
     let now = Present {
         version: version(to, op.info, &op.key).await?,
         tombstone: tables::buried(to, op.info.name, &op.key).await?,
     };
-    for statement in change(op, now) {
+    for statement in change(op, now, rule) {
         to.push(&statement).await?;
     }
     to.flush().await

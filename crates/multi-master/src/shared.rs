@@ -7,6 +7,7 @@ use stdx::{HybridClock, Random};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Config, Limits, Policy, WitnessConfig};
+use crate::copy::Copies;
 use crate::counters::Counters;
 use crate::error::{DbError, MasterName, TxId};
 use crate::fault::Fault;
@@ -16,7 +17,7 @@ use crate::membership::View;
 use crate::mysql::MySqlLink;
 use crate::schema::Schema;
 use crate::sqlite::{IfAbsent, SqliteLink};
-use crate::supervisor::{Ask, Brought};
+use crate::supervisor::{Ask, Brought, FillAnew, FillError};
 use crate::witness::Answer;
 use crate::write_set;
 
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) heard: Mutex<Option<Answer>>,
     /// Other processes may have the set open too.
     pub(crate) among_others: bool,
+    /// How far masters are that are being filled.
+    pub(crate) copies: Copies,
 }
 
 /// What the supervisor is asked.
@@ -58,6 +61,8 @@ pub(crate) enum Command {
     Failed { master: usize, generation: u64, fault: Failed, done: oneshot::Sender<()> },
     /// Was this transaction saved?
     Lookup { txid: TxId, reply: oneshot::Sender<Option<bool>> },
+    /// Has this master filled from another.
+    Fill { ask: FillAnew, reply: oneshot::Sender<Result<(), FillError>> },
     /// Asked by the thread that brings this master back.
     Recovery { at: usize, ask: Ask },
     /// That thread has ended.
@@ -101,6 +106,7 @@ impl Shared {
             lead: config.lead,
             heard: Mutex::default(),
             among_others,
+            copies: Copies::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, MasterConfig, WitnessConfig};
+use crate::copy::CopyProgress;
 use crate::counters::Counts;
 use crate::db::{Db, Tx};
 use crate::error::{DbError, MasterName, OpenError, Outcome, TxId};
@@ -18,7 +19,7 @@ use crate::mysql::{MySqlHandle, MySqlStore};
 use crate::schema::{Migration, Schema};
 use crate::shared::{Command, Shared, Target};
 use crate::sqlite::{Readers, Writer, WriterHandle};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{FillAnew, FillError, Supervisor};
 use crate::verify::{self, Findings, Progress, Verify};
 use crate::witness::Witness;
 
@@ -172,6 +173,36 @@ impl MultiMaster {
         answer.await.unwrap_or(Err(DbError::Closed))
     }
 
+    /// Has a master filled from another: what it alone holds is kept in
+    /// `mm_conflicts` of the other, then it is emptied and gets every row, while
+    /// reads and writes go on. Returns when that is noted, on the masters that
+    /// serve, so that a crash does not forget it; [`Self::copies`] tells how far
+    /// it is, and [`Self::status`] when it serves. A master that is not there is
+    /// filled when it comes. One that is being filled already goes on.
+    ///
+    /// # Errors
+    /// [`FillError`]; nothing was changed.
+    pub async fn fill_anew(&self, ask: FillAnew) -> Result<(), FillError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.0.shared.supervisor.send(Command::Fill { ask, reply });
+        sent.map_err(|_| FillError::Closed)?;
+        answer.await.unwrap_or(Err(FillError::Closed))
+    }
+
+    /// The last filling of each master since the store was opened, those that
+    /// run included.
+    pub fn copies(&self) -> Vec<CopyProgress> {
+        self.0.shared.copies.all()
+    }
+
+    /// Which masters have to be filled from another, and why, as far as that was
+    /// decided since the store was opened; each until it serves again.
+    pub fn marked(&self) -> Vec<(MasterName, String)> {
+        let view = self.0.shared.view();
+        let marked = self.0.shared.copies.marked();
+        marked.into_iter().map(|(at, why)| (view.masters[at].name.clone(), why)).collect()
+    }
+
     /// How each master stands, in the order of the configuration.
     pub fn status(&self) -> Vec<MasterStatus> {
         self.0.shared.view().masters.clone()
@@ -317,7 +348,7 @@ fn start_thread(
 }
 
 /// Where the masters are; all of one kind, none twice.
-fn targets(masters: &[MasterConfig]) -> Result<Vec<Target>, OpenError> {
+pub(crate) fn targets(masters: &[MasterConfig]) -> Result<Vec<Target>, OpenError> {
     if masters.is_empty() {
         return Err(OpenError::Config("a store needs at least one master".to_owned()));
     }
@@ -375,7 +406,7 @@ fn targets(masters: &[MasterConfig]) -> Result<Vec<Target>, OpenError> {
 }
 
 /// One file has one place, however its path is written.
-fn place_of(path: &std::path::Path) -> PathBuf {
+pub(crate) fn place_of(path: &std::path::Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(std::path::Path::new("."));
     match (folder.canonicalize(), path.file_name()) {

@@ -4,22 +4,26 @@
 //! It answers within the time that a master takes to answer: what takes longer,
 //! bringing a master back, is done by a [`recovery`] thread.
 
+mod fill;
 mod opening;
 mod processes;
 mod recovery;
+mod trim;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use stdx::{Backoff, HybridTime};
+use stdx::Backoff;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub use self::fill::{FillAnew, FillError};
 pub(crate) use self::recovery::{Ask, Brought};
 
 use self::processes::Processes;
 use self::recovery::Recovery;
+use self::trim::LogSize;
 use crate::config::Policy;
 use crate::error::{MasterName, TxId};
 use crate::fault::Fault;
@@ -38,14 +42,6 @@ const PROBE_MAX: Duration = Duration::from_secs(30);
 const SUSPECT_MAX: Duration = Duration::from_secs(1);
 /// A master that is suspect again within this time is not asked again.
 const SUSPICION_KEPT: Duration = Duration::from_secs(10);
-/// Markers are kept at least this long, so that an outcome can be looked up.
-const MARKERS_KEPT: Duration = Duration::from_mins(10);
-/// Tombstones are kept much longer than any marker that they guard against.
-const TOMBSTONES_KEPT: Duration = Duration::from_hours(24);
-/// How often old markers are taken away.
-const TRIM_EVERY: Duration = Duration::from_mins(1);
-/// Rows taken away by one statement: markers may be large, and writers wait.
-const TRIM_ROWS: usize = 200;
 /// How often writes under way are waited for before a master is given up on
 /// which the epoch can't be written.
 const FENCE_WAITS_MAX: u32 = 10;
@@ -66,6 +62,8 @@ pub(crate) struct Supervisor {
     epoch_in_force: u64,
     /// The other processes, where several may have the set open.
     processes: Processes,
+    /// Counted while a master is away.
+    log_size: Option<LogSize>,
 }
 
 /// What is known of one master beside its state.
@@ -75,6 +73,8 @@ struct Try {
     at: Instant,
     /// When it was last suspect.
     suspected: Option<Instant>,
+    /// From which master it is to be brought up, where that was said.
+    from: Option<usize>,
     bringing: Option<Bringing>,
 }
 
@@ -93,7 +93,7 @@ struct Bringing {
 impl Supervisor {
     /// Hears commands and tries masters that are away, until the store closes.
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let mut trim_at = Instant::now() + TRIM_EVERY;
+        let mut trim_at = Instant::now() + self.shared.limits.probe;
         let mut check_at = Instant::now() + self.shared.limits.probe;
         loop {
             let next_try = (0..self.tries.len())
@@ -117,6 +117,9 @@ impl Supervisor {
                     Some(Command::Lookup { txid, reply }) => {
                         let _ = reply.send(self.lookup(txid).await);
                     }
+                    Some(Command::Fill { ask, reply }) => {
+                        let _ = reply.send(self.fill(ask).await);
+                    }
                     Some(Command::Recovery { at, ask }) => self.asked(at, ask).await,
                     Some(Command::Brought { at, result }) => self.brought(at, result).await,
                     Some(Command::Heard) => self.heard().await,
@@ -131,8 +134,8 @@ impl Supervisor {
                         check_at = Instant::now() + self.shared.limits.probe;
                     }
                     if Instant::now() >= trim_at {
-                        self.trim().await;
-                        trim_at = Instant::now() + TRIM_EVERY;
+                        let pause = self.trim().await;
+                        trim_at = Instant::now() + pause;
                     }
                 }
             }
@@ -377,13 +380,16 @@ impl Supervisor {
 
     /// Answers the thread that brings `at` back, or does not, and it gives up.
     async fn asked(&mut self, at: usize, ask: Ask) {
+        let wanted = self.tries[at].from;
         let Some(bringing) = &mut self.tries[at].bringing else { return };
         if bringing.cancel.is_none() {
             return;
         }
         match ask {
             Ask::Greeted { identity, answer } => {
-                let first = self.membership.view().serving().first().copied();
+                let view = self.membership.view();
+                let wanted = wanted.filter(|&from| view.serves(from));
+                let first = wanted.or_else(|| view.serving().first().copied());
                 if self.membership.is_in(at) && self.processes.others_serve() {
                     // It serves, as others say, and answers this process again.
                     self.tries[at].give_up();
@@ -458,6 +464,7 @@ impl Supervisor {
     async fn brought(&mut self, at: usize, result: Result<(), Brought>) {
         let Some(bringing) = self.tries[at].bringing.take() else { return };
         let wanted = bringing.cancel.is_some();
+        self.shared.copies.end(at, result.is_ok());
         let base = bringing.base.filter(|&base| self.membership.view().serves(base));
         match (result, base) {
             // The supervisor knows better meanwhile, and has said so.
@@ -480,7 +487,7 @@ impl Supervisor {
                 }
             }
             (Err(Brought::Failed(why)), _) => {
-                self.membership.fail(at, why);
+                self.membership.fail(at, self.with_mark(at, why));
                 self.retry_later(at);
             }
             (Err(Brought::Elsewhere), _) => {
@@ -517,6 +524,8 @@ impl Supervisor {
 
     fn is_back(&mut self, at: usize) {
         self.tries[at].backoff.reset();
+        self.shared.copies.unmark(at);
+        self.tries[at].from = None;
         let name = &self.membership.view().masters[at].name;
         tracing::warn!(severity = "INFO", master = %name, "a master is back");
     }
@@ -558,22 +567,6 @@ impl Supervisor {
             .transpose()
     }
 
-    /// Takes away markers that every master has had for long.
-    async fn trim(&mut self) {
-        if !self.membership.view().all_serve() {
-            return;
-        }
-        let now = self.shared.clock.last().wall();
-        let markers = HybridTime::from_wall(now.before(MARKERS_KEPT));
-        let tombstones = HybridTime::from_wall(now.before(TOMBSTONES_KEPT));
-        for at in self.membership.view().serving() {
-            let Ok(mut link) = self.shared.connect(at, IfAbsent::Refuse).await else { continue };
-            if let Err(fault) = trim_one(&mut link, markers, tombstones).await {
-                tracing::warn!(why = why(fault), "old markers were not taken away");
-            }
-        }
-    }
-
     fn retry_later(&mut self, at: usize) {
         self.tries[at].at = Instant::now() + self.tries[at].backoff.pause(&self.shared.random);
     }
@@ -586,46 +579,6 @@ impl Try {
             bringing.cancel = None;
             self.at = Instant::now();
         }
-    }
-}
-
-async fn trim_one(
-    link: &mut Link,
-    markers: HybridTime,
-    tombstones: HybridTime,
-) -> Result<(), Fault> {
-    use stdx::ids::Id as _;
-    // The marker that came last stays, and so does the newest: the next ones
-    // come after them.
-    let rows = link.query("select txid from mm_log order by seq desc limit 1", &[]).await?;
-    let Some(last) = rows.first() else { return Ok(()) };
-    let bound = write_set::txid(markers, 0).uuid().min(tables::read(last, "txid")?);
-    loop {
-        let sql = format!("select txid from mm_log where txid < ? order by txid limit {TRIM_ROWS}");
-        let rows = link.query(&sql, &[bound.into()]).await?;
-        let Some(last) = rows.last() else { break };
-        let last: Uuid = tables::read(last, "txid")?;
-        link.begin().await?;
-        if tables::trimmed(link).await? < Some(last) {
-            tables::note(link, "trimmed", last.to_string()).await?;
-        }
-        tables::run(link, "delete from mm_log where txid <= ?", vec![last.into()]).await?;
-        link.commit().await?;
-    }
-    loop {
-        let sql = format!(
-            "select tbl, k from mm_tombstones where v < ? order by tbl, k limit {TRIM_ROWS}"
-        );
-        let rows = link.query(&sql, &[tombstones.into()]).await?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        link.begin().await?;
-        for row in rows {
-            let sql = "delete from mm_tombstones where tbl = ? and k = ?";
-            tables::run(link, sql, row.into_values()).await?;
-        }
-        link.commit().await?;
     }
 }
 

@@ -6,6 +6,9 @@ use stdx::HybridTime;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::copy::Mark;
+#[cfg(doc)]
+use crate::copy::Position;
 use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
@@ -16,7 +19,7 @@ use crate::write_set;
 
 /// | table | a row says |
 /// |---|---|
-/// | `mm_meta` | `set_id`, `name`: which master of which set this is; `copying`: it is being filled; `trimmed`: markers up to this one were taken away |
+/// | `mm_meta` | `set_id`, `name`: which master of which set this is; `copying`: it is being filled, and how far that is ([`Position`]); `filled_for`: the last [`Mark`] for which it was filled; `fill.NAME`: the [`Mark`] of a master that has to be filled; `trimmed`, `trimmed_seq`: markers up to this id, and none that came after this one, were taken away; `log`: an id of its log, which is another when it was emptied |
 /// | `mm_epoch` | the epoch in force; writers share it, who changes it holds it alone |
 /// | `mm_log` | a marker: this transaction committed here (or never will, `aborted`); `seq`: in which order markers came to this master |
 /// | `mm_tombstones` | this row was deleted at this version |
@@ -68,7 +71,7 @@ fn statement(sql: &'static str, params: Vec<Value>) -> Statement {
 }
 
 /// What a master says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// The set that it belongs to; none: it was never used.
     pub(crate) set: Option<Uuid>,
@@ -76,6 +79,10 @@ pub(crate) struct Identity {
     pub(crate) name: Option<String>,
     /// It was being filled from another when something stopped.
     pub(crate) copying: bool,
+    /// The last mark for which it was filled.
+    pub(crate) filled_for: Option<Uuid>,
+    /// Which masters of its set have to be filled, as far as it knows.
+    pub(crate) marks: BTreeMap<String, Mark>,
     /// Markers up to this one were taken away.
     pub(crate) trimmed: Option<Uuid>,
     /// Its epoch row.
@@ -89,8 +96,20 @@ pub(crate) async fn identify(link: &mut Link) -> Result<Identity, Fault> {
     for sql in create(link.dialect()) {
         link.batch(&sql).await?;
     }
-    let mut identity =
-        Identity { set: None, name: None, copying: false, trimmed: None, epoch: 0, last: None };
+    who(link).await
+}
+
+/// Asks a master who it is.
+pub(crate) async fn who(link: &mut Link) -> Result<Identity, Fault> {
+    let mut identity = who_by_meta(link).await?;
+    identity.epoch = epoch(link).await?.unwrap_or(0);
+    identity.last = last_txid(link).await?;
+    Ok(identity)
+}
+
+/// As [`who`], without its epoch and its last transaction.
+pub(crate) async fn who_by_meta(link: &mut Link) -> Result<Identity, Fault> {
+    let mut identity = Identity::default();
     for row in link.query("select k, val from mm_meta", &[]).await? {
         let (key, val): (String, String) = (read(&row, "k")?, read(&row, "val")?);
         match key.as_str() {
@@ -98,11 +117,10 @@ pub(crate) async fn identify(link: &mut Link) -> Result<Identity, Fault> {
             "name" => identity.name = Some(val),
             "copying" => identity.copying = true,
             "trimmed" => identity.trimmed = Uuid::try_parse(&val).ok(),
-            _ => {}
+            "filled_for" => identity.filled_for = Uuid::try_parse(&val).ok(),
+            key => identity.marks.extend(Mark::of(key, &val)),
         }
     }
-    identity.epoch = epoch(link).await?.unwrap_or(0);
-    identity.last = last_txid(link).await?;
     Ok(identity)
 }
 
@@ -116,6 +134,17 @@ pub(crate) async fn last_txid(link: &mut Link) -> Result<Option<Uuid>, Fault> {
 pub(crate) async fn last_seq(link: &mut Link) -> Result<i64, Fault> {
     let rows = link.query("select seq from mm_log order by seq desc limit 1", &[]).await?;
     rows.first().map_or(Ok(0), |row| read(row, "seq"))
+}
+
+/// `mm_meta`: see [`trimmed_seq`].
+pub(crate) const TRIMMED_SEQ: &str = "trimmed_seq";
+
+/// The last marker, in the order in which they came, that was taken away.
+pub(crate) async fn trimmed_seq(link: &mut Link) -> Result<i64, Fault> {
+    let sql = "select val from mm_meta where k = ?";
+    let rows = link.query_locked(sql, &[TRIMMED_SEQ.into()]).await?;
+    let val: Option<String> = rows.first().map(|row| read(row, "val")).transpose()?;
+    Ok(val.and_then(|val| val.parse().ok()).unwrap_or(0))
 }
 
 /// Up to which marker a master's were taken away.
@@ -158,11 +187,6 @@ pub(crate) async fn run(
 ) -> Result<(), Fault> {
     link.push(&statement(sql, params)).await?;
     link.flush().await
-}
-
-/// The master is filled.
-pub(crate) async fn copied(link: &mut Link) -> Result<(), Fault> {
-    run(link, "delete from mm_meta where k = ?", vec!["copying".into()]).await
 }
 
 /// The epoch row.
@@ -252,10 +276,7 @@ pub(crate) async fn missing<'a>(
     let mut missing: Vec<MissingStep<'_>> = Vec::new();
     for migration in migrations {
         for (at, step) in (0i64..).zip(migration.steps) {
-            // The digest is of one rendering, whatever the master's kind is, so
-            // that a store can move to the other kind.
-            let digest = xxh3_64(render::step(step, Dialect::MariaDb).join(";").as_bytes());
-            let digest = digest.cast_signed();
+            let digest = digest(step);
             let migration = migration.name;
             match (done.get(&(migration.to_owned(), at)), missing.first()) {
                 (None, _) => missing.push(MissingStep { migration, at, digest, step }),
@@ -280,6 +301,62 @@ pub(crate) async fn missing<'a>(
         }
     }
     Ok(missing)
+}
+
+/// Of a step of a migration, in one rendering, whatever the master's kind is, so
+/// that a store can move to the other kind.
+fn digest(step: &Step) -> i64 {
+    xxh3_64(render::step(step, Dialect::MariaDb).join(";").as_bytes()).cast_signed()
+}
+
+/// Which migrations a master has.
+#[derive(Debug)]
+pub(crate) enum Migrated {
+    /// These many of the program's, all of their steps, and no others.
+    All(usize),
+    /// It is another program's, for this reason.
+    Otherwise(String),
+}
+
+/// Which of the program's migrations a master has. Nothing is applied.
+pub(crate) async fn migrated(link: &mut Link, migrations: &[Migration]) -> Result<Migrated, Fault> {
+    let mut done: BTreeMap<(String, i64), i64> = BTreeMap::new();
+    for row in link.query("select name, step, digest from mm_migrations", &[]).await? {
+        done.insert((read(&row, "name")?, read(&row, "step")?), read(&row, "digest")?);
+    }
+    let mut count = 0;
+    for migration in migrations {
+        let steps = (0i64..).zip(migration.steps);
+        let here: Vec<Option<bool>> = steps
+            .map(|(at, step)| {
+                let known = done.remove(&(migration.name.to_owned(), at));
+                known.map(|known| known == digest(step))
+            })
+            .collect();
+        if here.iter().all(Option::is_none) && !here.is_empty() {
+            break;
+        }
+        if here.contains(&Some(false)) {
+            return Ok(Migrated::Otherwise(format!(
+                "has another migration `{}` than this program",
+                migration.name
+            )));
+        }
+        if here.contains(&None) {
+            return Ok(Migrated::Otherwise(format!(
+                "has only a part of the migration `{}`: start a server on it once",
+                migration.name
+            )));
+        }
+        count += 1;
+    }
+    Ok(match done.keys().next() {
+        Some((name, _)) => Migrated::Otherwise(format!(
+            "has the migration `{name}`, which this program does not know: it was made by a newer \
+             one. Use that one"
+        )),
+        None => Migrated::All(count),
+    })
 }
 
 /// One step and the note that it is done: one transaction where the engine can,

@@ -420,7 +420,7 @@ impl Comparison<'_> {
             .collect();
         for (at, Master { link, .. }) in self.masters.iter_mut().enumerate() {
             let all = async {
-                link.push(&take_away(info, key)).await?;
+                link.push(&write_set::take_away(info, key)).await?;
                 if let Some(after) = &after {
                     link.push(&write_set::insert(info, after.clone())).await?;
                 }
@@ -500,16 +500,6 @@ async fn look(link: &mut Link, info: &TableInfo, key: &[Value]) -> Result<Seen, 
     }
     let deleted = tables::buried(link, info.name, key).await?;
     Ok(Seen { held: deleted.map_or(Held::Absent, Held::Deleted), row: Vec::new() })
-}
-
-fn take_away(info: &TableInfo, key: &[Value]) -> Statement {
-    let sql = format!("delete from {} where {}", info.name, info.sql.where_key);
-    Statement {
-        sql: crate::render::Sql::Made(sql.into()),
-        params: key.to_vec(),
-        rows: Rows::Any,
-        table: info.name,
-    }
 }
 
 fn of(name: &MasterName, fault: Fault) -> DbError {

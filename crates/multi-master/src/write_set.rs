@@ -80,6 +80,13 @@ pub(crate) fn insert(info: &TableInfo, after: Image) -> Statement {
     Statement { sql: info.sql.insert.clone(), params, rows: Rows::One, table: info.name }
 }
 
+/// Puts a row in the place of all that have its key or a unique value of its.
+pub(crate) fn replace(info: &TableInfo, after: Image) -> Statement {
+    let insert = insert(info, after);
+    let sql = insert.sql.replacen("insert", "replace", 1);
+    Statement { sql: Sql::Made(sql.into()), rows: Rows::Any, ..insert }
+}
+
 /// Sets the columns `changed` of a row that is at version `old`.
 pub(crate) fn update(
     info: &TableInfo,
@@ -105,6 +112,17 @@ pub(crate) fn delete(info: &TableInfo, key: &[Value], old: HybridTime) -> Statem
     let mut params = key.to_vec();
     params.push(old.into());
     Statement { sql: info.sql.delete.clone(), params, rows: Rows::One, table: info.name }
+}
+
+/// Takes a row away where there is one, at whatever version.
+pub(crate) fn take_away(info: &TableInfo, key: &[Value]) -> Statement {
+    let sql = format!("delete from {} where {}", info.name, info.sql.where_key);
+    Statement {
+        sql: Sql::Made(sql.into()),
+        params: key.to_vec(),
+        rows: Rows::Any,
+        table: info.name,
+    }
 }
 
 /// Keeps the version at which a row was deleted, so that an older insert or
@@ -168,6 +186,11 @@ pub(crate) fn txid(version: HybridTime, random: u64) -> TxId {
     let high = (millis << 16) | 0x7000 | (counter >> 4);
     let low = (0b10 << 62) | ((counter & 0xf) << 58) | (random >> 6);
     txid_of(Uuid::from_u64_pair(high, low))
+}
+
+/// Before the id of every transaction of this version or a later one.
+pub(crate) fn first_txid(version: HybridTime) -> Uuid {
+    stdx::ids::Id::uuid(txid(version, 0))
 }
 
 /// The version inside a transaction's id; `None` for an id that is not one.

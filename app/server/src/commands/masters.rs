@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 use multi_master::{Findings, Held, MasterName, OpenError, Repair};
 use stdx::HybridTime;
 
-use super::{Talk, print, with_settings};
+use super::{Talk, asking, copy, print, with_settings};
 use crate::cli::MastersCommand;
 use crate::config::Settings;
 use crate::failure::{Failure, Result};
@@ -30,6 +31,8 @@ pub(crate) fn run(command: &MastersCommand) -> Result {
                 Ok(())
             })
         }
+        MastersCommand::Copy(command) => copy::run(command),
+        MastersCommand::Move(command) => copy::run_move(command),
         MastersCommand::Verify { store, repair, fast, json } => {
             let ask = AskVerify { repair: *repair, fast: *fast };
             with_settings(&store.flags(), Talk::Command, async |settings| {
@@ -49,7 +52,7 @@ pub(crate) fn run(command: &MastersCommand) -> Result {
 async fn lead(mut settings: Settings, name: &str) -> Result<String> {
     settings.store.lead = Some(MasterName(name.to_owned()));
     let store = open(&settings).await?;
-    let status = Status::of(store::witness(&settings), &store.status());
+    let status = Status::of(store::witness(&settings), &store);
     store.close().await;
     Ok(format!("`{name}` goes on. Start the servers again.\n{}", to_table(&status)))
 }
@@ -61,20 +64,20 @@ async fn status(settings: &Settings) -> Result<Status> {
         return Ok(status);
     }
     let store = open(settings).await?;
-    let status = Status::of(store::witness(settings), &store.status());
+    let status = Status::of(store::witness(settings), &store);
     store.close().await;
     Ok(status)
 }
 
 /// The server that runs on this store, where there is one and it can be asked.
-async fn running(settings: &Settings) -> Option<(SocketAddr, Status)> {
+pub(super) async fn running(settings: &Settings) -> Option<(SocketAddr, Status)> {
     let operator = settings.operator.listen?;
     let status = ask(operator).await?;
     (status.witness == store::witness(settings)).then_some((operator, status))
 }
 
 /// Opens the store where no server runs.
-async fn open(settings: &Settings) -> Result<multi_master::MultiMaster> {
+pub(super) async fn open(settings: &Settings) -> Result<multi_master::MultiMaster> {
     // Asking how a store stands must not make one.
     store::must_exist(settings)?;
     match store::open_existing(settings).await {
@@ -106,29 +109,15 @@ async fn verify(settings: &Settings, ask: AskVerify) -> Result<Findings> {
 }
 
 async fn verify_there(operator: SocketAddr, ask: AskVerify, bar: &ProgressBar) -> Result<Findings> {
-    let broken = |error: reqwest::Error| {
-        Failure::new(format!("the server at {operator} did not answer to the end: {error}"))
-    };
-    let client = reqwest::Client::builder().no_proxy().build().map_err(broken)?;
-    let request = client.post(format!("http://{operator}/verify")).json(&ask);
-    let mut answer =
-        request.send().await.and_then(reqwest::Response::error_for_status).map_err(broken)?;
-    let mut waiting = Vec::new();
-    while let Some(bytes) = answer.chunk().await.map_err(broken)? {
-        waiting.extend_from_slice(&bytes);
-        while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = waiting.drain(..=end).collect();
-            let line = serde_json::from_slice(&line).map_err(|error| {
-                Failure::new(format!("the server at {operator} is of another version: {error}"))
-            })?;
-            match line {
-                VerifyLine::Progress { table, rows } => show(bar, &table, rows),
-                VerifyLine::Found(findings) => return Ok(findings),
-                VerifyLine::Failed(why) => return Err(Failure::new(why)),
-            }
+    let found = asking::lines(operator, "/verify", &ask, |line| match line {
+        VerifyLine::Progress { table, rows } => {
+            show(bar, &table, rows);
+            ControlFlow::Continue(())
         }
-    }
-    Err(Failure::new(format!("the server at {operator} stopped before the end: run it again")))
+        VerifyLine::Found(findings) => ControlFlow::Break(Ok(findings)),
+        VerifyLine::Failed(why) => ControlFlow::Break(Err(Failure::new(why))),
+    });
+    found.await?
 }
 
 fn show(bar: &ProgressBar, table: &str, rows: u64) {
@@ -214,7 +203,10 @@ fn to_table(status: &Status) -> String {
     let width = status.masters.iter().map(|master| master.name.chars().count()).max().unwrap_or(0);
     let lines = status.masters.iter().map(|master| {
         let reason = master.reason.as_deref().unwrap_or_default();
-        format!("{:width$}  {:8}  {reason}", master.name, master.state).trim_end().to_owned()
+        let copy = master.copy.as_ref().map(|copy| format!("; {}", copy::copy_text(copy)));
+        let copy = copy.unwrap_or_default();
+        let line = format!("{:width$}  {:8}  {reason}{copy}", master.name, master.state);
+        line.trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
 }

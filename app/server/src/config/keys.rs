@@ -132,6 +132,18 @@ pub(super) const KEYS: &[Key] = &[
         "How often masters that are away are tried, at first; it grows to 30 s.",
     ),
     key(
+        "store.log_rows_max",
+        Takes::Number { min: 1_000, max: 1_000_000_000 },
+        "1000000",
+        "The most write-sets that are kept for a master that is away; where there are more, it is filled anew when it comes back. Those of the last ten minutes are kept in any case.",
+    ),
+    key(
+        "store.log_bytes_max",
+        Takes::Number { min: 1 << 20, max: 1 << 50 },
+        "4294967296",
+        "The most bytes of them.",
+    ),
+    key(
         "store.write_connections",
         Takes::Number { min: 1, max: 1_000 },
         "32",

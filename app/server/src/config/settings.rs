@@ -247,6 +247,8 @@ fn store(values: &Values<'_>, data: &std::path::Path) -> multi_master::Config {
         read_connections: values.count("store.read_connections"),
         waiting_writes: values.count("store.waiting_writes_max"),
         probe: values.millis("store.probe_ms"),
+        log_rows_max: values.number("store.log_rows_max"),
+        log_bytes_max: values.number("store.log_bytes_max"),
     };
     store
 }

@@ -8,6 +8,8 @@ mod serve;
 
 mod connections;
 
+mod copy;
+
 mod readme;
 
 mod import;

@@ -27,13 +27,13 @@ async fn masters_can_be_files_elsewhere() {
 }
 
 /// Two servers and a configuration for them.
-struct Pair {
-    masters: [MariaDb; 2],
-    scratch: Scratch,
+pub(crate) struct Pair {
+    pub(crate) masters: [MariaDb; 2],
+    pub(crate) scratch: Scratch,
 }
 
 impl Pair {
-    fn start(test: &str, policy: &str) -> Option<Self> {
+    pub(crate) fn start(test: &str, policy: &str) -> Option<Self> {
         let software = lab::require_mariadb(test)?;
         let scratch = Scratch::new("masters-mariadb").unwrap();
         let masters = [0, 1].map(|_| {
@@ -50,7 +50,7 @@ impl Pair {
         Some(Self { masters, scratch })
     }
 
-    fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         let path: &Path = self.scratch.path();
         path.join("endpaper.toml").display().to_string()
     }

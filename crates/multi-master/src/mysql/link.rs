@@ -201,6 +201,7 @@ impl MySqlLink {
             &sql,
             match statement.rows {
                 Rows::One => Expect::Rows(statement.table, 1),
+                Rows::Exactly(rows) => Expect::Rows(statement.table, rows),
                 Rows::Any => Expect::Anything,
             },
         );

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stdx::HybridTime;
 
-use super::{Marker, Present};
+use super::{Marker, Present, Rule};
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{Dialect, Rows, Sql, Statement};
@@ -28,6 +28,7 @@ pub(super) async fn forward(
     to: &mut Link,
     schema: &Schema,
     markers: &[Marker],
+    rule: Rule,
 ) -> Result<(), Fault> {
     let mut last: BTreeMap<RowKey, RowOp<'_>> = BTreeMap::new();
     // A row that was deleted and made again has a tombstone all the same.
@@ -68,7 +69,11 @@ pub(super) async fn forward(
             gone.entry(at.0).or_insert((op.info, Vec::new())).1.push(at.1);
         }
         if let Change::Insert { after } | Change::Update { after, .. } = op.change {
-            put.push(write_set::insert(op.info, after));
+            // What is still in the way of a filling is of a later moment, and goes.
+            put.push(match rule {
+                Rule::Fill => write_set::replace(op.info, after),
+                _ => write_set::insert(op.info, after),
+            });
         }
     }
     for (info, keys) in gone.into_values() {

@@ -62,6 +62,15 @@ impl SqliteLink {
         Ok(Self { connection, path: path.to_owned(), schema: None })
     }
 
+    /// Opens a file that is only read, and that nobody writes to.
+    pub(crate) fn open_read_only(path: &Path) -> Result<Self, Fault> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let lost = |error: rusqlite::Error| Fault::Lost(error.to_string());
+        let connection = Connection::open_with_flags(path, flags).map_err(lost)?;
+        connection.execute_batch("pragma trusted_schema = off").map_err(lost)?;
+        Ok(Self { connection, path: path.to_owned(), schema: None })
+    }
+
     /// With the tables known, a refused row can name its index.
     pub(crate) fn with_schema(mut self, schema: Arc<Schema>) -> Self {
         self.schema = Some(schema);
@@ -94,11 +103,13 @@ impl SqliteLink {
                 prepared.execute(rusqlite::params_from_iter(&statement.params))
             })
             .map_err(|error| self.fault(&error))?;
+        let met = rows as u64;
         match statement.rows {
-            Rows::One if rows != 1 => {
-                Err(Fault::Mismatch { table: statement.table, rows: rows as u64 })
+            Rows::One if met != 1 => Err(Fault::Mismatch { table: statement.table, rows: met }),
+            Rows::Exactly(rows) if met != rows => {
+                Err(Fault::Mismatch { table: statement.table, rows: met })
             }
-            Rows::One | Rows::Any => Ok(()),
+            Rows::One | Rows::Exactly(_) | Rows::Any => Ok(()),
         }
     }
 

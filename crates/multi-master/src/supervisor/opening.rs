@@ -1,6 +1,6 @@
 //! Opening a set: who may serve, what a crash left, migrations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +77,7 @@ impl Supervisor {
                 backoff: Backoff::new(probe, PROBE_MAX),
                 at: Instant::now() + probe,
                 suspected: None,
+                from: None,
                 bringing: None,
             })
             .collect();
@@ -96,6 +97,7 @@ impl Supervisor {
             in_force: None,
             epoch_in_force: testimony.epoch.saturating_sub(1),
             processes,
+            log_size: None,
         };
         if supervisor.processes.others_serve() {
             supervisor.follow(links).await?;
@@ -203,6 +205,7 @@ impl Supervisor {
         // Older than this, a master lacks markers that nobody has any more.
         let reached = links.iter().filter_map(|greeted| greeted.as_ref().ok());
         let horizon = reached.filter_map(|(_, identity)| identity.trimmed).max();
+        let marks = marks(&links);
         for (at, greeted) in links.into_iter().enumerate() {
             match greeted {
                 Err(fault) => self.membership.fail(at, why(fault)),
@@ -224,7 +227,7 @@ impl Supervisor {
                     if let Some(reason) = stranger(self.recovery.set, &master, &identity) {
                         return Err(OpenError::Refused { master, reason });
                     }
-                    if needs_copy(&identity, horizon) {
+                    if needs_copy(&identity, horizon, marks.get(&master.0).copied()) {
                         // That takes long: it is done while the others serve.
                         self.membership.behind(at, "it has to be filled from another".to_owned());
                         self.tries[at].at = Instant::now();
@@ -312,6 +315,20 @@ impl Supervisor {
     }
 }
 
+/// Which masters have to be filled, as those say that answer, each of the others.
+fn marks(links: &[Greeted]) -> BTreeMap<String, Uuid> {
+    let mut marks = BTreeMap::new();
+    for (_, identity) in links.iter().filter_map(|greeted| greeted.as_ref().ok()) {
+        for (name, mark) in &identity.marks {
+            if identity.name.as_ref() != Some(name) {
+                let last = marks.entry(name.clone()).or_insert(mark.id);
+                *last = mark.id.max(*last);
+            }
+        }
+    }
+    marks
+}
+
 /// What the witness says, or, where it says nothing yet, what the masters do.
 async fn testimony(
     shared: &Shared,
@@ -370,7 +387,14 @@ async fn testimony(
                     identity.set.is_some() && !identity.copying && identity.epoch == epoch
                 })
                 .map(|(name, _)| name.clone())
-                .collect();
+                .collect::<Vec<_>>();
+            if serving.is_empty() {
+                return Err(OpenError::NoMaster(
+                    "no master is whole: they were being filled when something stopped. Do again \
+                     what filled them, a restore or a move"
+                        .to_owned(),
+                ));
+            }
             let set = *sets.first().expect("there is one");
             Testimony { set, epoch: epoch + 1, serving, paused: false }
         }

@@ -181,9 +181,13 @@ impl Recovery {
         link.begin_barrier().await.map_err(failed)?;
         link.rollback().await.map_err(failed)?;
         let trimmed = tables::trimmed(base).await.map_err(|fault| base_fault(base_at, fault))?;
-        let lacks = needs_copy(&identity, trimmed);
+        let marks = copy::marks(base).await.map_err(|fault| base_fault(base_at, fault))?;
+        let mark = marks.into_iter().find(|(marked, _)| *marked == name.0).map(|(_, mark)| mark.id);
+        let lacks = needs_copy(&identity, trimmed, mark);
         if lacks && !identity.copying {
             tracing::warn!(master = %name, "a master is filled from another");
+            let kept = copy::keep_what_it_alone_held(base, link, name, trimmed).await;
+            kept.map_err(|at| from_base(base_at, at))?;
             tables::adopt(link, self.set, name, epoch, true).await.map_err(failed)?;
         }
         tables::migrate(link, name, &self.migrations).await.map_err(|error| match error {
@@ -191,11 +195,20 @@ impl Recovery {
             Migrate::Refused(why) => Brought::Unfit(why),
         })?;
         if lacks {
-            let copied = copy::copy(base, link, &self.shared.schema).await;
-            let copied = copied.map_err(|at| from_base(base_at, at))?;
-            tables::copied(link).await.map_err(failed)?;
+            let filling = copy::Filling {
+                shared: &self.shared,
+                at,
+                base: base_at,
+                from: &self.names[base_at],
+                to: name,
+                mark,
+                filled_for: identity.filled_for,
+                rows_max: copy::PAGE_ROWS_MAX,
+            };
+            let copied = filling.run(base, link).await.map_err(|at| from_base(base_at, at))?;
             tracing::warn!(master = %name, rows = copied, "filled");
         }
+        copy::tell_marks(base, link).await.map_err(failed)?;
         self.settle(base_at, base, at, link, lacks).await
     }
 
@@ -210,7 +223,7 @@ impl Recovery {
         let schema = &self.shared.schema;
         let (back, forth) = if filled {
             // It has nothing of its own to decide about.
-            (Rule::Abort, Rule::Follow)
+            (Rule::Abort, Rule::Fill)
         } else {
             Rule::both(self.shared.policy, at == 0, base_at == 0)
         };
@@ -272,6 +285,17 @@ impl Recovery {
         } else {
             settle::undo(base, link, schema, &progress.losers).await.map_err(tag)?;
         }
+        // Another process may have cut the log, or decided that it has to be filled.
+        let held = copy::still_holds(base, link, &self.names[at], forth == Rule::Fill).await;
+        if !held.map_err(|fault| Brought::Failed(super::why(fault)))? {
+            let why = "the log was cut meanwhile: it is filled anew";
+            return Err(Brought::Failed(why.to_owned()));
+        }
+        if forth == Rule::Fill {
+            // Until now it held rows of many moments.
+            let over = copy::end(base, link).await;
+            over.map_err(|fault| Brought::Failed(super::why(fault)))?;
+        }
         self.shared.counters.settled.add(progress.settled as u64);
         if progress.settled > 0 {
             let (name, settled) = (&self.names[at], progress.settled);
@@ -282,9 +306,12 @@ impl Recovery {
 }
 
 /// Whether a master can't be brought up by markers: it is new, is being filled,
-/// or misses some that were taken away.
-pub(super) fn needs_copy(identity: &Identity, trimmed: Option<Uuid>) -> bool {
-    identity.set.is_none() || identity.copying || identity.last < trimmed
+/// misses some that were taken away, or somebody decided that it has to be.
+pub(super) fn needs_copy(identity: &Identity, trimmed: Option<Uuid>, mark: Option<Uuid>) -> bool {
+    identity.set.is_none()
+        || identity.copying
+        || identity.last < trimmed
+        || identity.filled_for < mark
 }
 
 /// Tells the supervisor how it ended, also where the thread panics.

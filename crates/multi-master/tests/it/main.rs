@@ -1,7 +1,11 @@
 //! The store against real masters.
 
+mod archive;
+mod archive_mariadb;
 mod beneath;
 mod common;
+mod copying;
+mod copying_mariadb;
 mod embedded;
 mod mariadb;
 mod processes;

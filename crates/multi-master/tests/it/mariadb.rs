@@ -15,7 +15,7 @@ use crate::common::{MIGRATIONS, add, logins, pay};
 
 pub(crate) struct Pair {
     pub(crate) servers: [MariaDb; 2],
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
 }
 
 impl Pair {
@@ -30,7 +30,7 @@ impl Pair {
         Some(Self { servers, scratch })
     }
 
-    fn config(&self, policy: Policy) -> Config {
+    pub(crate) fn config(&self, policy: Policy) -> Config {
         let masters = ["a", "b"].into_iter().zip(&self.servers).map(|(name, server)| {
             MasterConfig { name: MasterName(name.to_owned()), url: server.url("books") }
         });
@@ -42,7 +42,7 @@ impl Pair {
         config
     }
 
-    async fn open(&self, policy: Policy) -> MultiMaster {
+    pub(crate) async fn open(&self, policy: Policy) -> MultiMaster {
         MultiMaster::open(self.config(policy), MIGRATIONS).await.unwrap()
     }
 

@@ -1,0 +1,266 @@
+//! Taking away markers and tombstones that nobody needs any more, and bounding
+//! the log while a master is away.
+//!
+//! A marker is needed for ten minutes, so that an outcome can be looked up, and
+//! for as long as a master is away that may lack it. Where the log outgrows its
+//! limits, such a master is marked: it will be filled from another, and needs no
+//! markers. The mark is on every master that serves **before** the first marker
+//! is taken away.
+
+use std::time::Duration;
+
+use stdx::HybridTime;
+use uuid::Uuid;
+
+use super::{Supervisor, why};
+use crate::fault::Fault;
+use crate::link::Link;
+use crate::membership::MasterState;
+use crate::sqlite::IfAbsent;
+use crate::tables;
+use crate::write_set;
+
+/// Markers are kept at least this long, so that an outcome can be looked up.
+const MARKERS_KEPT: Duration = Duration::from_mins(10);
+/// Tombstones are kept much longer than any marker that they guard against.
+const TOMBSTONES_KEPT: Duration = Duration::from_hours(24);
+/// How often old markers are taken away: this often, or every sixty probes.
+const EVERY: Duration = Duration::from_mins(1);
+const EVERY_PROBES: u32 = 60;
+/// After a turn that did not do everything: somebody may wait for the
+/// supervisor.
+const SOON: Duration = Duration::from_millis(50);
+/// Rows taken away by one statement: markers may be large, and writers wait.
+const ROWS: usize = 200;
+/// Statements of one turn on one master.
+const STATEMENTS_MAX: usize = 20;
+/// Markers counted by one statement.
+const COUNTED_ROWS: i64 = 10_000;
+
+/// How large the log of one master is, as far as it was counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogSize {
+    /// Of which master.
+    of: usize,
+    /// Everything up to this marker was counted.
+    up_to: i64,
+    rows: u64,
+    bytes: u64,
+}
+
+impl Supervisor {
+    /// Takes away what is old; returns when to do that again.
+    pub(super) async fn trim(&mut self) -> Duration {
+        let every = EVERY.min(self.shared.limits.probe * EVERY_PROBES);
+        let now = self.shared.clock.last().wall();
+        let kept = write_set::first_txid(HybridTime::from_wall(now.before(MARKERS_KEPT)));
+        let tombstones = HybridTime::from_wall(now.before(TOMBSTONES_KEPT));
+        let serving = self.membership.view().serving();
+        let bound = if self.membership.view().all_serve() {
+            self.log_size = None;
+            Ok(true)
+        } else {
+            self.may_trim_with_some_away(kept).await
+        };
+        match bound {
+            Ok(true) => {}
+            Ok(false) => return every,
+            Err(More) => return SOON,
+        }
+        let mut more = false;
+        for at in serving {
+            let Ok(mut link) = self.shared.connect(at, IfAbsent::Refuse).await else { continue };
+            // A filling needs what came after it began.
+            let came = self.shared.copies.needs_after(at).unwrap_or(i64::MAX);
+            match trim_one(&mut link, kept, came, tombstones).await {
+                Ok(rest) => more |= rest,
+                Err(fault) => tracing::warn!(why = why(fault), "old markers were not taken away"),
+            }
+        }
+        if more { SOON } else { every }
+    }
+
+    /// Whether old markers may go although a master is away.
+    async fn may_trim_with_some_away(&mut self, kept: Uuid) -> Result<bool, More> {
+        let masters = &self.membership.view().masters;
+        // One that joins is there in a moment.
+        if masters.iter().any(|master| master.state == MasterState::Joining) {
+            return Ok(false);
+        }
+        let Some(&base) = self.membership.view().serving().first() else { return Ok(false) };
+        let away = (0..masters.len()).filter(|&at| !self.membership.view().serves(at));
+        let unmarked: Vec<usize> = away
+            .filter(|&at| {
+                self.shared.copies.mark_of(at).is_none() && !self.shared.copies.is_running(at)
+            })
+            .collect();
+        let filling = self.shared.copies.needs_after(base);
+        if unmarked.is_empty() && filling.is_none() {
+            self.log_size = None;
+            return Ok(true);
+        }
+        if !self.is_too_large(base).await? {
+            return Ok(unmarked.is_empty());
+        }
+        // What is of the last minutes is kept anyway.
+        if !self.is_older(base, kept, i64::MAX).await {
+            return Ok(false);
+        }
+        self.log_size = None;
+        if !unmarked.is_empty() {
+            let reason = self.outgrew();
+            for &at in &unmarked {
+                self.tries[at].give_up();
+            }
+            if self.mark(&unmarked, &reason).await.is_err() {
+                return Ok(false);
+            }
+        }
+        let Some(begun) = filling else { return Ok(true) };
+        if !self.is_older(base, kept, begun).await {
+            // Only what came after a filling began is left: that begins anew.
+            let running: Vec<usize> =
+                (0..self.tries.len()).filter(|&at| self.shared.copies.is_running(at)).collect();
+            let reason = self.outgrew();
+            tracing::warn!(severity = "WARNING", reason, "a filling begins anew");
+            for at in running {
+                self.tries[at].give_up();
+                self.shared.copies.end(at, false);
+                self.shared.copies.mark(at, reason.clone());
+            }
+        }
+        Ok(true)
+    }
+
+    fn outgrew(&self) -> String {
+        let limits = &self.shared.limits;
+        format!(
+            "the log outgrew its limit of {} markers or {} MiB",
+            limits.log_rows_max,
+            limits.log_bytes_max >> 20
+        )
+    }
+
+    /// Whether the log of `base` is larger than it may be. Each marker is
+    /// counted once, in as many turns as that takes.
+    async fn is_too_large(&mut self, base: usize) -> Result<bool, More> {
+        let limits = &self.shared.limits;
+        let none = LogSize { of: base, up_to: 0, rows: 0, bytes: 0 };
+        let mut size = self.log_size.filter(|size| size.of == base).unwrap_or(none);
+        let counted = async {
+            let mut link = self.shared.connect(base, IfAbsent::Refuse).await?;
+            for _ in 0..STATEMENTS_MAX {
+                if !count_more(&mut link, &mut size).await? {
+                    return Ok::<_, Fault>(true);
+                }
+            }
+            Ok(false)
+        };
+        let counted = counted.await;
+        self.log_size = Some(size);
+        if size.rows > limits.log_rows_max || size.bytes > limits.log_bytes_max {
+            return Ok(true);
+        }
+        match counted {
+            Ok(true) => Ok(false),
+            Ok(false) => Err(More),
+            Err(fault) => {
+                tracing::warn!(why = why(fault), "the log could not be counted");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Whether there is a marker older than this id that came until then.
+    async fn is_older(&self, base: usize, than: Uuid, came: i64) -> bool {
+        let oldest = async {
+            let mut link = self.shared.connect(base, IfAbsent::Refuse).await?;
+            let sql = "select txid from mm_log where txid < ? and seq <= ? order by txid limit 1";
+            Ok::<_, Fault>(!link.query(sql, &[than.into(), came.into()]).await?.is_empty())
+        };
+        oldest.await.unwrap_or_else(|fault| {
+            tracing::warn!(why = why(fault), "the log could not be looked at");
+            false
+        })
+    }
+}
+
+/// There is more to do than fits a turn.
+#[derive(Debug)]
+struct More;
+
+/// Counts the next markers; false where there are no more.
+async fn count_more(link: &mut Link, size: &mut LogSize) -> Result<bool, Fault> {
+    let sql = "select seq from mm_log where seq > ? order by seq limit 1";
+    let next = link.query(sql, &[size.up_to.into()]).await?;
+    let Some(next) = next.first() else { return Ok(false) };
+    let until = tables::read::<i64>(next, "seq")?.saturating_add(COUNTED_ROWS);
+    let until = until.min(tables::last_seq(link).await?);
+    let sql = "select count(*) as n, cast(coalesce(sum(length(ops)), 0) as signed) as bytes \
+               from mm_log where seq > ? and seq <= ?";
+    for row in link.query(sql, &[size.up_to.into(), until.into()]).await? {
+        size.rows += tables::read::<u32>(&row, "n").map(u64::from)?;
+        size.bytes += u64::try_from(tables::read::<i64>(&row, "bytes")?).unwrap_or(0);
+    }
+    size.up_to = until;
+    Ok(true)
+}
+
+/// Takes away what is old on one master, of markers only those that came until
+/// `came`; true where there is more.
+async fn trim_one(
+    link: &mut Link,
+    kept: Uuid,
+    came: i64,
+    tombstones: HybridTime,
+) -> Result<bool, Fault> {
+    // The marker that came last stays, and so does the newest: the next ones
+    // come after them.
+    let rows = link.query("select txid from mm_log order by seq desc limit 1", &[]).await?;
+    let Some(last) = rows.first() else { return Ok(false) };
+    let bound = kept.min(tables::read(last, "txid")?);
+    let mut more = true;
+    for _ in 0..STATEMENTS_MAX {
+        let sql = format!(
+            "select txid, seq from mm_log where txid < ? and seq <= ? order by txid limit {ROWS}"
+        );
+        let rows = link.query(&sql, &[bound.into(), came.into()]).await?;
+        more = rows.len() == ROWS;
+        let (mut last, mut seq) = (Uuid::nil(), 0);
+        for row in &rows {
+            last = tables::read(row, "txid")?;
+            seq = seq.max(tables::read(row, "seq")?);
+        }
+        if rows.is_empty() {
+            break;
+        }
+        link.begin().await?;
+        if tables::trimmed(link).await? < Some(last) {
+            tables::note(link, "trimmed", last.to_string()).await?;
+        }
+        if tables::trimmed_seq(link).await? < seq {
+            tables::note(link, tables::TRIMMED_SEQ, seq.to_string()).await?;
+        }
+        let sql = "delete from mm_log where txid <= ? and seq <= ?";
+        tables::run(link, sql, vec![last.into(), came.into()]).await?;
+        link.commit().await?;
+        if !more {
+            break;
+        }
+    }
+    for _ in 0..STATEMENTS_MAX {
+        let sql =
+            format!("select tbl, k from mm_tombstones where v < ? order by tbl, k limit {ROWS}");
+        let rows = link.query(&sql, &[tombstones.into()]).await?;
+        if rows.is_empty() {
+            return Ok(more);
+        }
+        link.begin().await?;
+        for row in rows {
+            let sql = "delete from mm_tombstones where tbl = ? and k = ?";
+            tables::run(link, sql, row.into_values()).await?;
+        }
+        link.commit().await?;
+    }
+    Ok(true)
+}

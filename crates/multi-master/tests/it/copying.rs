@@ -1,0 +1,225 @@
+//! Filling a master from another, and the log while one is away.
+
+use std::path::Path;
+use std::time::Duration;
+
+use multi_master::{
+    Config, CopyPhase, FillAnew, FillError, MasterName, MasterState, MultiMaster, Outcome, Policy,
+};
+
+use crate::common::{MIGRATIONS, add, contents, embedded, logins, open, pay};
+
+fn name(name: &str) -> MasterName {
+    MasterName(name.to_owned())
+}
+
+pub(crate) fn fill(to: &str, although_it_serves: bool) -> FillAnew {
+    FillAnew { to: name(to), from: None, although_it_serves, why: "a test wants it".to_owned() }
+}
+
+async fn whole(store: &MultiMaster) {
+    let whole = tokio::time::timeout(Duration::from_mins(1), store.wait_until_whole()).await;
+    assert!(whole.is_ok(), "not whole: {:?}", store.status());
+}
+
+fn assert_same(folder: &Path) {
+    let [a, b] = ["a.db", "b.db"].map(|file| contents(&folder.join(file)));
+    assert!(!a.is_empty());
+    assert_eq!(a, b);
+}
+
+#[tokio::test]
+async fn a_master_that_serves_is_filled_only_where_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    for id in 0..10 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    assert_eq!(store.fill_anew(fill("b", false)).await, Err(FillError::Serves(name("b"))));
+    let unknown = store.fill_anew(fill("c", true)).await.unwrap_err().to_string();
+    assert_eq!(unknown, "there is no master `c`: there are a, b");
+    let itself = FillAnew { from: Some(name("b")), ..fill("b", true) };
+    assert_eq!(store.fill_anew(itself).await, Err(FillError::Itself(name("b"))));
+    assert!(store.status().iter().all(|master| master.state == MasterState::Live));
+    assert!(store.copies().is_empty());
+
+    for to in ["b", "a"] {
+        store.fill_anew(fill(to, true)).await.unwrap();
+        let paid = pay(&store, 1, 5).await;
+        assert!(matches!(paid, Outcome::Saved { .. } | Outcome::Owed { .. }), "{paid:?}");
+        whole(&store).await;
+        let copies = store.copies();
+        let copy = copies.iter().find(|copy| copy.to == name(to)).unwrap();
+        assert_eq!((&copy.phase, copy.rows), (&CopyPhase::Done, 10));
+        assert_same(folder.path());
+    }
+    store.close().await;
+    assert_eq!(store.fill_anew(fill("b", true)).await, Err(FillError::Closed));
+}
+
+#[tokio::test]
+async fn the_last_master_is_never_emptied() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = embedded(folder.path(), Policy::Available);
+    config.masters.truncate(1);
+    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    let _ = add(&store, 1, "minji").await;
+    assert_eq!(store.fill_anew(fill("a", true)).await, Err(FillError::NoSource(name("a"))));
+    assert_eq!(logins(&store).await, ["minji"]);
+}
+
+/// Puts a directory in the place of a master's file, and the file back.
+struct Away {
+    file: std::path::PathBuf,
+}
+
+impl Away {
+    fn take(file: std::path::PathBuf) -> Self {
+        for end in ["", "-wal", "-shm"] {
+            let from = format!("{}{end}", file.display());
+            if Path::new(&from).exists() {
+                std::fs::rename(&from, format!("{}.away{end}", file.display())).unwrap();
+            }
+        }
+        std::fs::create_dir(&file).unwrap();
+        Self { file }
+    }
+
+    fn aside(&self) -> std::path::PathBuf {
+        format!("{}.away", self.file.display()).into()
+    }
+
+    fn put_back(self) {
+        std::fs::remove_dir(&self.file).unwrap();
+        for end in ["", "-wal", "-shm"] {
+            let from = format!("{}.away{end}", self.file.display());
+            if Path::new(&from).exists() {
+                std::fs::rename(&from, format!("{}{end}", self.file.display())).unwrap();
+            }
+        }
+    }
+}
+
+async fn until_down(store: &MultiMaster, at: usize) {
+    let down = store.wait_until(|masters| !masters[at].state.serves());
+    tokio::time::timeout(Duration::from_secs(30), down).await.expect("it is found out");
+}
+
+#[tokio::test]
+async fn what_was_decided_while_a_master_was_away_outlives_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    for id in 0..10 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    let away = Away::take(folder.path().join("b.db"));
+    until_down(&store, 1).await;
+    // What only a filling can mend.
+    let b = rusqlite::Connection::open(away.aside()).unwrap();
+    assert_eq!(b.execute("update accounts set balance = -1 where id = 3", []).unwrap(), 1);
+    drop(b);
+    store.fill_anew(fill("b", false)).await.unwrap();
+    let told = store.wait_until(|masters| {
+        let reason = masters[1].reason.as_deref().unwrap_or_default();
+        masters[1].state == MasterState::Down
+            && reason.contains("it will be filled anew (a test wants it): ")
+    });
+    tokio::time::timeout(Duration::from_secs(30), told).await.expect("its state says so");
+    let _ = pay(&store, 1, 5).await;
+    store.close().await;
+    drop(store);
+    away.put_back();
+
+    let store = open(folder.path(), Policy::Available).await;
+    whole(&store).await;
+    assert_same(folder.path());
+    assert_eq!(store.copies()[0].rows, 10);
+    store.close().await;
+    // Once: it is not filled again at every start.
+    let store = open(folder.path(), Policy::Available).await;
+    whole(&store).await;
+    assert!(store.copies().is_empty(), "{:?}", store.copies());
+}
+
+fn markers(file: &Path) -> i64 {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    connection.query_row("select count(*) from mm_log", [], |row| row.get(0)).unwrap()
+}
+
+/// A store whose log may hold few markers, under a clock of the test.
+async fn bounded(folder: &Path, limit: (u64, u64)) -> (MultiMaster, stdx::Clock) {
+    let clock = stdx::Clock::starting_at(stdx::UnixMicros(1_800_000_000_000_000));
+    let mut config: Config = embedded(folder, Policy::Available);
+    config.clock = clock.clone();
+    (config.limits.log_rows_max, config.limits.log_bytes_max) = limit;
+    (MultiMaster::open(config, MIGRATIONS).await.unwrap(), clock)
+}
+
+async fn a_log_that_outgrows(limit: (u64, u64)) {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, clock) = bounded(folder.path(), limit).await;
+    for id in 0..20 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    let away = Away::take(folder.path().join("b.db"));
+    until_down(&store, 1).await;
+    for round in 0..60 {
+        let _ = pay(&store, round % 20, 1).await;
+    }
+    // Old enough to go, as soon as nobody needs them.
+    clock.set(stdx::UnixMicros(1_800_000_000_000_000 + 3_600_000_000));
+    let _ = pay(&store, 0, 1).await;
+    let marked = store.wait_until(|masters| {
+        let reason = masters[1].reason.as_deref().unwrap_or_default();
+        reason.contains("the log outgrew its limit of ")
+    });
+    tokio::time::timeout(Duration::from_secs(30), marked).await.expect("it is marked");
+    // The next turn takes them away.
+    let a = folder.path().join("a.db");
+    let trimmed = async {
+        while markers(&a) > 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), trimmed).await.expect("the log is trimmed");
+    away.put_back();
+    whole(&store).await;
+    assert_eq!(store.copies()[0].rows, 20, "it was filled");
+    store.close().await;
+    assert_same(folder.path());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_with_too_many_markers_is_cut_and_the_master_filled() {
+    a_log_that_outgrows((50, u64::MAX)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_with_too_many_bytes_is_cut_and_the_master_filled() {
+    a_log_that_outgrows((u64::MAX, 2_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn below_its_limit_the_log_is_kept_for_the_master_that_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, clock) = bounded(folder.path(), (1_000, 1 << 30)).await;
+    let away = Away::take(folder.path().join("b.db"));
+    until_down(&store, 1).await;
+    for id in 0..30 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    clock.set(stdx::UnixMicros(1_800_000_000_000_000 + 3_600_000_000));
+    let _ = pay(&store, 0, 1).await;
+    // Restarted, it trims in its first turn.
+    store.close().await;
+    drop(store);
+    let mut config = embedded(folder.path(), Policy::Available);
+    config.clock = clock;
+    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    assert!(markers(&folder.path().join("a.db")) >= 31);
+    away.put_back();
+    whole(&store).await;
+    assert!(store.copies().is_empty(), "it was brought up by markers");
+    store.close().await;
+    assert_same(folder.path());
+}
