@@ -24,7 +24,7 @@ use crate::error::MasterName;
 use crate::witness::Testimony;
 
 /// How a master stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum MasterState {
     /// It takes every write and serves reads.

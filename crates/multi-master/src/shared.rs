@@ -14,6 +14,8 @@ use crate::lease::Lease;
 use crate::link::Link;
 use crate::membership::View;
 use crate::mysql::MySqlLink;
+use crate::numbers::Numbers;
+use crate::queue::Keeper;
 use crate::schema::Schema;
 use crate::sqlite::{IfAbsent, SqliteLink};
 use crate::supervisor::{Ask, Brought};
@@ -46,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) heard: Mutex<Option<Answer>>,
     /// Other processes may have the set open too.
     pub(crate) among_others: bool,
+    pub(crate) numbers: Numbers,
+    pub(crate) queue: Keeper,
 }
 
 /// What the supervisor is asked.
@@ -56,6 +60,10 @@ pub(crate) enum Command {
     Failed { master: usize, generation: u64, fault: Failed, done: oneshot::Sender<()> },
     /// Was this transaction saved?
     Lookup { txid: TxId, reply: oneshot::Sender<Option<bool>> },
+    /// Try this master, which is away, now.
+    Hurry { at: usize },
+    /// What is owed to this master is dropped: it is filled when it is back.
+    MarkForCopy { at: usize, reply: oneshot::Sender<Result<(), String>> },
     /// Asked by the thread that brings this master back.
     Recovery { at: usize, ask: Ask },
     /// That thread has ended.
@@ -86,6 +94,8 @@ impl Shared {
         let among_others = !matches!(config.witness, WitnessConfig::File(_));
         let none = View { epoch: 0, generation: 0, masters: Vec::new(), refuses: None };
         Self {
+            numbers: Numbers::new(targets.len()),
+            queue: Keeper::default(),
             targets,
             policy: config.policy,
             limits: config.limits,
@@ -140,6 +150,14 @@ impl Shared {
                 Ok(Link::MySql(Box::new(link)))
             }
         }
+    }
+
+    /// As [`Self::connect`] to a master that is there, for readers and writers,
+    /// whose statements are counted.
+    pub(crate) async fn connect_counted(&self, master: usize) -> Result<Link, Fault> {
+        let mut link = self.connect(master, IfAbsent::Refuse).await?;
+        link.count_on(self.numbers.meter(master));
+        Ok(link)
     }
 
     /// Whether a write may begin under this view.

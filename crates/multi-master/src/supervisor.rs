@@ -6,6 +6,7 @@
 
 mod opening;
 mod processes;
+mod queue;
 mod recovery;
 
 use std::sync::Arc;
@@ -116,6 +117,10 @@ impl Supervisor {
                     }
                     Some(Command::Lookup { txid, reply }) => {
                         let _ = reply.send(self.lookup(txid).await);
+                    }
+                    Some(Command::Hurry { at }) => self.hurry(at),
+                    Some(Command::MarkForCopy { at, reply }) => {
+                        let _ = reply.send(self.mark_for_copy(at).await);
                     }
                     Some(Command::Recovery { at, ask }) => self.asked(at, ask).await,
                     Some(Command::Brought { at, result }) => self.brought(at, result).await,
@@ -341,6 +346,7 @@ impl Supervisor {
                 );
             }
         }
+        self.tell_queue();
         self.shared.view.send_replace(Arc::new(view));
     }
 
@@ -368,6 +374,7 @@ impl Supervisor {
             let started = self.recovery.start(at, cancelled);
             self.tries[at].bringing =
                 Some(Bringing { base: None, news: false, paused: false, cancel: Some(cancel) });
+            self.shared.queue.pending().trying(at);
             if let Err(error) = started {
                 let why = format!("no thread could be started: {error}");
                 self.brought(at, Err(Brought::Failed(why))).await;
@@ -465,6 +472,7 @@ impl Supervisor {
             (Ok(()), Some(base)) => {
                 self.membership.join(&[at]);
                 self.is_back(at);
+                self.forget_mark(at).await;
                 if bringing.news {
                     // They have to get what it had, or lose what it undid.
                     let why = "it gets what a master that is back decided";
@@ -576,6 +584,7 @@ impl Supervisor {
 
     fn retry_later(&mut self, at: usize) {
         self.tries[at].at = Instant::now() + self.tries[at].backoff.pause(&self.shared.random);
+        self.shared.queue.pending().failed(at);
     }
 }
 

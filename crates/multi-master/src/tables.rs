@@ -16,7 +16,7 @@ use crate::write_set;
 
 /// | table | a row says |
 /// |---|---|
-/// | `mm_meta` | `set_id`, `name`: which master of which set this is; `copying`: it is being filled; `trimmed`: markers up to this one were taken away |
+/// | `mm_meta` | `set_id`, `name`: which master of which set this is; `copying`: it is being filled; `trimmed`: markers up to this one were taken away; `copy.NAME`: what was owed to that master was dropped, it is to be filled; `filled`: the last such mark after which this one was |
 /// | `mm_epoch` | the epoch in force; writers share it, who changes it holds it alone |
 /// | `mm_log` | a marker: this transaction committed here (or never will, `aborted`); `seq`: in which order markers came to this master |
 /// | `mm_tombstones` | this row was deleted at this version |
@@ -125,6 +125,38 @@ pub(crate) async fn trimmed(link: &mut Link) -> Result<Option<Uuid>, Fault> {
     let val: Option<String> = rows.first().map(|row| read(row, "val")).transpose()?;
     Ok(val.and_then(|val| Uuid::try_parse(&val).ok()))
 }
+
+/// An entry of `mm_meta`.
+pub(crate) async fn noted(link: &mut Link, key: &str) -> Result<Option<String>, Fault> {
+    let rows = link.query("select val from mm_meta where k = ?", &[key.into()]).await?;
+    rows.first().map(|row| read(row, "val")).transpose()
+}
+
+/// The mark on a master that another one, of this name, is to be filled.
+pub(crate) async fn mark(link: &mut Link, name: &MasterName) -> Result<Option<String>, Fault> {
+    noted(link, &mark_of(name)).await
+}
+
+/// Marks on a master that another one is to be filled when it is back. A mark is
+/// a text of its own: it is spent when the other has noted it as [`FILLED`].
+pub(crate) async fn mark_for_copy(
+    link: &mut Link,
+    name: &MasterName,
+    mark: String,
+) -> Result<(), Fault> {
+    note(link, &mark_of(name), mark).await
+}
+
+pub(crate) async fn forget_mark(link: &mut Link, name: &MasterName) -> Result<(), Fault> {
+    run(link, "delete from mm_meta where k = ?", vec![mark_of(name).into()]).await
+}
+
+fn mark_of(name: &MasterName) -> String {
+    format!("copy.{name}")
+}
+
+/// The key of the mark after which a master was filled.
+pub(crate) const FILLED: &str = "filled";
 
 /// Writes one entry of `mm_meta`.
 pub(crate) async fn note(link: &mut Link, key: &str, val: String) -> Result<(), Fault> {

@@ -5,7 +5,7 @@
 //! one by one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql_async::consts::ColumnType;
 use mysql_async::prelude::Queryable as _;
@@ -14,6 +14,7 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 use crate::config::Limits;
 use crate::error::DbError;
 use crate::fault::Fault;
+use crate::numbers::Meter;
 use crate::render::{Dialect, Rows, Statement, inline};
 use crate::value::{Row, Value};
 
@@ -50,6 +51,7 @@ pub(crate) struct MySqlLink {
     abandoned: bool,
     packet: String,
     expected: Vec<Expect>,
+    meter: Option<Arc<Meter>>,
 }
 
 /// What the answer to one statement of a packet must be.
@@ -115,7 +117,12 @@ impl MySqlLink {
             abandoned: false,
             packet: String::new(),
             expected: Vec::new(),
+            meter: None,
         })
+    }
+
+    pub(crate) fn count_on(&mut self, meter: &Arc<Meter>) {
+        self.meter = Some(Arc::clone(meter));
     }
 
     pub(crate) const fn dialect(&self) -> Dialect {
@@ -191,14 +198,31 @@ impl MySqlLink {
         let packet = std::mem::take(&mut self.packet);
         let expected = std::mem::take(&mut self.expected);
         let limit = self.statement;
-        self.within(limit, async |connection: &mut Conn| send(connection, &packet, &expected).await)
-            .await
+        let began = Instant::now();
+        let sent = self
+            .within(limit, async |connection: &mut Conn| send(connection, &packet, &expected).await)
+            .await;
+        self.count(Meter::statement, began);
+        sent
+    }
+
+    fn count(&self, count: fn(&Meter, Duration), began: Instant) {
+        if let Some(meter) = &self.meter {
+            count(meter, began.elapsed());
+        }
     }
 
     /// Runs one statement without parameters, after what was put off.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), Fault> {
-        let limit = if sql == "commit" { self.commit } else { self.statement };
-        self.run(sql, limit, &[]).await
+        if sql != "commit" {
+            return self.run(sql, self.statement, &[]).await;
+        }
+        // What was put off is counted by itself.
+        self.flush().await?;
+        let began = Instant::now();
+        let done = self.run(sql, self.commit, &[]).await;
+        self.count(Meter::commit, began);
+        done
     }
 
     /// Changes tables. A column or an index that is there already is no failure:
@@ -220,7 +244,8 @@ impl MySqlLink {
         self.flush().await?;
         let params: Vec<mysql_async::Value> = params.iter().map(to_mysql).collect();
         let limit = self.statement;
-        self.within(limit, async |connection: &mut Conn| {
+        let began = Instant::now();
+        let read = self.within(limit, async |connection: &mut Conn| {
             let params = if params.is_empty() {
                 mysql_async::Params::Empty
             } else {
@@ -229,8 +254,10 @@ impl MySqlLink {
             let rows: Vec<mysql_async::Row> =
                 connection.exec(sql, params).await.map_err(|error| fault(error, ""))?;
             own(rows)
-        })
-        .await
+        });
+        let read = read.await;
+        self.count(Meter::statement, began);
+        read
     }
 
     /// Gives the connection up where an answer doesn't come in time or can't be

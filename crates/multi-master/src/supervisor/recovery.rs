@@ -181,7 +181,10 @@ impl Recovery {
         link.begin_barrier().await.map_err(failed)?;
         link.rollback().await.map_err(failed)?;
         let trimmed = tables::trimmed(base).await.map_err(|fault| base_fault(base_at, fault))?;
-        let lacks = needs_copy(&identity, trimmed);
+        let on_base = |fault| base_fault(base_at, fault);
+        let mark = tables::mark(base, name).await.map_err(on_base)?;
+        let filled = tables::noted(link, tables::FILLED).await.map_err(failed)?;
+        let lacks = needs_copy(&identity, trimmed) || (mark.is_some() && mark != filled);
         if lacks && !identity.copying {
             tracing::warn!(master = %name, "a master is filled from another");
             tables::adopt(link, self.set, name, epoch, true).await.map_err(failed)?;
@@ -193,6 +196,9 @@ impl Recovery {
         if lacks {
             let copied = copy::copy(base, link, &self.shared.schema).await;
             let copied = copied.map_err(|at| from_base(base_at, at))?;
+            if let Some(mark) = mark {
+                tables::note(link, tables::FILLED, mark).await.map_err(failed)?;
+            }
             tables::copied(link).await.map_err(failed)?;
             tracing::warn!(master = %name, rows = copied, "filled");
         }
@@ -273,6 +279,7 @@ impl Recovery {
             settle::undo(base, link, schema, &progress.losers).await.map_err(tag)?;
         }
         self.shared.counters.settled.add(progress.settled as u64);
+        self.shared.counters.undone.add(progress.losers.len() as u64);
         if progress.settled > 0 {
             let (name, settled) = (&self.names[at], progress.settled);
             tracing::warn!(severity = "INFO", master = %name, settled, "caught up");

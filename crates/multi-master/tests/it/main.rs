@@ -4,5 +4,6 @@ mod common;
 mod embedded;
 mod mariadb;
 mod processes;
+mod queue;
 mod settling;
 mod verify;

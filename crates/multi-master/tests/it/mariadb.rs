@@ -42,7 +42,7 @@ impl Pair {
         config
     }
 
-    async fn open(&self, policy: Policy) -> MultiMaster {
+    pub(crate) async fn open(&self, policy: Policy) -> MultiMaster {
         MultiMaster::open(self.config(policy), MIGRATIONS).await.unwrap()
     }
 
