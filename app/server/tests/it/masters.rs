@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lab::{MariaDb, Scratch};
+use lab::proxy::Fall;
+use lab::{MariaDb, Proxy, Scratch};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -180,4 +181,61 @@ async fn what_somebody_changed_in_a_master_is_found_and_repaired() {
     let finished = verify(&["--repair"]);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert!(finished.stdout.contains("; all are now as b\n"), "{}", finished.stdout);
+}
+
+/// The connection falls while committing, and nobody can be asked: the client is
+/// told so, and its repeat gets the one true answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_gets_the_one_answer_after_a_commit_whose_answer_was_lost() {
+    let Some(pair) = Pair::start("a commit whose answer was lost", "all") else { return };
+    let proxy = Proxy::to(pair.masters[0].address()).unwrap();
+    let through = pair.masters[0].url_at(proxy.address(), "endpaper");
+    let text = std::fs::read_to_string(pair.config()).unwrap();
+    let text = text.replace(&pair.masters[0].url("endpaper"), &through);
+    std::fs::write(pair.config(), text).unwrap();
+    let server = pair.serve();
+    let reader = Reader::sign_up(&server, "reader").await;
+    let book = reader.shelve(&server, json!({ "title": "작별하지 않는다" })).await;
+    let memo = |id: &str, content: &str| {
+        let at = "2026-03-01T09:00:00+09:00";
+        json!({ "id": id, "userBookId": &book, "pageNumber": 1, "content": content, "memoStartTime": at })
+    };
+    let post = async |memo: &Value| {
+        server.ask(Method::POST, "/api/v1/memos", Some(&reader.token), Some(memo.clone())).await
+    };
+
+    // The primary, whose commit decides, does it and can't say so.
+    let done = memo("0190163d-8694-739b-aea5-966c26f8ad91", "저장되었을까?");
+    proxy.drop_next_answer("commit", Fall::Silence).unwrap();
+    let cut = async {
+        until("the answer is lost", async || proxy.counters().answers_dropped == 1).await;
+        proxy.refuse().unwrap();
+    };
+    let ((status, answer), ()) = tokio::join!(post(&done), cut);
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT, "{answer}");
+    assert_eq!(answer["error"]["code"], "OUTCOME_UNKNOWN", "{answer}");
+    proxy.pass().unwrap();
+    until_up(&server).await;
+    let (status, first) = post(&done).await;
+    assert!(status.is_success(), "{first}");
+    let (status, second) = post(&done).await;
+    assert!(status.is_success(), "{second}");
+    assert_eq!(first["data"], second["data"], "one answer");
+
+    // And one that never came to the primary.
+    let lost = memo("0190163d-8694-739b-aea5-966c26f8ad92", "아직 아니다.");
+    proxy.refuse().unwrap();
+    let (status, answer) = post(&lost).await;
+    assert!(status.is_server_error(), "{answer}");
+    proxy.pass().unwrap();
+    until_up(&server).await;
+    assert!(post(&lost).await.0.is_success());
+    let memos = reader.get(&server, &format!("/api/v1/memos/books/{book}")).await;
+    let contents: Vec<&str> =
+        memos.as_array().unwrap().iter().map(|memo| memo["content"].as_str().unwrap()).collect();
+    assert_eq!(contents, ["저장되었을까?", "아직 아니다."], "each once");
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+    let rows = "select id, content from memos order by id";
+    let [one, two] = [0, 1].map(|at| pair.masters[at].sql("endpaper", rows).unwrap());
+    assert_eq!(one, two);
 }
