@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 
 mod masters;
 
-use masters::{Masters, Order};
+use masters::{Look, Masters, Order};
 
 /// Starts what takes alerts and tells them.
 pub(crate) fn start(settings: &AlertsSettings) -> Result<Monitor> {
@@ -41,8 +41,14 @@ pub(crate) async fn watch(store: &MultiMaster, monitor: &Monitor, policy: Policy
     let clock = Clock::real();
     let mut masters = Masters::new(policy, away);
     loop {
-        let status = store.status();
-        for order in masters.look(clock.now(), &status, store.counts().in_doubt) {
+        let (status, queue, refuses) = (store.status(), store.queue(), store.refuses());
+        let look = Look {
+            masters: &status,
+            refuses: refuses.as_deref(),
+            in_doubt: store.counts().in_doubt,
+            queue: &queue,
+        };
+        for order in masters.look(clock.now(), &look) {
             match order {
                 Order::Raise(alert) => monitor.raise(alert),
                 Order::Resolve(key) => monitor.resolve(&key),

@@ -33,7 +33,8 @@ impl Counter {
 }
 
 /// A copy of the store's counters. Each only grows, from 0 when it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Writes that every master has.
     pub saved: u64,

@@ -48,6 +48,19 @@ impl MasterState {
     }
 }
 
+impl std::fmt::Display for MasterState {
+    /// As it is written everywhere: `LIVE`, `SUSPECT`, `BEHIND`, `JOINING`, `DOWN`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Live => "LIVE",
+            Self::Suspect => "SUSPECT",
+            Self::Behind => "BEHIND",
+            Self::Joining => "JOINING",
+            Self::Down => "DOWN",
+        })
+    }
+}
+
 /// One master, for people and monitors.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct MasterStatus {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::counters::Counter;
 use crate::error::MasterName;
@@ -22,7 +22,7 @@ pub const LATENCY_BOUNDS_US: [u64; 16] = [
 ];
 
 /// How long something took, by fixed buckets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     /// How often it took at most as long as the bound of the same place in
     /// [`LATENCY_BOUNDS_US`] and longer than the one before; the last, one more
@@ -66,7 +66,7 @@ impl Latency {
 }
 
 /// The numbers of one master. Each only grows, from 0 when the store was opened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MasterNumbers {
     /// Which.
     pub name: MasterName,
@@ -83,7 +83,7 @@ pub struct MasterNumbers {
 }
 
 /// Who took over from whom, and how often.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failover {
     /// What went over.
     pub what: FailoverOf,
@@ -96,7 +96,7 @@ pub struct Failover {
 }
 
 /// What goes over to another master.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailoverOf {
     /// One read.

@@ -7,10 +7,10 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use lab::Scratch;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::common::Server;
+use crate::common::{Reader, Server};
 
 /// A webhook on loopback that takes everything.
 struct Webhook {
@@ -118,6 +118,28 @@ async fn writes_that_are_refused_are_critical() {
     let_back(&data, "b");
     let resolved = webhook.event("store/writes", "resolved").await;
     assert_eq!(resolved["episode"], raised["episode"]);
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+}
+
+#[tokio::test]
+async fn what_a_comparison_on_schedule_finds_is_told_until_it_is_repaired() {
+    let scratch = Scratch::new("alerts").unwrap();
+    let mut webhook = Webhook::start().await;
+    let store = "available\"\nverify_every_ms = 1000 # \"";
+    let (server, data) = server(&scratch, &webhook.address, store, "");
+    Reader::sign_up(&server, "reader").await;
+    let by_hand = rusqlite::Connection::open(data.join("b.db")).unwrap();
+    by_hand.busy_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(by_hand.execute("update users set name = 'somebody else'", []).unwrap(), 1);
+    let raised = webhook.event("verify/rows", "raised").await;
+    assert_eq!((&raised["severity"], &raised["details"]["rows"]), (&json!("WARNING"), &json!("1")));
+    by_hand.execute("update users set name = '읽는 사람'", []).unwrap();
+    webhook.event("verify/rows", "resolved").await;
+    by_hand.execute("create table other (x int)", []).unwrap();
+    let raised = webhook.event("verify/structure", "raised").await;
+    assert_eq!(raised["severity"], "CRITICAL", "{raised}");
+    by_hand.execute("drop table other", []).unwrap();
+    webhook.event("verify/structure", "resolved").await;
     assert_eq!(server.program.stop().unwrap().code, Some(0));
 }
 

@@ -20,6 +20,8 @@ mod several;
 
 mod alerts;
 
+mod ops;
+
 mod walk;
 
 mod tables;
