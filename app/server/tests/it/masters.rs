@@ -208,7 +208,10 @@ async fn a_repeat_gets_the_one_answer_after_a_commit_whose_answer_was_lost() {
     // may have been in between, which is not ours: then once more.
     let mut done = Value::Null;
     for round in 0..5 {
-        done = memo(&format!("0190163d-8694-739b-aea5-966c26f8ad9{round}"), "저장되었을까?");
+        done = memo(
+            &format!("0190163d-8694-739b-aea5-966c26f8ad9{round}"),
+            &format!("저장되었을까? {round}"),
+        );
         proxy.drop_next_answer("commit", Fall::Silence).unwrap();
         let dropped = proxy.counters().answers_dropped + 1;
         let cut = async {
@@ -223,7 +226,8 @@ async fn a_repeat_gets_the_one_answer_after_a_commit_whose_answer_was_lost() {
             break;
         }
         assert!(round < 4, "{answer}");
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+        let known = matches!(status, StatusCode::CREATED | StatusCode::SERVICE_UNAVAILABLE);
+        assert!(known, "{status} {answer}");
     }
     let (status, first) = post(&done).await;
     assert!(status.is_success(), "{first}");
@@ -242,7 +246,10 @@ async fn a_repeat_gets_the_one_answer_after_a_commit_whose_answer_was_lost() {
     let memos = reader.get(&server, &format!("/api/v1/memos/books/{book}")).await;
     let contents: Vec<&str> =
         memos.as_array().unwrap().iter().map(|memo| memo["content"].as_str().unwrap()).collect();
-    assert_eq!(contents, ["저장되었을까?", "아직 아니다."], "each once");
+    for once in [&done, &lost] {
+        let times = contents.iter().filter(|content| **content == once["content"]).count();
+        assert_eq!(times, 1, "{contents:?}");
+    }
     assert_eq!(server.program.stop().unwrap().code, Some(0));
     let rows = "select id, content from memos order by id";
     let [one, two] = [0, 1].map(|at| pair.masters[at].sql("endpaper", rows).unwrap());
