@@ -13,7 +13,7 @@ mod fillings;
 mod masters;
 
 use fillings::Fillings;
-use masters::{Masters, Order};
+use masters::{Look, Masters, Order};
 
 /// Starts what takes alerts and tells them.
 pub(crate) fn start(settings: &AlertsSettings) -> Result<Monitor> {
@@ -44,8 +44,14 @@ pub(crate) async fn watch(store: &MultiMaster, monitor: &Monitor, policy: Policy
     let mut masters = Masters::new(policy, away);
     let mut fillings = Fillings::default();
     loop {
-        let status = store.status();
-        let orders = masters.look(clock.now(), &status, store.counts().in_doubt);
+        let (status, queue, refuses) = (store.status(), store.queue(), store.refuses());
+        let look = Look {
+            masters: &status,
+            refuses: refuses.as_deref(),
+            in_doubt: store.counts().in_doubt,
+            queue: &queue,
+        };
+        let orders = masters.look(clock.now(), &look);
         for order in orders.into_iter().chain(fillings.look(&store.marked())) {
             match order {
                 Order::Raise(alert) => monitor.raise(alert),

@@ -209,6 +209,10 @@ pub(crate) enum MastersCommand {
         #[arg(long)]
         json: bool,
     },
+    /// What is owed to masters that are away, and transactions in doubt, of a
+    /// server that runs
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Compare the masters row by row, while they serve; exit code 1 where they
     /// are not the same
     Verify {
@@ -285,4 +289,40 @@ pub(crate) struct Restore {
     /// For programs
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Show what is in it; empty: every master has every write
+    Ls {
+        #[command(flatten)]
+        store: Store,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try an item now, and not after its pause
+    Retry {
+        #[command(flatten)]
+        store: Store,
+        /// A master's name or a transaction's id; all of them where none is given
+        item: Option<String>,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take an item out for good: a transaction is looked up no more, a master is
+    /// filled anew when it is back
+    Drop {
+        #[command(flatten)]
+        store: Store,
+        /// A master's name or a transaction's id
+        item: String,
+        /// Why; it is logged, and of a transaction kept in mm_conflicts
+        #[arg(long)]
+        reason: String,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
 }

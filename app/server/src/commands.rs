@@ -18,12 +18,19 @@ pub(crate) mod restore;
 
 mod asking;
 
+mod queue;
+
+pub(crate) use queue::item_of;
+
 pub(crate) mod witness;
 
 use std::future::Future;
 
+use stdx::Clock;
+
 use crate::config::{Flags, Resolved, Settings};
 use crate::failure::{Failure, Result};
+use crate::faults::Faults;
 use crate::logging;
 
 /// How much a command logs where nobody says.
@@ -41,17 +48,27 @@ fn with_settings<F: Future<Output = Result>>(
     talk: Talk,
     command: impl FnOnce(Settings) -> F,
 ) -> Result {
+    with_faults(flags, talk, |settings, _| command(settings))
+}
+
+/// As [`with_settings`], with what keeps the faults that the log tells.
+fn with_faults<F: Future<Output = Result>>(
+    flags: &Flags,
+    talk: Talk,
+    command: impl FnOnce(Settings, Faults) -> F,
+) -> Result {
     let resolved = Resolved::load(flags)?;
     let mut settings = Settings::of(&resolved);
     if talk == Talk::Command && resolved.is_default("log.level") {
         settings.log.level = tracing::Level::WARN;
     }
-    logging::start(settings.log);
+    let faults = Faults::new(Clock::real());
+    logging::start(settings.log, faults.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("can't start threads: {error}")))?;
-    let result = runtime.block_on(command(settings));
+    let result = runtime.block_on(command(settings, faults));
     // What is left is not worth waiting for: everything that was accepted was
     // finished before.
     runtime.shutdown_background();

@@ -14,7 +14,11 @@
 //! | [`http`] | what stands around all routes: ids, limits, the access log, `/health`, the API's document |
 //! | [`metrics`] | what is counted, as Prometheus text |
 //! | [`operator`] | the operator's listener |
+//! | [`token`] | what opens it |
+//! | [`ops`] | the page there |
 //! | [`alerts`] | the state of the masters, as alerts |
+//! | [`verification`] | comparing the masters, on a schedule too |
+//! | [`faults`] | the last faults |
 //!
 //! Exit codes: 0 it did what it was asked, 1 it failed and said why in one
 //! line on standard error, 2 the call was wrong.
@@ -39,7 +43,17 @@ mod metrics;
 
 mod operator;
 
+mod token;
+
+mod ops;
+
 mod alerts;
+
+mod verification;
+
+mod faults;
+
+mod time;
 
 mod open_files;
 

@@ -6,7 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::Method;
-use multi_master::{MasterState, MasterStatus};
+use monitor::OpenEpisode;
+use multi_master::{Counts, Failover, MasterNumbers, MasterState, MasterStatus, Queue};
+use stdx::UnixMicros;
+
+use crate::verification::Verified;
+
+mod masters;
 
 /// Upper bounds of the latency histogram, in seconds: from a read in memory to
 /// the time limit of a request.
@@ -42,7 +48,8 @@ impl Metrics {
     }
 
     /// Everything, as text.
-    pub(crate) fn render(&self, masters: &[MasterStatus], counts: &multi_master::Counts) -> String {
+    pub(crate) fn render(&self, seen: &Seen<'_>) -> String {
+        let Seen { masters, counts, .. } = *seen;
         let mut text = Text(String::new());
         self.render_requests(&mut text);
         text.head("endpaper_master_state", "gauge", "1 for the state that a master is in.");
@@ -68,20 +75,11 @@ impl Metrics {
         for (name, help, count) in [
             ("endpaper_write_reruns_total", "Runs of a write that were repeated.", counts.retried),
             ("endpaper_reads_total", "Reads answered.", counts.reads),
-            (
-                "endpaper_read_failovers_total",
-                "Reads that another master answered after one failed.",
-                counts.read_failovers,
-            ),
-            (
-                "endpaper_settled_total",
-                "Transactions given to a master that had been away, or taken back there.",
-                counts.settled,
-            ),
         ] {
             text.head(name, "counter", help);
             text.sample(name, &[], count);
         }
+        masters::render(seen, &mut text);
         if let Some(bytes) = resident_bytes() {
             text.head("process_resident_memory_bytes", "gauge", "Resident memory.");
             text.sample("process_resident_memory_bytes", &[], bytes);
@@ -159,6 +157,19 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     Some(kib * 1_024)
 }
 
+/// What is told of the store, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) now: UnixMicros,
+    pub(crate) masters: &'a [MasterStatus],
+    pub(crate) counts: &'a Counts,
+    pub(crate) numbers: &'a [MasterNumbers],
+    pub(crate) failovers: &'a [Failover],
+    pub(crate) queue: &'a Queue,
+    pub(crate) verified: &'a Verified,
+    pub(crate) alerts: &'a [OpenEpisode],
+}
+
 /// The text format: heads and samples.
 struct Text(String);
 
@@ -197,8 +208,17 @@ mod tests {
             state: MasterState::Behind,
             reason: None,
         }];
-        let text =
-            metrics.render(&masters, &multi_master::Counts { saved: 7, ..Default::default() });
+        let seen = Seen {
+            now: UnixMicros::from_secs(1_700_000_100),
+            masters: &masters,
+            counts: &Counts { saved: 7, settled: 5, undone: 2, ..Counts::default() },
+            numbers: &[],
+            failovers: &[],
+            queue: &Queue::default(),
+            verified: &Verified::default(),
+            alerts: &[],
+        };
+        let text = metrics.render(&seen);
         let few: Vec<&str> = text
             .lines()
             .filter(|line| {
@@ -222,6 +242,8 @@ mod tests {
             r#"endpaper_master_state{master="one\"\\",state="behind"} 1"#,
             r#"endpaper_master_state{master="one\"\\",state="live"} 0"#,
             r#"endpaper_writes_total{outcome="saved"} 7"#,
+            r#"endpaper_settled_total{how="rolled_forward"} 3"#,
+            r#"endpaper_settled_total{how="undone"} 2"#,
         ] {
             assert!(few.contains(&line), "{line} is not in\n{text}");
         }

@@ -1,88 +1,202 @@
-//! The operator's listener: `/metrics` for Prometheus, `/status` for people and
-//! for `endpaper masters status`, `/verify` for `endpaper masters verify`, `/copy`
-//! for `endpaper masters copy`. It has no authentication and belongs on a network that readers can't reach.
+//! The operator's listener.
+//!
+//! | route | for whom | asks for the token |
+//! |---|---|---|
+//! | `GET /metrics` | Prometheus | no |
+//! | `GET /status` | `endpaper masters status` | no |
+//! | `POST /verify` | `endpaper masters verify` | yes |
+//! | `POST /copy` | `endpaper masters copy` | yes |
+//! | `GET /queue`, `POST /queue/retry`, `POST /queue/drop` | `endpaper masters queue` | yes |
+//! | `/ops` | a person with a browser | by a log-in |
+//!
+//! It belongs on the loopback address, or on a network that readers can't reach:
+//! nothing here is encrypted.
 
 mod copy;
+
+pub(crate) mod recent;
+
+pub(crate) mod status;
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use endpaper_http::{ErrorCode, Problem};
 use futures_util::stream;
-use multi_master::{CopyProgress, Findings, MasterStatus, MultiMaster, Verify};
+use monitor::Monitor;
+use multi_master::{Findings, MultiMaster, Queue, QueueItem, Retried, Verify};
 use serde::{Deserialize, Serialize};
+use stdx::Clock;
 
 pub(crate) use self::copy::{AskCopy, CopyLine, fill};
 
-use crate::metrics::Metrics;
+use crate::faults::Faults;
+use crate::metrics::{Metrics, Seen};
+use crate::ops;
+use crate::token::Token;
+use crate::verification::{By, Verification};
 
+use recent::Recent;
+use status::Status;
+
+/// What the operator's routes need.
 #[derive(Clone)]
 pub(crate) struct Operator {
     pub(crate) store: MultiMaster,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) witness: String,
-}
-
-/// How the masters of one store stand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Status {
+    pub(crate) monitor: Monitor,
+    pub(crate) verification: Verification,
+    pub(crate) faults: Faults,
+    pub(crate) recent: Recent,
+    pub(crate) token: Token,
+    pub(crate) sessions: ops::Sessions,
+    pub(crate) clock: Clock,
     /// Where the witness is, which says which store this is.
     pub(crate) witness: String,
-    pub(crate) masters: Vec<MasterLine>,
-    /// Changes whenever the set of masters that serve does.
-    #[serde(default)]
-    pub(crate) epoch: u64,
-}
-
-/// One master.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct MasterLine {
-    pub(crate) name: String,
-    /// `LIVE`, `SUSPECT`, `DOWN`, `BEHIND` or `JOINING`.
-    pub(crate) state: String,
-    pub(crate) reason: Option<String>,
-    /// How far it is, where it is being filled.
-    #[serde(default)]
-    pub(crate) copy: Option<CopyProgress>,
-}
-
-impl Status {
-    pub(crate) fn of(witness: String, store: &MultiMaster) -> Self {
-        let copies = store.copies();
-        let line = |master: MasterStatus| MasterLine {
-            copy: copies
-                .iter()
-                .find(|copy| copy.to == master.name && copy.phase.is_running())
-                .cloned(),
-            name: master.name.0,
-            state: format!("{:?}", master.state).to_uppercase(),
-            reason: master.reason,
-        };
-        let epoch = store.epoch();
-        Self { witness, masters: store.status().into_iter().map(line).collect(), epoch }
-    }
 }
 
 pub(crate) fn router(operator: Operator) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/status", get(status))
+    let guarded = Router::new()
         .route("/verify", post(verify))
         .route("/copy", post(copy::copy))
-        .with_state(operator)
+        .route("/queue", get(queue))
+        .route("/queue/retry", post(retry))
+        .route("/queue/drop", post(drop_item))
+        .route_layer(middleware::from_fn_with_state(operator.clone(), with_token));
+    let routes = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .merge(guarded)
+        .merge(ops::router())
+        .with_state(operator);
+    endpaper_http::finish(routes)
+}
+
+/// Lets those through who have the token. (A page in a browser that is not ours
+/// can't send it.)
+async fn with_token(State(operator): State<Operator>, request: Request, next: Next) -> Response {
+    let sent = request.headers().get(header::AUTHORIZATION);
+    let sent = sent.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let tried = sent.map(|sent| operator.sessions.try_token(&operator.token, sent));
+    match tried {
+        Some(ops::Tried::Right) => next.run(request).await,
+        Some(ops::Tried::TooOften) => Problem::new(ErrorCode::RateLimited).into_response(),
+        Some(ops::Tried::Wrong) | None => Problem::new(ErrorCode::Unauthorized).into_response(),
+    }
 }
 
 async fn metrics(State(operator): State<Operator>) -> impl IntoResponse {
-    let text = operator.metrics.render(&operator.store.status(), &operator.store.counts());
+    let seen = Seen {
+        now: operator.clock.now(),
+        masters: &operator.store.status(),
+        counts: &operator.store.counts(),
+        numbers: &operator.store.numbers(),
+        failovers: &operator.store.failovers(),
+        queue: &operator.store.queue(),
+        verified: &operator.verification.verified(),
+        alerts: &operator.monitor.open(),
+    };
+    let text = operator.metrics.render(&seen);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 async fn status(State(operator): State<Operator>) -> Json<Status> {
-    Json(Status::of(operator.witness, &operator.store))
+    Json(operator.status())
+}
+
+impl Operator {
+    /// How the store stands, with what was counted in the last minute.
+    pub(crate) fn status(&self) -> Status {
+        let mut status = Status::of(self.witness.clone(), &self.store, self.clock.now());
+        status.verified = self.verification.verified();
+        status.put_numbers(&self.recent.of(&self.store.numbers()));
+        status
+    }
+}
+
+async fn queue(State(operator): State<Operator>) -> Json<Queue> {
+    Json(operator.store.queue())
+}
+
+/// What `/queue/retry` is asked: about one item, or about all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskRetry {
+    pub(crate) item: Option<QueueItem>,
+}
+
+/// What `/queue/drop` is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskDrop {
+    pub(crate) item: QueueItem,
+    pub(crate) reason: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Came {
+    Retried(Vec<(QueueItem, Retried)>),
+    Dropped,
+    Refused(String),
+}
+
+async fn retry(State(operator): State<Operator>, Json(ask): Json<AskRetry>) -> Json<Came> {
+    Json(retry_all(&operator.store, ask.item).await)
+}
+
+/// Tries an item, or all of them.
+pub(crate) async fn retry_all(store: &MultiMaster, item: Option<QueueItem>) -> Came {
+    let is_one = item.is_some();
+    let items = item.map_or_else(|| items(&store.queue()), |item| vec![item]);
+    let mut retried = Vec::new();
+    for item in items {
+        match store.retry(&item).await {
+            Ok(came) => retried.push((item, came)),
+            Err(why) if is_one => return Came::Refused(why.to_string()),
+            // It has left the queue meanwhile.
+            Err(_) => {}
+        }
+    }
+    Came::Retried(retried)
+}
+
+/// Transactions that are tried at once when all are: more take their turn each
+/// minute.
+const RETRIED_MAX: usize = 200;
+
+fn items(queue: &Queue) -> Vec<QueueItem> {
+    let masters = queue.masters.iter().map(|owed| QueueItem::Master(owed.master.clone()));
+    let in_doubt = queue.in_doubt.iter().map(|doubt| QueueItem::Transaction(doubt.txid));
+    masters.chain(in_doubt.take(RETRIED_MAX)).collect()
+}
+
+async fn drop_item(State(operator): State<Operator>, Json(ask): Json<AskDrop>) -> Json<Came> {
+    Json(drop_for(&operator.store, &ask.item, &ask.reason).await)
+}
+
+/// The longest reason.
+pub(crate) const REASON_CHARS_MAX: usize = 500;
+
+/// Drops an item, for a reason that somebody gives.
+pub(crate) async fn drop_for(store: &MultiMaster, item: &QueueItem, reason: &str) -> Came {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
+        return Came::Refused(format!(
+            "a reason is needed, of at most {REASON_CHARS_MAX} characters: it is kept"
+        ));
+    }
+    match store.drop_from_queue(item, reason).await {
+        Ok(()) => Came::Dropped,
+        Err(why) => Came::Refused(why.to_string()),
+    }
 }
 
 /// What `/verify` is asked.
@@ -113,13 +227,12 @@ pub(crate) enum VerifyLine {
 /// says as much.
 const LINES_WAITING_MAX: usize = 16;
 
-/// Compares the masters; whoever hangs up ends it. (JSON is asked for because a
-/// page in a browser can't send it here without asking first.)
+/// Compares the masters; whoever hangs up ends it.
 async fn verify(State(operator): State<Operator>, Json(ask): Json<AskVerify>) -> impl IntoResponse {
     let (sender, lines) = tokio::sync::mpsc::channel(LINES_WAITING_MAX);
     tokio::spawn(async move {
         let progress = sender.clone();
-        let verify = operator.store.verify(ask.into(), move |progressed| {
+        let verify = operator.verification.run(ask.into(), By::Operator, move |progressed| {
             let line =
                 VerifyLine::Progress { table: progressed.table.to_owned(), rows: progressed.rows };
             drop(progress.try_send(line));
@@ -127,7 +240,7 @@ async fn verify(State(operator): State<Operator>, Json(ask): Json<AskVerify>) ->
         let last = tokio::select! {
             found = verify => match found {
                 Ok(findings) => VerifyLine::Found(findings),
-                Err(error) => VerifyLine::Failed(error.to_string()),
+                Err(why) => VerifyLine::Failed(why),
             },
             () = sender.closed() => return,
         };

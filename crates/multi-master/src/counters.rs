@@ -13,6 +13,10 @@ pub(crate) struct Counters {
     pub(crate) reads: Counter,
     pub(crate) read_failovers: Counter,
     pub(crate) settled: Counter,
+    pub(crate) undone: Counter,
+    pub(crate) verifications: Counter,
+    pub(crate) differences: Counter,
+    pub(crate) repaired: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -23,13 +27,14 @@ impl Counter {
         self.0.fetch_add(by, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// A copy of the store's counters. Each only grows, from 0 when it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Writes that every master has.
     pub saved: u64,
@@ -47,6 +52,15 @@ pub struct Counts {
     pub read_failovers: u64,
     /// Transactions given to a master that had been away, or taken back there.
     pub settled: u64,
+    /// Those of them that were taken back: the master that decides never had
+    /// them.
+    pub undone: u64,
+    /// Comparisons of the masters that came to their end.
+    pub verifications: u64,
+    /// Rows that they found different.
+    pub differences: u64,
+    /// Rows that they made the same again.
+    pub repaired: u64,
 }
 
 impl Counters {
@@ -60,6 +74,10 @@ impl Counters {
             reads: self.reads.get(),
             read_failovers: self.read_failovers.get(),
             settled: self.settled.get(),
+            undone: self.undone.get(),
+            verifications: self.verifications.get(),
+            differences: self.differences.get(),
+            repaired: self.repaired.get(),
         }
     }
 }

@@ -80,6 +80,10 @@
 //! for one short transaction. What a crash left between two commits is settled
 //! by the same code when the set is opened.
 //!
+//! What is owed to a master that is away, and transactions whose outcome nobody
+//! could tell, are in the recovery queue ([`MultiMaster::queue`]): counted, tried
+//! again, looked up when a master comes back and at least each minute.
+//!
 //! # What is promised
 //!
 //! - *Durability*: what was acknowledged is on every master that serves, and a
@@ -114,7 +118,8 @@
 //! `membership.rs` (who serves: a state machine without I/O), `supervisor.rs`
 //! (decides), `supervisor/recovery.rs` and `settle.rs` (coming back), `witness.rs`
 //! and `supervisor/processes.rs` (several processes), `copy.rs` (filling a master),
-//! `archive.rs` (backup, restore, moving).
+//! `archive.rs` (backup, restore, moving), `queue.rs` (what is left to be done),
+//! `numbers.rs`.
 
 pub mod archive;
 pub mod config;
@@ -133,6 +138,8 @@ mod lease;
 mod link;
 mod membership;
 mod mysql;
+mod numbers;
+mod queue;
 mod render;
 mod settle;
 mod shared;
@@ -149,6 +156,8 @@ pub use counters::Counts;
 pub use db::{Db, Tx};
 pub use error::{DbError, MasterName, OpenError, Outcome, TxId, WriteError};
 pub use membership::{MasterState, MasterStatus};
+pub use numbers::{Failover, FailoverOf, LATENCY_BOUNDS_US, Latency, MasterNumbers};
+pub use queue::{InDoubt, Owed, Queue, QueueError, QueueItem, Retried};
 pub use schema::{Column, Index, Kind, Migration, Schema, Step, Table};
 pub use store::MultiMaster;
 pub use supervisor::{FillAnew, FillError};

@@ -1,7 +1,10 @@
 //! A connection to one master, of either kind.
 
+use std::sync::Arc;
+
 use crate::fault::Fault;
 use crate::mysql::MySqlLink;
+use crate::numbers::Meter;
 use crate::render::{Dialect, Statement};
 use crate::sqlite::SqliteLink;
 use crate::value::{Row, Value};
@@ -19,6 +22,14 @@ impl Link {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
             Self::MySql(link) => link.dialect(),
+        }
+    }
+
+    /// Statements and commits are counted on this meter from now on.
+    pub(crate) fn count_on(&mut self, meter: &Arc<Meter>) {
+        match self {
+            Self::Sqlite(link) => link.count_on(meter),
+            Self::MySql(link) => link.count_on(meter),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::error::MasterName;
 use crate::witness::Testimony;
 
 /// How a master stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum MasterState {
     /// It takes every write and serves reads.
@@ -45,6 +45,19 @@ impl MasterState {
     #[must_use]
     pub const fn serves(self) -> bool {
         matches!(self, Self::Live | Self::Suspect)
+    }
+}
+
+impl std::fmt::Display for MasterState {
+    /// As it is written everywhere: `LIVE`, `SUSPECT`, `BEHIND`, `JOINING`, `DOWN`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Live => "LIVE",
+            Self::Suspect => "SUSPECT",
+            Self::Behind => "BEHIND",
+            Self::Joining => "JOINING",
+            Self::Down => "DOWN",
+        })
     }
 }
 

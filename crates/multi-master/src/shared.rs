@@ -15,6 +15,8 @@ use crate::lease::Lease;
 use crate::link::Link;
 use crate::membership::View;
 use crate::mysql::MySqlLink;
+use crate::numbers::Numbers;
+use crate::queue::Keeper;
 use crate::schema::Schema;
 use crate::sqlite::{IfAbsent, SqliteLink};
 use crate::supervisor::{Ask, Brought, FillAnew, FillError};
@@ -51,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) among_others: bool,
     /// How far masters are that are being filled.
     pub(crate) copies: Copies,
+    pub(crate) numbers: Numbers,
+    pub(crate) queue: Keeper,
 }
 
 /// What the supervisor is asked.
@@ -63,6 +67,8 @@ pub(crate) enum Command {
     Lookup { txid: TxId, reply: oneshot::Sender<Option<bool>> },
     /// Has this master filled from another.
     Fill { ask: FillAnew, reply: oneshot::Sender<Result<(), FillError>> },
+    /// Try this master, which is away, now.
+    Hurry { at: usize },
     /// Asked by the thread that brings this master back.
     Recovery { at: usize, ask: Ask },
     /// That thread has ended.
@@ -93,6 +99,8 @@ impl Shared {
         let among_others = !matches!(config.witness, WitnessConfig::File(_));
         let none = View { epoch: 0, generation: 0, masters: Vec::new(), refuses: None };
         Self {
+            numbers: Numbers::new(targets.len()),
+            queue: Keeper::default(),
             targets,
             policy: config.policy,
             limits: config.limits,
@@ -149,6 +157,14 @@ impl Shared {
                 Ok(Link::MySql(Box::new(link)))
             }
         }
+    }
+
+    /// As [`Self::connect`] to a master that is there, for readers and writers,
+    /// whose statements are counted.
+    pub(crate) async fn connect_counted(&self, master: usize) -> Result<Link, Fault> {
+        let mut link = self.connect(master, IfAbsent::Refuse).await?;
+        link.count_on(self.numbers.meter(master));
+        Ok(link)
     }
 
     /// Whether a write may begin under this view.

@@ -16,6 +16,8 @@ use crate::error::{DbError, MasterName, OpenError, Outcome, TxId};
 use crate::job;
 use crate::membership::{MasterState, MasterStatus};
 use crate::mysql::{MySqlHandle, MySqlStore};
+use crate::numbers::{Failover, MasterNumbers};
+use crate::queue::{self, Queue, QueueError, QueueItem, Retried};
 use crate::schema::{Migration, Schema};
 use crate::shared::{Command, Shared, Target};
 use crate::sqlite::{Readers, Writer, WriterHandle};
@@ -98,6 +100,7 @@ impl MultiMaster {
             threads.extend(more);
             Engine::Sqlite { writer, readers }
         };
+        threads.push(queue::start(&shared).map_err(|e| no_thread(&e))?);
         Ok(Self(Arc::new(Inner { shared, engine, threads: Mutex::new(threads) })))
     }
 
@@ -208,6 +211,49 @@ impl MultiMaster {
         self.0.shared.view().masters.clone()
     }
 
+    /// The numbers of each master, in the order of the configuration.
+    pub fn numbers(&self) -> Vec<MasterNumbers> {
+        let names = self.status().into_iter().map(|master| master.name);
+        self.0.shared.numbers.of(names)
+    }
+
+    /// Which masters took over from which, and how often, since the store was
+    /// opened.
+    pub fn failovers(&self) -> Vec<Failover> {
+        let names: Vec<_> = self.status().into_iter().map(|master| master.name).collect();
+        self.0.shared.numbers.failovers(&names)
+    }
+
+    /// What is owed to a master or in doubt, as it is known now: it waits for
+    /// nothing. What is owed is counted each second, or less often where there is
+    /// much.
+    pub fn queue(&self) -> Queue {
+        let masters = self.status();
+        self.0.shared.queue.pending().queue(&masters)
+    }
+
+    /// Tries an item of the queue now, and not after its pause.
+    ///
+    /// # Errors
+    /// [`QueueError`]: where it is not there (any more), or the store closes.
+    pub async fn retry(&self, item: &QueueItem) -> Result<Retried, QueueError> {
+        queue::retry(&self.0.shared, item).await
+    }
+
+    /// Takes an item out of the queue, for good.
+    ///
+    /// A transaction in doubt is looked up no more: the reason is logged, and kept
+    /// in `mm_conflicts` of the masters that serve. Where what is owed to a master
+    /// is dropped, the master is filled anew when it is back: the item stays until
+    /// then, and says so.
+    ///
+    /// # Errors
+    /// [`QueueError`]: where it is not there (any more), where it can't be done
+    /// now, or the store closes.
+    pub async fn drop_from_queue(&self, item: &QueueItem, reason: &str) -> Result<(), QueueError> {
+        queue::drop_item(&self.0.shared, item, reason).await
+    }
+
     #[cfg(test)]
     pub(crate) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.0.shared)
@@ -259,6 +305,7 @@ impl MultiMaster {
     /// Ends the store: new work is refused with [`DbError::Closed`], accepted
     /// work is finished, then files and connections are closed.
     pub async fn close(&self) {
+        self.0.shared.queue.stop();
         match &self.0.engine {
             Engine::Sqlite { writer, readers } => {
                 writer.stop();
@@ -287,6 +334,7 @@ impl Drop for Inner {
             writer.stop();
             readers.stop();
         }
+        self.shared.queue.stop();
         let (done, _) = oneshot::channel();
         drop(self.shared.supervisor.send(Command::Close { done }));
     }

@@ -7,6 +7,7 @@
 mod fill;
 mod opening;
 mod processes;
+mod queue;
 mod recovery;
 mod trim;
 
@@ -120,6 +121,7 @@ impl Supervisor {
                     Some(Command::Fill { ask, reply }) => {
                         let _ = reply.send(self.fill(ask).await);
                     }
+                    Some(Command::Hurry { at }) => self.hurry(at),
                     Some(Command::Recovery { at, ask }) => self.asked(at, ask).await,
                     Some(Command::Brought { at, result }) => self.brought(at, result).await,
                     Some(Command::Heard) => self.heard().await,
@@ -344,6 +346,7 @@ impl Supervisor {
                 );
             }
         }
+        self.tell_queue();
         self.shared.view.send_replace(Arc::new(view));
     }
 
@@ -371,6 +374,7 @@ impl Supervisor {
             let started = self.recovery.start(at, cancelled);
             self.tries[at].bringing =
                 Some(Bringing { base: None, news: false, paused: false, cancel: Some(cancel) });
+            self.shared.queue.pending().trying(at);
             if let Err(error) = started {
                 let why = format!("no thread could be started: {error}");
                 self.brought(at, Err(Brought::Failed(why))).await;
@@ -569,6 +573,7 @@ impl Supervisor {
 
     fn retry_later(&mut self, at: usize) {
         self.tries[at].at = Instant::now() + self.tries[at].backoff.pause(&self.shared.random);
+        self.shared.queue.pending().failed(at);
     }
 }
 

@@ -186,7 +186,11 @@ async fn run(shared: &Shared, how: Verify, progress: Tell) -> Result<Findings, D
             comparison.findings.tables += 1;
         }
     }
-    Ok(comparison.findings)
+    let (counters, findings) = (&shared.counters, comparison.findings);
+    counters.verifications.add(1);
+    counters.differences.add(findings.different);
+    counters.repaired.add(findings.repaired);
+    Ok(findings)
 }
 
 struct Master {

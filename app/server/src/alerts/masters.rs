@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use monitor::{Alert, AlertKey, Severity};
-use multi_master::{MasterStatus, Policy};
+use multi_master::{MasterStatus, Owed, Policy, Queue};
 use stdx::UnixMicros;
 
 /// What to tell the monitor.
@@ -12,6 +12,17 @@ use stdx::UnixMicros;
 pub(super) enum Order {
     Raise(Alert),
     Resolve(AlertKey),
+}
+
+/// The store at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look<'a> {
+    pub(super) masters: &'a [MasterStatus],
+    /// Why every write is refused although masters serve.
+    pub(super) refuses: Option<&'a str>,
+    /// Writes whose outcome could not be told, since the store was opened.
+    pub(super) in_doubt: u64,
+    pub(super) queue: &'a Queue,
 }
 
 /// The masters as they were when they were looked at last.
@@ -22,20 +33,19 @@ pub(super) struct Masters {
     away: Duration,
     /// Those that do not serve, by name.
     absent: BTreeMap<String, Absent>,
-    refuses_writes: bool,
+    /// Why writes are refused, where that was told.
+    refused: Option<&'static str>,
     in_doubt: u64,
-    /// When a write was last in doubt, where that was told and is not over.
-    doubted_at: Option<UnixMicros>,
+    fell_out: u64,
+    /// What was told of transactions in doubt.
+    doubted: Option<Severity>,
 }
 
 #[derive(Debug)]
 struct Absent {
     since: UnixMicros,
-    told: bool,
+    told: Option<Severity>,
 }
-
-/// So long no write is in doubt until that is over.
-const DOUBT_LASTS: Duration = Duration::from_mins(5);
 
 impl Masters {
     /// Every master serves, as far as is known.
@@ -44,51 +54,49 @@ impl Masters {
             policy,
             away,
             absent: BTreeMap::new(),
-            refuses_writes: false,
+            refused: None,
             in_doubt: 0,
-            doubted_at: None,
+            fell_out: 0,
+            doubted: None,
         }
     }
 
-    /// What there is to tell of the masters as they are now. `in_doubt` counts
-    /// the writes whose outcome could not be told since the store was opened.
-    pub(super) fn look(
-        &mut self,
-        now: UnixMicros,
-        masters: &[MasterStatus],
-        in_doubt: u64,
-    ) -> Vec<Order> {
+    /// What there is to tell of the store as it is now.
+    pub(super) fn look(&mut self, now: UnixMicros, look: &Look<'_>) -> Vec<Order> {
         let mut orders = Vec::new();
         // What is worst is told first.
-        self.look_at_writes(masters, &mut orders);
-        for master in masters {
-            self.look_at_one(now, master, &mut orders);
+        self.look_at_writes(look, &mut orders);
+        for master in look.masters {
+            let owed = look.queue.masters.iter().find(|owed| owed.master == master.name);
+            self.look_at_one(now, master, owed, &mut orders);
         }
-        self.look_at_doubts(now, in_doubt, &mut orders);
+        self.look_at_doubts(look, &mut orders);
         orders
     }
 
-    fn look_at_writes(&mut self, masters: &[MasterStatus], orders: &mut Vec<Order>) {
-        let mut serve = masters.iter().map(|master| master.state.serves());
-        let refuses = match self.policy {
-            Policy::Available => !serve.any(|serves| serves),
-            Policy::All => !serve.all(|serves| serves),
+    fn look_at_writes(&mut self, look: &Look<'_>, orders: &mut Vec<Order>) {
+        let mut serve = look.masters.iter().map(|master| master.state.serves());
+        let refused = match self.policy {
+            Policy::Available if !serve.any(|serves| serves) => {
+                Some("no master can be written: every write is refused")
+            }
+            Policy::All if !serve.all(|serves| serves) => {
+                Some("a master is away, and the policy is all: every write is refused")
+            }
+            _ => look.refuses.map(|_| "the witness can't be used: every write is refused"),
         };
-        if refuses == self.refuses_writes {
+        if refused == self.refused {
             return;
         }
-        self.refuses_writes = refuses;
+        self.refused = refused;
         let key = AlertKey::new("store/writes");
-        if !refuses {
+        let Some(summary) = refused else {
             orders.push(Order::Resolve(key));
             return;
-        }
-        let summary = match self.policy {
-            Policy::Available => "no master can be written: every write is refused",
-            Policy::All => "a master is away, and the policy is all: every write is refused",
         };
         let alert = Alert::new(Severity::Critical, key, summary);
-        let alert = masters.iter().fold(alert, |alert, master| {
+        let alert = look.refuses.iter().fold(alert, |alert, why| alert.detail("witness", why));
+        let alert = look.masters.iter().fold(alert, |alert, master| {
             let reason = master.reason.as_deref().map(|reason| format!(": {reason}"));
             let how = format!("{}{}", state(master), reason.unwrap_or_default());
             alert.detail(&master.name.0, &how)
@@ -96,45 +104,88 @@ impl Masters {
         orders.push(Order::Raise(alert));
     }
 
-    fn look_at_one(&mut self, now: UnixMicros, master: &MasterStatus, orders: &mut Vec<Order>) {
+    fn look_at_one(
+        &mut self,
+        now: UnixMicros,
+        master: &MasterStatus,
+        owed: Option<&Owed>,
+        orders: &mut Vec<Order>,
+    ) {
         let name = &master.name.0;
         let key = || AlertKey::new(&format!("master/{name}"));
         if master.state.serves() {
-            if self.absent.remove(name).is_some_and(|absent| absent.told) {
+            if self.absent.remove(name).is_some_and(|absent| absent.told.is_some()) {
                 orders.push(Order::Resolve(key()));
             }
             return;
         }
-        let absent = self.absent.entry(name.clone()).or_insert(Absent { since: now, told: false });
+        let absent = self.absent.entry(name.clone()).or_insert(Absent { since: now, told: None });
         // A clock that went back must not put the alert off.
         absent.since = absent.since.min(now);
-        if !absent.told && now.since(absent.since) >= self.away {
-            absent.told = true;
-            let summary = format!("master {name} is {}", state(master));
-            let alert = Alert::new(Severity::Warning, key(), &summary);
-            let alert = alert.detail("state", &state(master));
-            let reason = master.reason.as_deref();
-            let alert = reason.into_iter().fold(alert, |alert, why| alert.detail("reason", why));
-            orders.push(Order::Raise(alert));
+        let attempts = owed.map_or(0, |owed| owed.attempts);
+        let severity = if attempts >= Queue::FAILURES_MAX {
+            Some(Severity::Critical)
+        } else {
+            (now.since(absent.since) >= self.away).then_some(Severity::Warning)
+        };
+        if severity <= absent.told {
+            return;
         }
+        let Some(severity) = severity else { return };
+        absent.told = Some(severity);
+        let summary = match severity {
+            Severity::Critical => {
+                format!("master {name} could not be brought back {attempts} times")
+            }
+            _ => format!("master {name} is {}", state(master)),
+        };
+        let alert = Alert::new(severity, key(), &summary).detail("state", &state(master));
+        let reason = owed.and_then(|owed| owed.last_error.as_deref()).or(master.reason.as_deref());
+        let alert = reason.into_iter().fold(alert, |alert, why| alert.detail("reason", why));
+        let owed = owed.and_then(|owed| owed.write_sets).map(|count| count.to_string());
+        orders.push(Order::Raise(owed.iter().fold(alert, |alert, n| alert.detail("owed", n))));
     }
 
-    fn look_at_doubts(&mut self, now: UnixMicros, in_doubt: u64, orders: &mut Vec<Order>) {
+    fn look_at_doubts(&mut self, look: &Look<'_>, orders: &mut Vec<Order>) {
         let key = AlertKey::new("store/in-doubt");
-        let new = in_doubt.saturating_sub(self.in_doubt);
-        self.in_doubt = in_doubt;
-        if new > 0 {
-            self.doubted_at = Some(now);
-            let summary = "what became of a write could not be told";
-            let alert = Alert::new(Severity::Warning, key, summary);
-            orders.push(Order::Raise(alert.detail("writes", &new.to_string())));
-        } else if let Some(at) = &mut self.doubted_at {
-            *at = (*at).min(now);
-            if now.since(*at) >= DOUBT_LASTS {
-                self.doubted_at = None;
+        let new = look.in_doubt.saturating_sub(self.in_doubt);
+        self.in_doubt = look.in_doubt;
+        let queue = look.queue;
+        let worst = queue.in_doubt.iter().max_by_key(|one| one.attempts);
+        let fell_out = queue.fell_out > self.fell_out;
+        self.fell_out = queue.fell_out;
+        let patience = worst.is_none_or(|one| one.attempts < Queue::FAILURES_MAX);
+        let severity = if fell_out || !patience {
+            Some(Severity::Critical)
+        } else {
+            (new > 0 || worst.is_some()).then_some(Severity::Warning)
+        };
+        let Some(severity) = severity else {
+            if self.doubted.take().is_some() {
                 orders.push(Order::Resolve(key));
             }
+            return;
+        };
+        if new == 0 && !fell_out && Some(severity) <= self.doubted {
+            return;
         }
+        self.doubted = self.doubted.max(Some(severity));
+        let summary = match severity {
+            Severity::Critical => "what became of a write can still not be told",
+            _ => "what became of a write could not be told",
+        };
+        let alert = Alert::new(severity, key, summary)
+            .detail("in_queue", &queue.in_doubt.len().to_string());
+        let alert = worst.into_iter().fold(alert, |alert, one| {
+            let alert = alert.detail("transaction", &one.txid.to_string());
+            one.last_error.iter().fold(alert, |alert, why| alert.detail("reason", why))
+        });
+        let alert = if queue.fell_out > 0 {
+            alert.detail("fell_out", &queue.fell_out.to_string())
+        } else {
+            alert
+        };
+        orders.push(Order::Raise(alert));
     }
 }
 
@@ -148,7 +199,7 @@ mod tests {
     use std::fmt::Write as _;
 
     use expect_test::{Expect, expect};
-    use multi_master::{MasterName, MasterState};
+    use multi_master::{InDoubt, MasterName, MasterState};
 
     use super::*;
 
@@ -165,11 +216,15 @@ mod tests {
                 .map(|(name, letter)| status(name, letter))
                 .collect();
             let now = START.after(Duration::from_secs(second as u64));
-            for order in masters.look(now, &status, 0) {
+            for order in masters.look(now, &look_at(&status, &Queue::default())) {
                 writeln!(told, "{second} {}", shown(&order)).expect("a string takes all");
             }
         }
         expected.assert_eq(&told);
+    }
+
+    fn look_at<'a>(masters: &'a [MasterStatus], queue: &'a Queue) -> Look<'a> {
+        Look { masters, refuses: None, in_doubt: 0, queue }
     }
 
     fn status(name: &str, letter: char) -> MasterStatus {
@@ -239,23 +294,95 @@ mod tests {
     }
 
     #[test]
-    fn writes_in_doubt_are_a_warning_until_there_are_none_for_a_while() {
+    fn a_witness_that_cant_be_used_is_critical() {
         let mut masters = Masters::new(Policy::Available, Duration::ZERO);
-        let mut look = |minute, in_doubt| {
-            let orders = masters.look(
-                START.after(Duration::from_mins(minute)),
-                &[status("a", 'L')],
-                in_doubt,
-            );
+        let status = [status("a", 'L')];
+        let mut look = |refuses| {
+            let queue = Queue::default();
+            let look = Look { refuses, ..look_at(&status, &queue) };
+            masters.look(START, &look).iter().map(shown).collect::<Vec<_>>().join("\n")
+        };
+        let why = Some("the disk is full");
+        assert_eq!(
+            look(why),
+            "CRITICAL store/writes: the witness can't be used: every write is refused \
+             (witness=the disk is full a=LIVE)"
+        );
+        assert_eq!(look(why), "");
+        assert_eq!(look(None), "resolved store/writes");
+    }
+
+    #[test]
+    fn ten_failures_in_a_row_are_critical() {
+        let mut masters = Masters::new(Policy::Available, Duration::from_hours(1));
+        let mut look = |letter, attempts| {
+            let status = [status("a", letter), status("b", 'L')];
+            let owed = Owed {
+                master: MasterName("a".to_owned()),
+                state: status[0].state,
+                since: START,
+                write_sets: Some(7),
+                or_more: false,
+                oldest: None,
+                attempts,
+                last_error: Some("no route".to_owned()),
+                next_try: None,
+                to_be_filled: false,
+            };
+            let queue = Queue { masters: vec![owed], ..Queue::default() };
+            let orders = masters.look(START, &look_at(&status, &queue));
             orders.iter().map(shown).collect::<Vec<_>>().join("\n")
         };
-        let raised = "WARNING store/in-doubt: what became of a write could not be told";
-        assert_eq!(look(0, 0), "");
-        assert_eq!(look(1, 2), format!("{raised} (writes=2)"));
-        assert_eq!(look(2, 2), "");
-        assert_eq!(look(5, 3), format!("{raised} (writes=1)"));
-        assert_eq!(look(9, 3), "");
-        assert_eq!(look(10, 3), "resolved store/in-doubt");
-        assert_eq!(look(30, 3), "");
+        assert_eq!(look('D', 9), "");
+        assert_eq!(
+            look('D', 10),
+            "CRITICAL master/a: master a could not be brought back 10 times \
+             (state=DOWN reason=no route owed=7)"
+        );
+        assert_eq!(look('D', 11), "");
+        assert_eq!(look('L', 0), "resolved master/a");
+    }
+
+    #[test]
+    fn writes_in_doubt_are_told_until_every_outcome_is_known() {
+        let mut masters = Masters::new(Policy::Available, Duration::ZERO);
+        let status = [status("a", 'L')];
+        let mut look = |in_doubt, attempts: &[u32], fell_out| {
+            let doubt = |attempts: &u32| InDoubt {
+                txid: "01a1fcee-9294-775e-bf13-e0cb65c6bd98".parse().unwrap(),
+                since: START,
+                attempts: *attempts,
+                last_error: Some("b may have it".to_owned()),
+                next_try: START,
+            };
+            let waiting = attempts.iter().map(doubt).collect();
+            let queue = Queue { in_doubt: waiting, fell_out, ..Queue::default() };
+            let look = Look { in_doubt, ..look_at(&status, &queue) };
+            let told = masters.look(START, &look);
+            told.iter()
+                .map(|order| shown(order).split(" (").next().unwrap().to_owned())
+                .collect::<Vec<String>>()
+        };
+        let (raised, still) = (
+            vec!["WARNING store/in-doubt: what became of a write could not be told".to_owned()],
+            vec![
+                "CRITICAL store/in-doubt: what became of a write can still not be told".to_owned(),
+            ],
+        );
+        let nothing: Vec<String> = Vec::new();
+        let resolved = vec!["resolved store/in-doubt".to_owned()];
+        assert_eq!(look(0, &[], 0), nothing);
+        // It was settled before anybody looked.
+        assert_eq!(look(1, &[], 0), raised);
+        assert_eq!(look(1, &[], 0), resolved);
+        assert_eq!(look(2, &[0], 0), raised);
+        assert_eq!(look(2, &[9], 0), nothing);
+        assert_eq!(look(2, &[10], 0), still);
+        assert_eq!(look(2, &[11], 0), nothing);
+        assert_eq!(look(2, &[], 0), resolved);
+        assert_eq!(look(3, &[1], 1), still, "one fell out");
+        assert_eq!(look(3, &[1], 1), nothing);
+        assert_eq!(look(3, &[], 1), resolved);
+        assert_eq!(look(3, &[], 1), nothing);
     }
 }

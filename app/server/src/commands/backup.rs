@@ -11,7 +11,7 @@ use super::{Talk, print, with_settings};
 use crate::cli::MakeBackup;
 use crate::config::Settings;
 use crate::failure::{Failure, Result};
-use crate::operator::Status;
+use crate::operator::status::Status;
 use crate::store;
 
 pub(crate) fn run(command: &MakeBackup) -> Result {
@@ -88,7 +88,7 @@ async fn back_up(
 }
 
 fn live(status: &Status) -> Vec<MasterName> {
-    let live = status.masters.iter().filter(|master| master.state == "LIVE");
+    let live = status.masters.iter().filter(|master| master.state == multi_master::MasterState::Live);
     live.map(|master| MasterName(master.name.clone())).collect()
 }
 

@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use multi_master::archive;
 
 use super::masters::{open, running};
+use super::queue::Server;
 use super::{Talk, asking, print, with_settings};
 use crate::cli::{CopyMaster, MoveStore};
 use crate::commands::backup;
@@ -42,21 +43,24 @@ pub(crate) fn run(command: &CopyMaster) -> Result {
 async fn copy(settings: &Settings, ask: AskCopy) -> Result<CopyLine> {
     let mut shown = Shown { bar: ProgressBar::new_spinner(), said: String::new() };
     let to = ask.to.clone();
-    let last = if let Some((operator, _)) = running(settings).await {
-        asking::lines(operator, "/copy", &ask, |line: CopyLine| match line {
-            CopyLine::Waiting { .. } | CopyLine::Progress(_) => {
-                shown.show(&to, &line);
-                ControlFlow::Continue(())
-            }
-            last => ControlFlow::Break(last),
-        })
-        .await
-    } else {
-        let store = open(settings).await?;
-        let last = fill(&store, ask, |line| shown.show(&to, &line)).await;
-        store.close().await;
-        Ok(last)
-    };
+    let last =
+        if let Some((operator, _)) = running(settings).await {
+            asking::lines(&Server::at(settings, operator)?, "/copy", &ask, |line: CopyLine| {
+                match line {
+                    CopyLine::Waiting { .. } | CopyLine::Progress(_) => {
+                        shown.show(&to, &line);
+                        ControlFlow::Continue(())
+                    }
+                    last => ControlFlow::Break(last),
+                }
+            })
+            .await
+        } else {
+            let store = open(settings).await?;
+            let last = fill(&store, ask, |line| shown.show(&to, &line)).await;
+            store.close().await;
+            Ok(last)
+        };
     shown.bar.finish_and_clear();
     last
 }

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use multi_master::{Findings, Held, MasterName, OpenError, Repair};
-use stdx::HybridTime;
+use stdx::{Clock, HybridTime};
 
+use super::queue::Server;
 use super::{Talk, asking, copy, print, with_settings};
 use crate::cli::MastersCommand;
 use crate::config::Settings;
 use crate::failure::{Failure, Result};
-use crate::operator::{AskVerify, Status, VerifyLine};
-use crate::store;
+use crate::operator::status::{AwayLine, LatencyLine, MasterLine, Status};
+use crate::operator::{AskVerify, VerifyLine};
+use crate::verification::RunResult;
+use crate::{store, time};
 
 pub(crate) fn run(command: &MastersCommand) -> Result {
     match command {
@@ -33,6 +36,7 @@ pub(crate) fn run(command: &MastersCommand) -> Result {
         }
         MastersCommand::Copy(command) => copy::run(command),
         MastersCommand::Move(command) => copy::run_move(command),
+        MastersCommand::Queue(command) => super::queue::run(command),
         MastersCommand::Verify { store, repair, fast, json } => {
             let ask = AskVerify { repair: *repair, fast: *fast };
             with_settings(&store.flags(), Talk::Command, async |settings| {
@@ -52,7 +56,7 @@ pub(crate) fn run(command: &MastersCommand) -> Result {
 async fn lead(mut settings: Settings, name: &str) -> Result<String> {
     settings.store.lead = Some(MasterName(name.to_owned()));
     let store = open(&settings).await?;
-    let status = Status::of(store::witness(&settings), &store);
+    let status = Status::of(store::witness(&settings), &store, Clock::real().now());
     store.close().await;
     Ok(format!("`{name}` goes on. Start the servers again.\n{}", to_table(&status)))
 }
@@ -64,7 +68,7 @@ async fn status(settings: &Settings) -> Result<Status> {
         return Ok(status);
     }
     let store = open(settings).await?;
-    let status = Status::of(store::witness(settings), &store);
+    let status = Status::of(store::witness(settings), &store, Clock::real().now());
     store.close().await;
     Ok(status)
 }
@@ -93,7 +97,7 @@ pub(super) async fn open(settings: &Settings) -> Result<multi_master::MultiMaste
 async fn verify(settings: &Settings, ask: AskVerify) -> Result<Findings> {
     let bar = ProgressBar::new_spinner();
     let found = if let Some((operator, _)) = running(settings).await {
-        verify_there(operator, ask, &bar).await
+        verify_there(&Server::at(settings, operator)?, ask, &bar).await
     } else {
         let store = open(settings).await?;
         let shown = bar.clone();
@@ -108,8 +112,8 @@ async fn verify(settings: &Settings, ask: AskVerify) -> Result<Findings> {
     found
 }
 
-async fn verify_there(operator: SocketAddr, ask: AskVerify, bar: &ProgressBar) -> Result<Findings> {
-    let found = asking::lines(operator, "/verify", &ask, |line| match line {
+async fn verify_there(server: &Server, ask: AskVerify, bar: &ProgressBar) -> Result<Findings> {
+    let found = asking::lines(server, "/verify", &ask, |line| match line {
         VerifyLine::Progress { table, rows } => {
             show(bar, &table, rows);
             ControlFlow::Continue(())
@@ -200,13 +204,67 @@ fn to_json(status: &Status) -> String {
 }
 
 fn to_table(status: &Status) -> String {
-    let width = status.masters.iter().map(|master| master.name.chars().count()).max().unwrap_or(0);
-    let lines = status.masters.iter().map(|master| {
+    let width = |of: &dyn Fn(&MasterLine) -> String| {
+        status.masters.iter().map(|master| of(master).chars().count()).max().unwrap_or(0)
+    };
+    let names = width(&|master| master.name.clone());
+    let speeds = width(&speed);
+    let mut lines: Vec<String> = Vec::new();
+    for master in &status.masters {
+        let (name, state, speed) = (&master.name, master.state, speed(master));
+        let away = master.away.as_ref().map(|away| owes(away) + "  ").unwrap_or_default();
         let reason = master.reason.as_deref().unwrap_or_default();
         let copy = master.copy.as_ref().map(|copy| format!("; {}", copy::copy_text(copy)));
         let copy = copy.unwrap_or_default();
-        let line = format!("{:width$}  {:8}  {reason}{copy}", master.name, master.state);
-        line.trim_end().to_owned()
-    });
-    lines.collect::<Vec<_>>().join("\n")
+        let line = format!("{name:names$}  {state:8}  {speed:speeds$}  {away}{reason}{copy}");
+        lines.push(line.trim_end().to_owned());
+    }
+    if let Some(why) = &status.refuses {
+        lines.push(format!("every write is refused: {why}"));
+    }
+    if status.in_doubt > 0 {
+        lines.push(format!(
+            "{} transactions are in doubt: `endpaper masters queue ls` shows them",
+            status.in_doubt
+        ));
+    }
+    if let Some(last) = &status.verified.last {
+        lines.push(format!("compared {}: {}", time::instant(last.at), compared(&last.result)));
+    }
+    lines.join("\n")
+}
+
+/// What half and 99 % of the statements and commits of the last minute took.
+fn speed(master: &MasterLine) -> String {
+    let of = |name: &str, line: &LatencyLine| match (line.p50_us, line.p99_us) {
+        (Some(half), Some(most)) => {
+            Some(format!("{name} ≤ {}, {}", time::micros(half), time::micros(most)))
+        }
+        _ => None,
+    };
+    let both = [of("statements", &master.statements), of("commits", &master.commits)];
+    both.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn owes(away: &AwayLine) -> String {
+    let more = if away.or_more { "more than " } else { "" };
+    match (away.write_sets, away.lag_ms) {
+        _ if away.to_be_filled => "to be filled anew".to_owned(),
+        (None, _) => "it is not known what it misses".to_owned(),
+        (Some(count), None) => format!("owed {more}{count}"),
+        (Some(count), Some(lag)) => {
+            format!("owed {more}{count}, {} behind", time::duration(Duration::from_millis(lag)))
+        }
+    }
+}
+
+fn compared(result: &RunResult) -> String {
+    match result {
+        RunResult::Failed(why) => format!("not to the end: {why}"),
+        RunResult::Done { structure: 1.., .. } => "the tables are not as they were made".to_owned(),
+        RunResult::Done { rows, different: 0, .. } => format!("{rows} rows, all the same"),
+        RunResult::Done { rows, different, repaired, .. } => {
+            format!("{rows} rows, {different} different, {repaired} repaired")
+        }
+    }
 }

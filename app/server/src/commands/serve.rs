@@ -3,30 +3,34 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use stdx::IdSource;
+use stdx::{Clock, IdSource, Random};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Talk, print, with_settings};
+use super::{Talk, print, with_faults};
 use crate::app::App;
 use crate::cli::Serve;
 use crate::config::Settings;
 use crate::failure::{Failure, Result};
+use crate::faults::Faults;
 use crate::http::listener::{self, Bounds, Stopped};
 use crate::http::{self, Guard, Observer};
 use crate::metrics::Metrics;
+use crate::operator::recent::Recent;
 use crate::operator::{self, Operator};
-use crate::{alerts, demo, open_files, store};
+use crate::ops::Sessions;
+use crate::verification::Verification;
+use crate::{alerts, demo, open_files, store, token};
 
 pub(crate) fn run(arguments: &Serve) -> Result {
     let demo = arguments.demo;
-    with_settings(&arguments.flags(), Talk::Server, async move |settings| {
-        serve(settings, demo).await
+    with_faults(&arguments.flags(), Talk::Server, async move |settings, faults| {
+        serve(settings, faults, demo).await
     })
 }
 
-async fn serve(settings: Settings, demo: bool) -> Result {
+async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
     // Before anything else, so that a signal during the start is not lost.
     let stop = stop_signal()?;
     // An address that is taken is found out before the store is touched.
@@ -53,23 +57,48 @@ async fn serve(settings: Settings, demo: bool) -> Result {
         async move { alerts::watch(&store, &monitor, policy, away).await }
     });
 
+    let (clock, random) = (Clock::real(), Random::secret());
+    let verification = Verification::new(store.clone(), monitor.clone(), clock.clone());
+    let verifying = tokio::spawn({
+        let (verification, random, every) =
+            (verification.clone(), random.clone(), settings.verify_every);
+        async move {
+            if let Some(every) = every {
+                verification.keep(every, &random).await;
+            }
+        }
+    });
+    let recent = Recent::default();
+    let counting = tokio::spawn({
+        let (recent, store) = (recent.clone(), store.clone());
+        async move { recent.keep(&store).await }
+    });
+
     let metrics = Arc::new(Metrics::default());
     let operator_address =
         operator_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let operator = operator_listener.map(|listener| {
+    let operator = operator_listener.map(|listener| -> Result<_> {
         let operator = Operator {
             store: store.clone(),
             metrics: Arc::clone(&metrics),
+            monitor: monitor.clone(),
+            verification,
+            faults,
+            recent,
+            token: token::of_server(&settings, &random)?,
+            sessions: Sessions::new(clock.clone(), random.clone()),
+            clock,
             witness: store::witness(&settings),
         };
         let bounds = Bounds { connections_max: OPERATOR_CONNECTIONS_MAX, ..bounds.clone() };
-        tokio::spawn(listener::serve(
+        Ok(tokio::spawn(listener::serve(
             listener,
             operator::router(operator),
             bounds,
             stopped(stop.clone()),
-        ))
+        )))
     });
+    let operator = operator.transpose()?;
     let router = http::around(
         app.router(),
         Guard { body_bytes_max: settings.server.body_bytes_max, request: settings.server.request },
@@ -90,6 +119,8 @@ async fn serve(settings: Settings, demo: bool) -> Result {
     // These have nothing that must be finished.
     tidying.abort();
     watching.abort();
+    verifying.abort();
+    counting.abort();
     if let Some(operator) = operator {
         operator.abort();
     }
@@ -166,6 +197,11 @@ fn announce(settings: &Settings, address: SocketAddr, operator: Option<SocketAdd
     );
     if let Some(operator) = operator {
         tracing::info!("metrics are at http://{operator}/metrics");
+        let token = settings.operator.token.as_ref().map_or_else(
+            || format!("in {}", token::file(settings).display()),
+            |_| "`operator.token`".to_owned(),
+        );
+        tracing::info!("the operator's page is at http://{operator}/ops; its token is {token}");
     }
 }
 

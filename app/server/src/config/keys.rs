@@ -162,6 +162,12 @@ pub(super) const KEYS: &[Key] = &[
         "Writes that may wait; more are refused with 503.",
     ),
     key(
+        "store.verify_every_ms",
+        Takes::NumberOrOff { min: 1_000, max: 30 * DAY_MS },
+        "86400000",
+        "How often the masters are compared row by row, give or take a tenth; what is not the same is an alert, and nothing is repaired.",
+    ),
+    key(
         "server.connections_max",
         Takes::Number { min: 1, max: 1_000_000 },
         "10000",
@@ -213,8 +219,18 @@ pub(super) const KEYS: &[Key] = &[
         "operator.listen",
         Takes::AddressOrOff,
         "127.0.0.1:9090",
-        "Where the operator reads /metrics and /status; port 0 takes a free one, which the log names. Without authentication: keep it off the internet.",
+        "Where the operator's page /ops is, and /metrics and /status, which ask for no token; port 0 takes a free one, which the log names. Keep it off the internet.",
     ),
+    Key {
+        default: None,
+        secret: true,
+        ..key(
+            "operator.token",
+            Takes::Text,
+            "",
+            "What opens /ops and lets commands change a server that runs; at least 16 characters. Default: one that is made at the first start, in operator-token of the data directory.",
+        )
+    },
     Key {
         default: None,
         secret: true,

@@ -10,6 +10,7 @@ use multi_master::{MasterConfig, MasterName, Policy};
 
 use super::layers::Resolved;
 use super::takes::{self, OFF, Setting};
+use crate::token::Token;
 
 /// Everything that can be set, checked and typed.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     pub(crate) store: multi_master::Config,
     pub(crate) witness: WitnessSettings,
+    /// How often the masters are compared; `None`: never.
+    pub(crate) verify_every: Option<Duration>,
     pub(crate) server: ServerLimits,
     pub(crate) operator: Operator,
     pub(crate) alerts: AlertsSettings,
@@ -63,6 +66,8 @@ pub(crate) struct Operator {
     pub(crate) listen: Option<SocketAddr>,
     /// Whether somebody chose it. A default that is taken is gone without.
     pub(crate) chosen: bool,
+    /// The token, where it is configured.
+    pub(crate) token: Option<Token>,
 }
 
 /// Alerts: who is told besides the log, and when.
@@ -150,6 +155,7 @@ impl Settings {
                 token: values.text_or_none("witness.token").map(str::to_owned),
             },
             store: store(&values, &data),
+            verify_every: values.millis_or_off("store.verify_every_ms"),
             server: ServerLimits {
                 connections_max: values.count("server.connections_max"),
                 body_bytes_max: values.count("server.body_bytes_max"),
@@ -165,6 +171,7 @@ impl Settings {
                     .filter(|text| *text != OFF)
                     .and_then(takes::address),
                 chosen: !resolved.is_default("operator.listen"),
+                token: values.text_or_none("operator.token").map(Token::new),
             },
             alerts: AlertsSettings {
                 targets: [("alerts.webhook", Shape::Json), ("alerts.slack_webhook", Shape::Slack)]
@@ -279,6 +286,13 @@ impl<'a> Values<'a> {
 
     fn millis(&self, name: &str) -> Duration {
         Duration::from_millis(self.number(name))
+    }
+
+    fn millis_or_off(&self, name: &str) -> Option<Duration> {
+        match self.0.get(name) {
+            Some((Setting::Text(text), _)) if text == OFF => None,
+            _ => Some(self.millis(name)),
+        }
     }
 
     fn count(&self, name: &str) -> usize {

@@ -24,6 +24,13 @@ pub(super) enum Takes {
         /// The most.
         max: u64,
     },
+    /// A whole number in a range, both ends included, or `off`.
+    NumberOrOff {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
     /// `true` or `false`.
     Truth,
     /// A text of at most 1,000 characters without control characters.
@@ -74,6 +81,9 @@ impl fmt::Display for Takes {
                 words => write!(f, "one of {}", words.join(", ")),
             },
             Self::Number { min, max } => write!(f, "a whole number from {min} to {max}"),
+            Self::NumberOrOff { min, max } => {
+                write!(f, "a whole number from {min} to {max}, or off")
+            }
             Self::Truth => f.write_str("true or false"),
             Self::Text => write!(f, "a text of at most {TEXT_CHARS_MAX} characters"),
             Self::WebAddress => f.write_str("an address that begins with http:// or https://"),
@@ -91,7 +101,7 @@ impl Takes {
     /// Reads a value of the file.
     pub(super) fn read_toml(self, value: &toml::Value) -> Result<Setting, Wrong> {
         match (self, value) {
-            (Self::Number { .. }, toml::Value::Integer(number)) => {
+            (Self::Number { .. } | Self::NumberOrOff { .. }, toml::Value::Integer(number)) => {
                 self.number(u64::try_from(*number).map_err(|_| None)?)
             }
             (Self::Truth, toml::Value::Boolean(truth)) => Ok(Setting::Truth(*truth)),
@@ -116,7 +126,10 @@ impl Takes {
             Self::AddressOrOff => kept(text == OFF || address(text).is_some()),
             Self::Path => kept(!text.is_empty() && !text.contains('\0')),
             Self::OneOf(words) => kept(words.contains(&text)),
-            Self::Number { .. } => self.number(text.parse().map_err(|_| None)?),
+            Self::NumberOrOff { .. } if text == OFF => kept(true),
+            Self::Number { .. } | Self::NumberOrOff { .. } => {
+                self.number(text.parse().map_err(|_| None)?)
+            }
             Self::Truth => text.parse().map(Setting::Truth).map_err(|_| None),
             Self::Text => {
                 let short = text.chars().count() <= TEXT_CHARS_MAX;
@@ -151,7 +164,9 @@ impl Takes {
 
     fn number(self, number: u64) -> Result<Setting, Wrong> {
         match self {
-            Self::Number { min, max } if (min..=max).contains(&number) => {
+            Self::Number { min, max } | Self::NumberOrOff { min, max }
+                if (min..=max).contains(&number) =>
+            {
                 Ok(Setting::Number(number))
             }
             _ => Err(None),

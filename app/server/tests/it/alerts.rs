@@ -7,10 +7,10 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use lab::Scratch;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::common::Server;
+use crate::common::{Reader, Server, client};
 
 /// A webhook on loopback that takes everything.
 struct Webhook {
@@ -58,14 +58,19 @@ impl Webhook {
 
 /// A server with the embedded pair in `data` that tells the webhook at once.
 fn server(scratch: &Scratch, address: &str, policy: &str, more: &str) -> (Server, PathBuf) {
+    let file = configuration(scratch, address, policy, more);
+    (Server::start_with(&["serve", "--config", &file]), scratch.path().join("data"))
+}
+
+/// The configuration file of such a server.
+fn configuration(scratch: &Scratch, address: &str, policy: &str, more: &str) -> String {
     let file = scratch.path().join("endpaper.toml");
     let text = format!(
         "data = \"data\"\n[store]\npolicy = \"{policy}\"\nprobe_ms = 50\n[alerts]\n\
          webhook = \"{address}/secret\"\nmaster_away_ms = 0\nquiet_ms = 0\n{more}"
     );
     std::fs::write(&file, text).unwrap();
-    let server = Server::start_with(&["serve", "--config", &file.display().to_string()]);
-    (server, scratch.path().join("data"))
+    file.display().to_string()
 }
 
 /// Takes a master away: nothing can be opened where its file was.
@@ -118,6 +123,57 @@ async fn writes_that_are_refused_are_critical() {
     let_back(&data, "b");
     let resolved = webhook.event("store/writes", "resolved").await;
     assert_eq!(resolved["episode"], raised["episode"]);
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+}
+
+#[tokio::test]
+async fn a_master_that_cant_be_brought_back_is_critical_after_ten_failures() {
+    let scratch = Scratch::new("alerts").unwrap();
+    let mut webhook = Webhook::start().await;
+    let file = configuration(&scratch, &webhook.address, "available", "");
+    let (server, operator) = Server::start_operated(&["serve", "--config", &file]);
+    let data = scratch.path().join("data");
+    take_away(&data, "b");
+    webhook.event("master/b", "raised").await;
+    // Its pauses grow: an operator who has no patience shortens them.
+    let token = std::fs::read_to_string(data.join("operator-token")).unwrap();
+    let impatient = tokio::spawn(async move {
+        loop {
+            let ask = client().post(format!("http://{operator}/queue/retry"));
+            let ask = ask.bearer_auth(token.trim()).json(&json!({ "item": { "master": "b" } }));
+            ask.send().await.unwrap().error_for_status().unwrap();
+            tokio::task::yield_now().await;
+        }
+    });
+    let worsened = webhook.event("master/b", "worsened").await;
+    impatient.abort();
+    assert_eq!(worsened["severity"], "CRITICAL", "{worsened}");
+    assert!(worsened["summary"].as_str().unwrap().contains("could not be brought back"));
+    let_back(&data, "b");
+    let resolved = webhook.event("master/b", "resolved").await;
+    assert_eq!(resolved["episode"], worsened["episode"]);
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+}
+
+#[tokio::test]
+async fn what_a_comparison_on_schedule_finds_is_told_until_it_is_repaired() {
+    let scratch = Scratch::new("alerts").unwrap();
+    let mut webhook = Webhook::start().await;
+    let store = "available\"\nverify_every_ms = 1000 # \"";
+    let (server, data) = server(&scratch, &webhook.address, store, "");
+    Reader::sign_up(&server, "reader").await;
+    let by_hand = rusqlite::Connection::open(data.join("b.db")).unwrap();
+    by_hand.busy_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(by_hand.execute("update users set name = 'somebody else'", []).unwrap(), 1);
+    let raised = webhook.event("verify/rows", "raised").await;
+    assert_eq!((&raised["severity"], &raised["details"]["rows"]), (&json!("WARNING"), &json!("1")));
+    by_hand.execute("update users set name = '읽는 사람'", []).unwrap();
+    webhook.event("verify/rows", "resolved").await;
+    by_hand.execute("create table other (x int)", []).unwrap();
+    let raised = webhook.event("verify/structure", "raised").await;
+    assert_eq!(raised["severity"], "CRITICAL", "{raised}");
+    by_hand.execute("drop table other", []).unwrap();
+    webhook.event("verify/structure", "resolved").await;
     assert_eq!(server.program.stop().unwrap().code, Some(0));
 }
 

@@ -24,6 +24,8 @@ mod deploy;
 
 mod alerts;
 
+mod ops;
+
 mod walk;
 
 mod tables;

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lab::{MariaDb, Scratch};
+use lab::proxy::Fall;
+use lab::{MariaDb, Proxy, Scratch};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -219,4 +220,77 @@ async fn a_person_decides_which_master_goes_on() {
     let server = Server::start(scratch.path(), &[]);
     Reader::log_in(&server, "early").await;
     assert_eq!(server.program.stop().unwrap().code, Some(0));
+}
+
+/// The connection falls while committing, and nobody can be asked: the client is
+/// told so, and its repeat gets the one true answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_gets_the_one_answer_after_a_commit_whose_answer_was_lost() {
+    let Some(pair) = Pair::start("a commit whose answer was lost", "all") else { return };
+    let proxy = Proxy::to(pair.masters[0].address()).unwrap();
+    let through = pair.masters[0].url_at(proxy.address(), "endpaper");
+    let text = std::fs::read_to_string(pair.config()).unwrap();
+    let text = text.replace(&pair.masters[0].url("endpaper"), &through);
+    std::fs::write(pair.config(), text).unwrap();
+    let server = pair.serve();
+    let reader = Reader::sign_up(&server, "reader").await;
+    let book = reader.shelve(&server, json!({ "title": "작별하지 않는다" })).await;
+    let memo = |id: &str, content: &str| {
+        let at = "2026-03-01T09:00:00+09:00";
+        json!({ "id": id, "userBookId": &book, "pageNumber": 1, "content": content, "memoStartTime": at })
+    };
+    let post = async |memo: &Value| {
+        server.ask(Method::POST, "/api/v1/memos", Some(&reader.token), Some(memo.clone())).await
+    };
+
+    // The primary, whose commit decides, does it and can't say so. Another write
+    // may have been in between, which is not ours: then once more.
+    let mut done = Value::Null;
+    for round in 0..5 {
+        done = memo(
+            &format!("0190163d-8694-739b-aea5-966c26f8ad9{round}"),
+            &format!("저장되었을까? {round}"),
+        );
+        proxy.drop_next_answer("commit", Fall::Silence).unwrap();
+        let dropped = proxy.counters().answers_dropped + 1;
+        let cut = async {
+            until("the answer is lost", async || proxy.counters().answers_dropped == dropped).await;
+            proxy.refuse().unwrap();
+        };
+        let ((status, answer), ()) = tokio::join!(post(&done), cut);
+        proxy.pass().unwrap();
+        until_up(&server).await;
+        if status == StatusCode::GATEWAY_TIMEOUT {
+            assert_eq!(answer["error"]["code"], "OUTCOME_UNKNOWN", "{answer}");
+            break;
+        }
+        assert!(round < 4, "{answer}");
+        let known = matches!(status, StatusCode::CREATED | StatusCode::SERVICE_UNAVAILABLE);
+        assert!(known, "{status} {answer}");
+    }
+    let (status, first) = post(&done).await;
+    assert!(status.is_success(), "{first}");
+    let (status, second) = post(&done).await;
+    assert!(status.is_success(), "{second}");
+    assert_eq!(first["data"], second["data"], "one answer");
+
+    // And one that never came to the primary.
+    let lost = memo("0190163d-8694-739b-aea5-966c26f8ad9f", "아직 아니다.");
+    proxy.refuse().unwrap();
+    let (status, answer) = post(&lost).await;
+    assert!(status.is_server_error(), "{answer}");
+    proxy.pass().unwrap();
+    until_up(&server).await;
+    assert!(post(&lost).await.0.is_success());
+    let memos = reader.get(&server, &format!("/api/v1/memos/books/{book}")).await;
+    let contents: Vec<&str> =
+        memos.as_array().unwrap().iter().map(|memo| memo["content"].as_str().unwrap()).collect();
+    for once in [&done, &lost] {
+        let times = contents.iter().filter(|content| **content == once["content"]).count();
+        assert_eq!(times, 1, "{contents:?}");
+    }
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+    let rows = "select id, content from memos order by id";
+    let [one, two] = [0, 1].map(|at| pair.masters[at].sql("endpaper", rows).unwrap());
+    assert_eq!(one, two);
 }

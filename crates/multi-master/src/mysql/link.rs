@@ -6,7 +6,7 @@
 //! one statement: parsing costs a server more than a row does.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql_async::consts::ColumnType;
 use mysql_async::prelude::Queryable as _;
@@ -15,6 +15,7 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 use crate::config::Limits;
 use crate::error::DbError;
 use crate::fault::Fault;
+use crate::numbers::Meter;
 use crate::render::{Dialect, Rows, Sql, Statement, inline};
 use crate::value::{Row, Value};
 
@@ -55,6 +56,7 @@ pub(crate) struct MySqlLink {
     expected: Vec<Expect>,
     /// The `insert` with which the packet ends, and which takes more rows.
     inserting: Option<Sql>,
+    meter: Option<Arc<Meter>>,
 }
 
 /// What the answer to one statement of a packet must be.
@@ -121,7 +123,12 @@ impl MySqlLink {
             packet: String::new(),
             expected: Vec::new(),
             inserting: None,
+            meter: None,
         })
+    }
+
+    pub(crate) fn count_on(&mut self, meter: &Arc<Meter>) {
+        self.meter = Some(Arc::clone(meter));
     }
 
     pub(crate) const fn dialect(&self) -> Dialect {
@@ -224,14 +231,31 @@ impl MySqlLink {
         let expected = std::mem::take(&mut self.expected);
         self.inserting = None;
         let limit = self.statement;
-        self.within(limit, async |connection: &mut Conn| send(connection, &packet, &expected).await)
-            .await
+        let began = Instant::now();
+        let sent = self
+            .within(limit, async |connection: &mut Conn| send(connection, &packet, &expected).await)
+            .await;
+        self.count(Meter::statement, began);
+        sent
+    }
+
+    fn count(&self, count: fn(&Meter, Duration), began: Instant) {
+        if let Some(meter) = &self.meter {
+            count(meter, began.elapsed());
+        }
     }
 
     /// Runs one statement without parameters, after what was put off.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), Fault> {
-        let limit = if sql == "commit" { self.commit } else { self.statement };
-        self.run(sql, limit, &[]).await
+        if sql != "commit" {
+            return self.run(sql, self.statement, &[]).await;
+        }
+        // What was put off is counted by itself.
+        self.flush().await?;
+        let began = Instant::now();
+        let done = self.run(sql, self.commit, &[]).await;
+        self.count(Meter::commit, began);
+        done
     }
 
     /// Changes tables. A column or an index that is there already is no failure:
@@ -253,7 +277,8 @@ impl MySqlLink {
         self.flush().await?;
         let params: Vec<mysql_async::Value> = params.iter().map(to_mysql).collect();
         let limit = self.statement;
-        self.within(limit, async |connection: &mut Conn| {
+        let began = Instant::now();
+        let read = self.within(limit, async |connection: &mut Conn| {
             let params = if params.is_empty() {
                 mysql_async::Params::Empty
             } else {
@@ -262,8 +287,10 @@ impl MySqlLink {
             let rows: Vec<mysql_async::Row> =
                 connection.exec(sql, params).await.map_err(|error| fault(error, ""))?;
             own(rows)
-        })
-        .await
+        });
+        let read = read.await;
+        self.count(Meter::statement, began);
+        read
     }
 
     /// Gives the connection up where an answer doesn't come in time or can't be
@@ -493,6 +520,7 @@ mod tests {
             packet: String::new(),
             expected: Vec::new(),
             inserting: None,
+            meter: None,
         }
     }
 

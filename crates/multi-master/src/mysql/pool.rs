@@ -12,7 +12,6 @@ use crate::link::Link;
 use crate::membership::View;
 use crate::mysql::MySqlLink;
 use crate::shared::Shared;
-use crate::sqlite::IfAbsent;
 
 /// A connection that was not used for this long is closed rather than used:
 /// servers and firewalls drop idle ones.
@@ -51,15 +50,22 @@ impl Pool {
         idle.pop()
     }
 
+    async fn wait(&self, shared: &Shared) -> Result<SemaphorePermit<'_>, Fault> {
+        let began = Instant::now();
+        let permit = tokio::time::timeout(shared.limits.statement, self.permits.acquire()).await;
+        shared.numbers.meter(self.at).waited(began.elapsed());
+        permit.map_err(|_| Fault::Busy)?.map_err(|_| Fault::Refused(DbError::Closed))
+    }
+
     pub(super) async fn lease(
         &self,
         shared: &Shared,
         view: &View,
     ) -> Result<(MySqlLink, Lease<'_>), Fault> {
-        let permit = tokio::time::timeout(shared.limits.statement, self.permits.acquire())
-            .await
-            .map_err(|_| Fault::Busy)?
-            .map_err(|_| Fault::Refused(DbError::Closed))?;
+        let permit = match self.permits.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => self.wait(shared).await?,
+        };
         let lease = Lease { pool: self, generation: view.generation, _permit: permit };
         while let Some(mut kept) = self.kept(view.generation) {
             // The server may have closed it since; that is no failure of its own.
@@ -67,7 +73,7 @@ impl Pool {
                 return Ok((kept.link, lease));
             }
         }
-        match shared.connect(self.at, IfAbsent::Refuse).await? {
+        match shared.connect_counted(self.at).await? {
             Link::MySql(link) => Ok((*link, lease)),
             Link::Sqlite(_) => unreachable!("the masters of a set are of one kind"),
         }

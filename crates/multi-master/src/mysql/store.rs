@@ -173,13 +173,7 @@ impl MySqlStore {
             // Also a refusal may rest on what another write did.
             self.commits.all_so_far().await;
         }
-        let counters = &self.shared.counters;
-        match &verdict {
-            Verdict::Saved { owed, .. } if owed.is_empty() => counters.saved.add(1),
-            Verdict::Saved { .. } => counters.owed.add(1),
-            Verdict::Refused | Verdict::NotSaved(_) => counters.not_saved.add(1),
-            Verdict::InDoubt(_) => counters.in_doubt.add(1),
-        }
+        self.shared.tally(&verdict);
         job.finish(verdict);
     }
 
@@ -435,7 +429,9 @@ impl MySqlStore {
     }
 
     async fn read(&self, mut job: Box<dyn ReadJob>) {
-        for round in 0..=self.shared.targets.len() {
+        // Who failed it first.
+        let mut fell: Option<usize> = None;
+        for _ in 0..=self.shared.targets.len() {
             // Before the view: what joins it later has everything.
             if !self.shared.lease.holds() && !self.shared.lease.wait(LEASE_WAIT_MAX).await {
                 return job.finish(Some(DbError::NoMaster(NO_LEASE.to_owned())));
@@ -443,18 +439,23 @@ impl MySqlStore {
             let view = self.shared.view();
             let reading = view.reading();
             if reading.is_empty() {
+                if let Some(fell) = fell {
+                    self.shared.numbers.read_went_over(fell, None);
+                }
                 return job.finish(Some(DbError::NoMaster(view.why_none())));
             }
             let at = reading[self.turn.fetch_add(1, Ordering::Relaxed) % reading.len()];
             match self.read_from(&view, at, &mut job).await {
                 Ok(()) => {
                     self.shared.counters.reads.add(1);
-                    if round > 0 {
+                    if let Some(fell) = fell {
                         self.shared.counters.read_failovers.add(1);
+                        self.shared.numbers.read_went_over(fell, Some(at));
                     }
                     return job.finish(None);
                 }
                 Err(Fault::Lost(why)) => {
+                    fell.get_or_insert(at);
                     let failed = Failed::Connection(why);
                     if self.shared.report(&view, at, failed).await.is_err() {
                         return job.finish(Some(DbError::Closed));

@@ -12,7 +12,6 @@ use crate::link::Link;
 use crate::membership::View;
 use crate::render::Statement;
 use crate::shared::{Failed, Shared};
-use crate::sqlite::IfAbsent;
 use crate::sqlite::lane::{Answers, Lane, Vote, answered, begin, ready};
 use crate::sqlite::writer::{Guard, Next, Waiting, refuse, tell};
 use crate::write_set::Journal;
@@ -74,7 +73,7 @@ impl Lanes {
     pub(super) fn open(shared: &Arc<Shared>, view: &Arc<View>) -> Result<Self, (usize, Fault)> {
         let serving = view.serving();
         let primary_at = serving[0];
-        let connect = |at: usize| match job::run_ready(shared.connect(at, IfAbsent::Refuse)) {
+        let connect = |at: usize| match job::run_ready(shared.connect_counted(at)) {
             Ran::Returned(Ok(link)) => Ok(link),
             Ran::Returned(Err(fault)) => Err((at, fault)),
             Ran::Waited | Ran::Panicked => Err((at, Fault::Lost("not opened".to_owned()))),

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
 use crate::error::DbError;
 use crate::fault::Fault;
+use crate::numbers::Meter;
 use crate::render::{Rows, Statement};
 use crate::schema::Schema;
 use crate::value::{Row, Value};
@@ -21,6 +22,7 @@ pub(crate) struct SqliteLink {
     connection: Connection,
     path: PathBuf,
     schema: Option<Arc<Schema>>,
+    meter: Option<Arc<Meter>>,
 }
 
 /// Whether a file that is not there may be made.
@@ -59,7 +61,7 @@ impl SqliteLink {
                  pragma trusted_schema = off; pragma wal_autocheckpoint = 4000;",
             )
             .map_err(lost)?;
-        Ok(Self { connection, path: path.to_owned(), schema: None })
+        Ok(Self { connection, path: path.to_owned(), schema: None, meter: None })
     }
 
     /// Opens a file that is only read, and that nobody writes to.
@@ -68,7 +70,7 @@ impl SqliteLink {
         let lost = |error: rusqlite::Error| Fault::Lost(error.to_string());
         let connection = Connection::open_with_flags(path, flags).map_err(lost)?;
         connection.execute_batch("pragma trusted_schema = off").map_err(lost)?;
-        Ok(Self { connection, path: path.to_owned(), schema: None })
+        Ok(Self { connection, path: path.to_owned(), schema: None, meter: None })
     }
 
     /// With the tables known, a refused row can name its index.
@@ -77,8 +79,21 @@ impl SqliteLink {
         self
     }
 
+    pub(crate) fn count_on(&mut self, meter: &Arc<Meter>) {
+        self.meter = Some(Arc::clone(meter));
+    }
+
+    fn counted<T>(&self, count: fn(&Meter, Duration), run: impl FnOnce() -> T) -> T {
+        let Some(meter) = &self.meter else { return run() };
+        let began = Instant::now();
+        let ran = run();
+        count(meter, began.elapsed());
+        ran
+    }
+
     pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Fault> {
-        self.try_query(sql, params).map_err(|error| self.fault(&error))
+        let rows = self.counted(Meter::statement, || self.try_query(sql, params));
+        rows.map_err(|error| self.fault(&error))
     }
 
     fn try_query(&self, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {
@@ -96,14 +111,12 @@ impl SqliteLink {
     }
 
     pub(crate) fn execute(&mut self, statement: &Statement) -> Result<(), Fault> {
-        let rows = self
-            .connection
-            .prepare_cached(&statement.sql)
-            .and_then(|mut prepared| {
-                prepared.execute(rusqlite::params_from_iter(&statement.params))
-            })
-            .map_err(|error| self.fault(&error))?;
-        let met = rows as u64;
+        let execute = || {
+            let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+            prepared.execute(rusqlite::params_from_iter(&statement.params))
+        };
+        let met = self.counted(Meter::statement, execute).map_err(|error| self.fault(&error))?;
+        let met = met as u64;
         match statement.rows {
             Rows::One if met != 1 => Err(Fault::Mismatch { table: statement.table, rows: met }),
             Rows::Exactly(rows) if met != rows => {
@@ -124,13 +137,16 @@ impl SqliteLink {
         }
         // The few statements that frame transactions are worth keeping prepared.
         let run = match sql {
-            "begin" | "begin immediate" | "commit" | "savepoint one" | "release one" => {
-                self.connection.prepare_cached(sql).and_then(|mut one| one.execute([])).map(drop)
-            }
+            "commit" => self.counted(Meter::commit, || self.prepared(sql)),
+            "begin" | "begin immediate" | "savepoint one" | "release one" => self.prepared(sql),
             "rollback" if self.connection.is_autocommit() => Ok(()),
             _ => self.connection.execute_batch(sql),
         };
         run.map_err(|error| self.fault(&error))
+    }
+
+    fn prepared(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
     }
 
     fn fault(&self, error: &rusqlite::Error) -> Fault {

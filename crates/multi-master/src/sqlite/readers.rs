@@ -12,7 +12,6 @@ use crate::fault::Fault;
 use crate::job::{self, Ran, ReadJob};
 use crate::link::Link;
 use crate::shared::{self, Shared};
-use crate::sqlite::IfAbsent;
 use crate::sqlite::queue::Closable;
 
 /// Reads that may wait for a thread. One is done in well under a millisecond.
@@ -81,7 +80,9 @@ impl Reader {
     fn read(&mut self, mut job: Box<dyn ReadJob>) {
         let shared = Arc::clone(&self.shared);
         // Each round either answers or takes a master out.
-        for round in 0..=shared.targets.len() {
+        // Who failed it first.
+        let mut fell: Option<usize> = None;
+        for _ in 0..=shared.targets.len() {
             let view = shared.view();
             if self.generation != view.generation {
                 self.generation = view.generation;
@@ -89,19 +90,24 @@ impl Reader {
             }
             let reading = view.reading();
             if reading.is_empty() {
+                if let Some(fell) = fell {
+                    shared.numbers.read_went_over(fell, None);
+                }
                 return job.finish(Some(DbError::NoMaster(view.why_none())));
             }
             let at = reading[self.turn.fetch_add(1, Ordering::Relaxed) % reading.len()];
             match self.read_from(at, &mut job) {
                 Ok(()) => {
                     shared.counters.reads.add(1);
-                    if round > 0 {
+                    if let Some(fell) = fell {
                         shared.counters.read_failovers.add(1);
+                        shared.numbers.read_went_over(fell, Some(at));
                     }
                     return job.finish(None);
                 }
                 Err(Failed::Misuse(error)) => return job.finish(Some(error)),
                 Err(Failed::Lost(why)) => {
+                    fell.get_or_insert(at);
                     let failed = shared::Failed::Connection(why);
                     if shared.report(&view, at, failed).blocking_recv().is_err() {
                         return job.finish(Some(DbError::Closed));
@@ -115,7 +121,7 @@ impl Reader {
     fn read_from(&mut self, at: usize, job: &mut Box<dyn ReadJob>) -> Result<(), Failed> {
         let mut link = match self.links[at].take() {
             Some(link) => link,
-            None => ready(self.shared.connect(at, IfAbsent::Refuse))?,
+            None => ready(self.shared.connect_counted(at))?,
         };
         ready(link.batch("begin"))?;
         let mut db = Db::reading(link, Arc::clone(&self.shared.schema));

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::broken::{Broken, break_next};
+use crate::job::Verdict;
 use crate::shared::{Command, Failed};
 use crate::{
-    Column, Config, Db, DbError, Kind, MasterState, Migration, MultiMaster, Outcome, Policy, Step,
-    Table, Tx, Verify, fields, params,
+    Column, Config, Db, DbError, Kind, MasterState, Migration, MultiMaster, Outcome, Policy,
+    QueueError, QueueItem, Retried, Step, Table, Tx, Verify, fields, params,
 };
 
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -155,5 +156,48 @@ async fn what_only_a_master_has_that_was_taken_out_is_in_doubt() {
     store.wait_until(|masters| masters.iter().all(|one| one.state == MasterState::Live)).await;
     let found = store.verify(Verify::default(), |_| {}).await.unwrap();
     assert!(found.is_well() && found.different == 0, "{found:?}");
+    store.close().await;
+}
+
+/// What could not be told is looked up when the master is back that may know,
+/// and at once where one that serves does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_doubt_leaves_the_queue_when_somebody_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    let Outcome::Saved { txid: saved, .. } = note(&store, 1).await else { panic!() };
+    let file = folder.path().join("b.db");
+    for ending in ["-wal", "-shm", ""] {
+        drop(std::fs::remove_file(format!("{}{ending}", file.display())));
+    }
+    std::fs::create_dir(&file).unwrap();
+    store.wait_until(|masters| masters[1].state == MasterState::Down).await;
+    let [lost, dropped] = [0; 2].map(|_| store.shared().new_txid());
+    for txid in [saved, lost, dropped] {
+        store.shared().tally(&Verdict::InDoubt(txid));
+    }
+    assert_eq!(store.counts().in_doubt, 3);
+    let stays =
+        |txid| store.queue().in_doubt.iter().any(|one| one.txid == txid && one.attempts > 0);
+    while store.queue().in_doubt.iter().any(|one| one.txid == saved) || !stays(lost) {
+        tokio::task::yield_now().await;
+    }
+    let item = QueueItem::Transaction;
+    let asked = store.retry(&item(lost)).await.unwrap();
+    assert_eq!(asked, Retried::StillInDoubt("b may have it, and can't be asked".to_owned()));
+    store.drop_from_queue(&item(dropped), "it was paid back").await.unwrap();
+    let again = store.drop_from_queue(&item(dropped), "twice").await;
+    assert_eq!(again, Err(QueueError::NotThere(item(dropped))));
+    let a = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
+    let reason: String =
+        a.query_row("select reason from mm_conflicts", [], |row| row.get(0)).unwrap();
+    assert_eq!(reason, "in doubt, and dropped by an operator: it was paid back");
+
+    std::fs::remove_dir(&file).unwrap();
+    store.wait_until_whole().await;
+    while !store.queue().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.lookup(lost).await, Some(false));
     store.close().await;
 }

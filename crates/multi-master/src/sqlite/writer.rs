@@ -232,13 +232,7 @@ impl Waiting {
 
 /// Counts a verdict and gives it to the caller.
 pub(super) fn tell(shared: &Shared, waiting: Waiting, verdict: Verdict) {
-    let counters = &shared.counters;
-    match &verdict {
-        Verdict::Saved { owed, .. } if owed.is_empty() => counters.saved.add(1),
-        Verdict::Saved { .. } => counters.owed.add(1),
-        Verdict::Refused | Verdict::NotSaved(_) => counters.not_saved.add(1),
-        Verdict::InDoubt(_) => counters.in_doubt.add(1),
-    }
+    shared.tally(&verdict);
     waiting.job.finish(verdict);
 }
 

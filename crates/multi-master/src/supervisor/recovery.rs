@@ -297,6 +297,7 @@ impl Recovery {
             over.map_err(|fault| Brought::Failed(super::why(fault)))?;
         }
         self.shared.counters.settled.add(progress.settled as u64);
+        self.shared.counters.undone.add(progress.losers.len() as u64);
         if progress.settled > 0 {
             let (name, settled) = (&self.names[at], progress.settled);
             tracing::warn!(severity = "INFO", master = %name, settled, "caught up");

@@ -9,5 +9,6 @@ mod copying_mariadb;
 mod embedded;
 mod mariadb;
 mod processes;
+mod queue;
 mod settling;
 mod verify;
