@@ -3,6 +3,7 @@
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{Dialect, Rows, Statement};
+use crate::sabotage::{Point, reached};
 use crate::schema::{Schema, TableInfo};
 use crate::settle::At;
 use crate::tables::read;
@@ -34,6 +35,7 @@ pub(crate) async fn copy(from: &mut Link, to: &mut Link, schema: &Schema) -> Res
                 to.push(&write_set::insert(info, image)).await.map_err(At::To)?;
                 copied += 1;
             }
+            reached(Point::CopyingPage);
             to.commit().await.map_err(At::To)?;
             // Between two pages whoever waits for this may give it up.
             tokio::task::yield_now().await;

@@ -115,6 +115,7 @@
 
 pub mod config;
 pub mod error;
+pub mod sabotage;
 pub mod schema;
 pub mod value;
 

@@ -25,6 +25,7 @@ use crate::membership::View;
 use crate::mysql::commits::Commits;
 use crate::mysql::pool::{Lease, Pool};
 use crate::render::Statement;
+use crate::sabotage::{Point, reached};
 use crate::shared::{Command, Failed, Shared};
 use crate::witness::SILENCE_MAX;
 
@@ -104,7 +105,7 @@ impl MySqlHandle {
 
 /// The store's thread's own state.
 pub(crate) struct MySqlStore {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     waiting: Arc<Semaphore>,
     writing: Vec<Pool>,
     reading: Vec<Pool>,
@@ -245,9 +246,11 @@ impl MySqlStore {
         link.begin_write(view.epoch);
         let link = Link::MySql(Box::new(link));
         let mut tx = Tx::new(link, Arc::clone(&self.shared.schema), self.shared.clock.clone());
+        reached(Point::BeforeStatements);
         let ran = AssertUnwindSafe(job.run(&mut tx)).catch_unwind();
         let ran = tokio::time::timeout(CLOSURE_MAX, ran).await;
         let went_well = matches!(ran, Ok(Ok(true)));
+        reached(Point::AfterStatements);
         let end = match tx.fault.take() {
             _ if ran.is_err() => Err(Ok(Verdict::NotSaved(DbError::Misuse(
                 "the closure took longer than 30 s: it awaits nothing but its own statements",
@@ -307,6 +310,7 @@ impl MySqlStore {
         primary: Branch<'a>,
         sealed: Sealed,
     ) -> Result<Verdict, Again> {
+        reached(Point::MarkerSent);
         let others = serving[1..].iter().map(|&at| self.apply(view, at, &sealed));
         let (mut branches, mut fault) = (Vec::new(), None);
         for (result, &at) in join_all(others).await.into_iter().zip(&serving[1..]) {
@@ -323,12 +327,18 @@ impl MySqlStore {
                 Again::Differs(format!("{master}: {}", DbError::from(fault)))
             }));
         }
+        reached(Point::BeforeCommits);
         let ticket = self.commits.begin();
         let txid = sealed.txid;
         let verdict = match self.shared.policy {
+            #[cfg(feature = "faults")]
+            _ if super::planted::compensates() => {
+                self.commit_and_compensate(view, primary, branches, &sealed).await
+            }
             Policy::Available => self.commit_available(view, primary, branches, txid).await,
             Policy::All => self.commit_all(view, primary, branches, txid).await,
         };
+        reached(Point::BeforeAnswer);
         self.commits.end(ticket).await;
         Ok(verdict)
     }
@@ -367,7 +377,7 @@ impl MySqlStore {
     ) -> Verdict {
         others.insert(0, primary);
         let masters: Vec<usize> = others.iter().map(|branch| branch.at).collect();
-        let failed: Vec<(usize, Fault)> = join_all(others.into_iter().map(commit))
+        let failed: Vec<(usize, Fault)> = join_all(others.into_iter().enumerate().map(commit_nth))
             .await
             .into_iter()
             .filter_map(Result::err)
@@ -400,6 +410,7 @@ impl MySqlStore {
             self.report_all(view, all.into_iter().map(|at| (at, fault.clone())).collect()).await;
             return Verdict::NotSaved(DbError::MasterAway(self.shared.view().away()));
         }
+        reached(Point::BeforePrimaryCommit);
         match commit(primary).await {
             Ok(()) => Verdict::Saved { txid, owed: view.away() },
             Err(failed) => {
@@ -410,7 +421,7 @@ impl MySqlStore {
     }
 
     /// Takes masters out; false when the store is closing.
-    async fn report_all(&self, view: &View, failed: Vec<(usize, Fault)>) -> bool {
+    pub(super) async fn report_all(&self, view: &View, failed: Vec<(usize, Fault)>) -> bool {
         for (at, fault) in failed {
             let failed = Failed::Master(DbError::from(fault).to_string());
             if self.shared.report(view, at, failed).await.is_err() {
@@ -485,21 +496,30 @@ impl MySqlStore {
 }
 
 /// A transaction that has run on the primary, its marker last.
-struct Sealed {
-    txid: TxId,
-    statements: Vec<Statement>,
+pub(super) struct Sealed {
+    pub(super) txid: TxId,
+    pub(super) statements: Vec<Statement>,
 }
 
 /// One master's part of a write.
-struct Branch<'a> {
-    at: usize,
-    link: Link,
-    lease: Lease<'a>,
+pub(super) struct Branch<'a> {
+    pub(super) at: usize,
+    pub(super) link: Link,
+    pub(super) lease: Lease<'a>,
 }
 
-async fn commit(mut branch: Branch<'_>) -> Result<(), (usize, Fault)> {
+/// As [`commit`], of one of several that commit at the same time.
+async fn commit_nth((nth, branch): (usize, Branch<'_>)) -> Result<(), (usize, Fault)> {
+    if nth > 0 {
+        reached(Point::BetweenCommits);
+    }
+    commit(branch).await
+}
+
+pub(super) async fn commit(mut branch: Branch<'_>) -> Result<(), (usize, Fault)> {
     match branch.link.commit().await {
         Ok(()) => {
+            reached(Point::AfterOneCommit);
             give_back(branch.link, branch.lease);
             Ok(())
         }
@@ -508,7 +528,7 @@ async fn commit(mut branch: Branch<'_>) -> Result<(), (usize, Fault)> {
 }
 
 /// Rolls back; a connection on which that fails is closed, which does the same.
-async fn undo(mut link: Link, lease: Lease<'_>) {
+pub(super) async fn undo(mut link: Link, lease: Lease<'_>) {
     if link.rollback().await.is_ok() {
         give_back(link, lease);
     }
