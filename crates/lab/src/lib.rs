@@ -7,6 +7,7 @@
 //! | [`process`] | [`Process`]: a child with bounded waits that never outlives its test |
 //! | [`program`] | [`Program`]: one of our own servers, started and listening |
 //! | [`mariadb`] | [`MariaDb`]: a MariaDB server with a data directory of its own |
+//! | [`disk`] | [`SmallDisk`]: a file system of its own, full when it is told to be |
 //! | [`proxy`] | [`Proxy`]: the network between a program and a server, cut, slow or lossy when told to be |
 //! | [`history`] | [`Recorder`]: what clients did and were told; judges that say whether that can be |
 //!
@@ -44,12 +45,15 @@ pub mod redis;
 
 pub mod proxy;
 
+pub mod disk;
+
 pub mod history;
 
 mod port;
 
 mod error;
 
+pub use disk::SmallDisk;
 pub use error::LabError;
 pub use history::{History, Recorder};
 pub use mariadb::{MariaDb, Software, mariadb_missing, require_mariadb};

@@ -1,5 +1,6 @@
 //! The lab itself, with real processes, real sockets and a real MariaDB.
 
+mod disk;
 mod history;
 mod mariadb;
 mod process;
