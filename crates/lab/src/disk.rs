@@ -10,6 +10,9 @@ use crate::process::run;
 /// The bound of mounting and unmounting.
 const MOUNTED_WITHIN: Duration = Duration::from_secs(10);
 
+/// What is left free of a disk that is filled, the least that can be had.
+const SLACK_BYTES: [u64; 5] = [0, 64 << 10, 512 << 10, 4 << 20, 16 << 20];
+
 /// A file system in memory (tmpfs) of a size of its own, unmounted when this is
 /// dropped.
 ///
@@ -38,12 +41,21 @@ impl SmallDisk {
         &self.place
     }
 
-    /// Nothing more fits on it, from now on.
+    /// Next to nothing more fits on it, from now on: at most 16 MiB where it
+    /// grows meanwhile, and nothing at all where it does not.
     pub fn fill(&self) -> Result<(), LabError> {
-        let about = rustix::fs::statvfs(&self.place).map_err(|errno| self.wrong(errno.into()))?;
+        let mut refused = None;
         // What is made smaller than what is there is refused, and files grow.
-        let used = (about.f_blocks - about.f_bfree) * about.f_frsize;
-        self.resize(used.max(about.f_frsize)).or_else(|_| self.resize(used + (64 << 10)))
+        for slack in SLACK_BYTES {
+            let about =
+                rustix::fs::statvfs(&self.place).map_err(|errno| self.wrong(errno.into()))?;
+            let used = (about.f_blocks - about.f_bfree) * about.f_frsize;
+            match self.resize(used.max(about.f_frsize) + slack) {
+                Ok(()) => return Ok(()),
+                Err(why) => refused = Some(why),
+            }
+        }
+        Err(refused.expect("it was tried"))
     }
 
     /// It has its size again.
