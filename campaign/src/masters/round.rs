@@ -104,6 +104,9 @@ pub(super) fn round<M: Masters>(
             let from = log.len().saturating_sub(LOG_SHOWN);
             let from = (from..log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
             eprintln!("{}", &log[from..]);
+            for (judge, why) in &refusals {
+                eprintln!("campaign: {place}: {judge}: {why}");
+            }
         }
     }
     let refusals = refusals.into_iter();

@@ -52,6 +52,8 @@ pub(crate) trait Masters: Sized + Send {
     /// One can't be come to from the workers.
     fn cut_off(&mut self, master: usize) -> Result<(), LabError>;
     fn reconnect(&mut self, master: usize) -> Result<(), LabError>;
+    /// Starts those again that ended because of what was done to them.
+    fn revive(&mut self) -> Result<(), LabError>;
     /// One has nothing any more.
     fn lose_data(&mut self, master: usize) -> Result<(), LabError>;
     /// As somebody with a client does, behind everybody's back. Columns of a row

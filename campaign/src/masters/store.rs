@@ -131,3 +131,16 @@ pub(super) async fn lists(tx: &mut Tx, steps: &[Step]) -> Result<Vec<Vec<u32>>, 
     }
     Ok(shown)
 }
+
+/// How many rows lost against another and are kept on a master.
+pub(super) const CONFLICTS: &str = "select count(*) from mm_conflicts";
+
+/// What a person with a client does to a row of `kept`.
+pub(super) fn edited_by_hand(id: u32) -> String {
+    format!("update kept set val = 'by hand' where id = {id}")
+}
+
+/// What a row of `kept` holds.
+pub(super) fn kept(id: u32) -> String {
+    format!("select val from kept where id = {id}")
+}

@@ -8,6 +8,7 @@ use stdx::Random;
 
 use super::{Hold, LOOK_AGAIN, Masters, Set};
 use crate::masters::faults::Common;
+use crate::masters::store;
 use crate::masters::wire::{Act, Reply, Request};
 
 /// How long a worker is tried that may rightly not start.
@@ -59,7 +60,8 @@ impl<M: Masters> Set<M> {
                 self.write_much(worker);
                 hold();
                 let Some([disk, _]) = &self.disks else { return Ok(()) };
-                disk.free().map_err(lab)
+                disk.free().map_err(lab)?;
+                self.masters.revive().map_err(lab)
             }
             Common::WitnessDiskFull(master) => {
                 let Some([_, disk]) = &self.disks else { return Ok(()) };
@@ -101,8 +103,7 @@ impl<M: Masters> Set<M> {
         }
         let lab = |why: LabError| why.to_string();
         let before = self.conflicts().map_err(lab)?;
-        let edit = format!("update kept set val = 'by hand' where id = {id}");
-        self.masters.by_hand(master, &edit).map_err(lab)?;
+        self.masters.by_hand(master, &store::edited_by_hand(id)).map_err(lab)?;
         hold();
         match self.call(0)?.ask(&Request::Repair) {
             Ok(Reply::Findings(found))
@@ -110,8 +111,7 @@ impl<M: Masters> Set<M> {
             other => return Err(format!("a row changed by hand was not repaired: {other:?}")),
         }
         for at in 0..2 {
-            let sql = format!("select val from kept where id = {id}");
-            let is = self.masters.by_hand(at, &sql).map_err(lab)?;
+            let is = self.masters.by_hand(at, &store::kept(id)).map_err(lab)?;
             if is.trim() != text {
                 return Err(format!("a row changed by hand is `{}` and was `{text}`", is.trim()));
             }
@@ -126,7 +126,7 @@ impl<M: Masters> Set<M> {
     fn conflicts(&self) -> Result<u64, LabError> {
         let mut all = 0;
         for master in 0..2 {
-            let told = self.masters.by_hand(master, "select count(*) from mm_conflicts")?;
+            let told = self.masters.by_hand(master, store::CONFLICTS)?;
             all += told.trim().parse::<u64>().unwrap_or(0);
         }
         Ok(all)

@@ -96,6 +96,15 @@ impl Masters for Servers {
         self.proxy(master).pass()
     }
 
+    fn revive(&mut self) -> Result<(), LabError> {
+        for (server, _) in &mut self.servers {
+            if !server.is_running() {
+                server.restart()?;
+            }
+        }
+        Ok(())
+    }
+
     fn lose_data(&mut self, master: usize) -> Result<(), LabError> {
         let again = "drop database campaign; create database campaign";
         self.server(master).sql("mysql", again).map(drop)
