@@ -5,4 +5,5 @@ mod embedded;
 mod mariadb;
 mod processes;
 mod settling;
+mod untold;
 mod verify;
