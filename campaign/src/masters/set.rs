@@ -26,6 +26,8 @@ pub(crate) use self::servers::Servers;
 const WHOLE_MAX: Duration = Duration::from_mins(2);
 /// How long a worker is started again and again.
 const START_MAX: Duration = Duration::from_mins(1);
+/// How long a worker takes to end that was killed.
+const ENDED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The disk that can be filled: what an hour's load leaves fits, and it takes no
 /// more memory than is used.
@@ -231,11 +233,9 @@ impl<M: Masters> Set<M> {
     fn kill_worker(&mut self, worker: usize) -> Result<(), LabError> {
         self.move_to(worker, None);
         let Some(mut killed) = self.workers[worker].take() else { return Ok(()) };
-        let finished = if killed.process().is_running() {
-            killed.kill()?
-        } else {
-            killed.process().wait(LOOK_AGAIN)?
-        };
+        // It may be ending by itself: then it can't be signalled.
+        drop(killed.process().kill());
+        let finished = killed.process().wait(ENDED_WITHIN)?;
         self.note(&finished.stderr);
         Ok(())
     }
