@@ -282,15 +282,12 @@ impl<O: Own> Deck<O> {
 
     pub(crate) fn deal(&mut self, random: &Random) -> Fault<O> {
         if self.left.is_empty() {
-            self.left = match &self.only {
-                Some(only) => only.clone(),
-                None => {
-                    let common = Common::all(random, self.small_disk).into_iter();
-                    let points = Common::points(random, self.all).into_iter();
-                    let own = O::all(random, self.all).into_iter().map(Fault::Own);
-                    common.chain(points).map(Fault::Common).chain(own).collect()
-                }
-            };
+            self.left = self.only.clone().unwrap_or_else(|| {
+                let common = Common::all(random, self.small_disk).into_iter();
+                let points = Common::points(random, self.all).into_iter();
+                let own = O::all(random, self.all).into_iter().map(Fault::Own);
+                common.chain(points).map(Fault::Common).chain(own).collect()
+            });
             shuffle(&mut self.left, random);
         }
         let dealt = self.left.pop().expect("there is no fault at all");

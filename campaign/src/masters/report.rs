@@ -147,18 +147,19 @@ impl Report {
         if sets.is_empty() {
             return;
         }
-        let heads: String = sets.iter().map(|set| format!("  {set:>18}")).collect();
-        println!("\n{:30}{heads}", "come to at the crash point");
+        let column = |text: &str| format!("  {text:>18}");
+        let heads: Vec<String> = sets.iter().map(|set| column(set)).collect();
+        println!("\n{:30}{}", "come to at the crash point", heads.concat());
         let points: BTreeSet<Point> = self.fired.keys().map(|(point, _)| *point).collect();
         for point in points {
-            let times: String = sets
+            let times: Vec<String> = sets
                 .iter()
                 .map(|set| match self.fired.get(&(point, (*set).to_owned())) {
-                    Some(times) => format!("  {times:>18}"),
-                    None => format!("  {:>18}", "-"),
+                    Some(times) => column(&times.to_string()),
+                    None => column("-"),
                 })
                 .collect();
-            println!("{:30}{times}", point.name());
+            println!("{point:30}{}", times.concat());
         }
         println!();
     }
