@@ -4,6 +4,7 @@
 //! It answers within the time that a master takes to answer: what takes longer,
 //! bringing a master back, is done by a [`recovery`] thread.
 
+mod ages;
 mod opening;
 mod processes;
 mod recovery;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 pub(crate) use self::recovery::{Ask, Brought};
 
+use self::ages::Ages;
 use self::processes::Processes;
 use self::recovery::Recovery;
 use crate::config::Policy;
@@ -95,6 +97,7 @@ impl Supervisor {
     /// Hears commands and tries masters that are away, until the store closes.
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut trim_at = Instant::now() + TRIM_EVERY;
+        let mut ages = Ages::default();
         let mut check_at = Instant::now() + self.shared.limits.probe;
         loop {
             let next_try = (0..self.tries.len())
@@ -132,7 +135,7 @@ impl Supervisor {
                         check_at = Instant::now() + self.shared.limits.probe;
                     }
                     if Instant::now() >= trim_at {
-                        self.trim().await;
+                        self.trim(&mut ages).await;
                         trim_at = Instant::now() + TRIM_EVERY;
                     }
                 }
@@ -563,12 +566,13 @@ impl Supervisor {
     }
 
     /// Takes away markers that every master has had for long.
-    async fn trim(&mut self) {
+    async fn trim(&mut self, ages: &mut Ages) {
+        ages.note(Instant::now(), self.shared.clock.last());
         if !self.membership.view().all_serve() {
             return;
         }
         let now = self.shared.clock.last().wall();
-        let markers = HybridTime::from_wall(now.before(MARKERS_KEPT));
+        let markers = ages.before(Instant::now(), MARKERS_KEPT).unwrap_or(HybridTime::ZERO);
         let tombstones = HybridTime::from_wall(now.before(TOMBSTONES_KEPT));
         for at in self.membership.view().serving() {
             let Ok(mut link) = self.shared.connect(at, IfAbsent::Refuse).await else { continue };
