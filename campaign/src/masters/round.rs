@@ -66,8 +66,12 @@ pub(super) fn round<M: Masters>(
     line.unknown += load.seen.unknown.load(Ordering::SeqCst);
     line.reads_stood = line.reads_stood.max(load.seen.reads.longest());
     line.writes_stood = line.writes_stood.max(load.seen.writes.longest());
+    let mut took_ms = 0;
     match whole {
-        Ok(took) => line.caught_up = line.caught_up.max(took),
+        Ok(took) => {
+            line.caught_up = line.caught_up.max(took);
+            took_ms = took.as_millis();
+        }
         Err(why) => refusals.push(("going on", why)),
     }
     match set.call(0) {
@@ -98,7 +102,8 @@ pub(super) fn round<M: Masters>(
     let well = refusals.is_empty();
     let place = format!("{}, round {number}, {fault:?}, {} ms", set.kind(), held.as_millis());
     if !report.quiet {
-        eprintln!("campaign: {place}: {}", if well { "well" } else { "NOT WELL" });
+        let how = if well { "well" } else { "NOT WELL" };
+        eprintln!("campaign: {place}: {how}, whole after {took_ms} ms");
         if !well {
             let log = set.log();
             let from = log.len().saturating_sub(LOG_SHOWN);
