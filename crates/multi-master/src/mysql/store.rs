@@ -170,10 +170,6 @@ impl MySqlStore {
 
     async fn write(&self, mut job: Box<dyn WriteJob>) {
         let verdict = self.verdict(&mut job).await;
-        if matches!(verdict, Verdict::Refused) {
-            // Also a refusal may rest on what another write did.
-            self.commits.all_so_far().await;
-        }
         let counters = &self.shared.counters;
         match &verdict {
             Verdict::Saved { owed, .. } if owed.is_empty() => counters.saved.add(1),
@@ -237,6 +233,7 @@ impl MySqlStore {
 
     /// Runs a write once, up to its verdict.
     async fn run(&self, view: &Arc<View>, job: &mut Box<dyn WriteJob>) -> Result<Verdict, Again> {
+        let unsure = self.commits.unsure();
         let serving = view.serving();
         let first = serving[0];
         let (mut link, lease) = match self.writing[first].lease(&self.shared, view).await {
@@ -274,7 +271,7 @@ impl MySqlStore {
                 // Nothing to commit; but what was read must have been current.
                 let read = link.flush().await;
                 undo(link, lease).await;
-                self.commits.all_so_far().await;
+                self.rests_on_what_is_saved(unsure).await?;
                 return match read {
                     Ok(()) => {
                         Ok(Verdict::Saved { txid: self.shared.new_txid(), owed: view.away() })
@@ -284,10 +281,21 @@ impl MySqlStore {
             }
             Err(end) => {
                 undo(link, lease).await;
+                if matches!(end, Ok(Verdict::Refused)) {
+                    self.rests_on_what_is_saved(unsure).await?;
+                }
                 return end;
             }
         };
         self.spread(view, &serving, Branch { at: first, link, lease }, sealed).await
+    }
+
+    /// Waits for the commits that a write which changes nothing may have read
+    /// from; it is run again where one of them may be gone. Also a refusal may
+    /// rest on what another write did.
+    async fn rests_on_what_is_saved(&self, unsure: u64) -> Result<(), Again> {
+        self.commits.all_so_far().await;
+        if self.commits.unsure() == unsure { Ok(()) } else { Err(Again::Busy) }
     }
 
     /// Ends the write on the primary with its marker. `None` where it changed
@@ -339,7 +347,7 @@ impl MySqlStore {
             Policy::All => self.commit_all(view, primary, branches, txid).await,
         };
         reached(Point::BeforeAnswer);
-        self.commits.end(ticket).await;
+        self.commits.end(ticket, matches!(verdict, Verdict::Saved { .. })).await;
         Ok(verdict)
     }
 
