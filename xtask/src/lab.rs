@@ -1,41 +1,64 @@
-//! `cargo xtask lab`: a campaign of faults, in release.
+//! `cargo xtask lab`: campaigns of faults, in release.
 
 use crate::setup;
 use crate::shell::{Result, cargo, run};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Which one
-    name: Name,
-    /// How long
-    #[arg(long, default_value_t = 5)]
-    minutes: u64,
-    /// The same seed puts the same faults in the same order
-    #[arg(long)]
-    seed: Option<u64>,
+    #[command(subcommand)]
+    campaign: Campaign,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Name {
+#[derive(clap::Subcommand)]
+enum Campaign {
     /// Two databases and the process that writes to them: killed, frozen, cut
-    /// off, slowed, deleted
-    Masters,
-}
-
-impl Name {
-    fn campaign(self) -> &'static str {
-        match self {
-            Self::Masters => "masters",
-        }
-    }
+    /// off, slowed, filled, deleted
+    Masters {
+        /// How long
+        #[arg(long, default_value_t = 5)]
+        minutes: u64,
+        /// The same seed puts the same faults in the same order
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Processes that write to one set at the same time
+        #[arg(long, default_value_t = 1)]
+        workers: usize,
+    },
+    /// Bugs that are planted, and that the judges of `masters` have to find
+    Planted {
+        /// The most time for one bug, with and without it
+        #[arg(long, default_value_t = 5)]
+        minutes_each: u64,
+        /// The same seed puts the same faults in the same order
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Only this one, by its name or a part of it
+        #[arg(long)]
+        bug: Option<String>,
+    },
 }
 
 pub(crate) fn run_task(arguments: &Arguments) -> Result {
     setup::install()?;
-    let mut command = cargo(["run", "--release", "--quiet", "--package", "campaign", "--"]);
-    command.args([arguments.name.campaign(), "--minutes", &arguments.minutes.to_string()]);
-    if let Some(seed) = arguments.seed {
-        command.args(["--seed", &seed.to_string()]);
+    // Crash points and planted bugs are in no other build.
+    let mut command = cargo(["run", "--release", "--quiet", "--package", "campaign"]);
+    command.args(["--features", "faults", "--"]);
+    let mut option = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            command.args([name, &value]);
+        }
+    };
+    match &arguments.campaign {
+        Campaign::Masters { minutes, seed, workers } => {
+            option("masters", Some(format!("--minutes={minutes}")));
+            option("--workers", Some(workers.to_string()));
+            option("--seed", seed.map(|seed| seed.to_string()));
+        }
+        Campaign::Planted { minutes_each, seed, bug } => {
+            option("planted", Some(format!("--minutes-each={minutes_each}")));
+            option("--seed", seed.map(|seed| seed.to_string()));
+            option("--bug", bug.clone());
+        }
     }
     run(command)
 }

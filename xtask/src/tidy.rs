@@ -12,6 +12,8 @@ mod rust_text;
 
 mod layers;
 
+mod sabotage;
+
 mod purity;
 
 mod sql;
@@ -57,6 +59,7 @@ pub(crate) fn run() -> Result {
     eprintln!("\n$ cargo xtask tidy");
     let workspace = workspace::Workspace::load()?;
     let mut findings = layers::check(&workspace.packages);
+    findings.extend(sabotage::check(&workspace.packages));
     findings.extend(purity::check(&workspace));
     findings.extend(sql::check(&workspace));
     findings.extend(modules::check(&workspace));

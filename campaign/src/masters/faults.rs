@@ -1,16 +1,140 @@
-//! What goes wrong.
+//! What goes wrong, and the order in which it does.
 
+use std::fmt::Debug;
+
+use multi_master::sabotage::Point;
 use stdx::Random;
 
-/// One thing that goes wrong, with the master to which it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// `kill -9` of a server.
+use super::wire::Act;
+
+/// One thing that goes wrong: with either kind of masters, or with those of one
+/// kind alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault<O> {
+    Common(Common),
+    Own(O),
+}
+
+/// What can be done to masters of one kind.
+pub(crate) trait Own: Copy + Debug {
+    /// Each of them once, with a master to which it is done.
+    fn all(random: &Random, all: bool) -> Vec<Self>;
+    /// What it is called, whichever master it hits.
+    fn kind(self) -> &'static str;
+}
+
+impl<O: Own> Fault<O> {
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Common(common) => common.kind(),
+            Self::Own(own) => own.kind(),
+        }
+    }
+}
+
+/// With the master to which it is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Common {
+    KillWorker,
+    FreezeWorker,
+    /// The clock of the worker is another by so many seconds, and right again.
+    ClockJumps(i64),
+    /// A row is changed on a master by hand, and repaired.
+    EditByHand(usize),
+    /// A master goes, the other goes on; then that one goes with the worker, and
+    /// the first comes back alone.
+    SurvivorGoes(usize),
+    /// The worker dies between two commits; this master comes back, and the
+    /// other one later.
+    OneByOne(usize),
+    /// Nothing more fits on the disk of the master that has a small one.
+    FullDisk,
+    /// Nothing more fits on the disk of the witness, and a master goes.
+    WitnessDiskFull(usize),
+    /// The worker ends, stops or hangs at a crash point.
+    Point(Point, Act),
+}
+
+/// A year.
+const YEAR_SECS: i64 = 365 * 24 * 60 * 60;
+
+impl Common {
+    fn all(random: &Random, small_disk: bool) -> Vec<Self> {
+        let master = || usize::from(random.one_in(2));
+        let mut all = vec![
+            Self::KillWorker,
+            Self::FreezeWorker,
+            Self::ClockJumps(if random.one_in(2) { YEAR_SECS } else { -YEAR_SECS }),
+            Self::EditByHand(master()),
+            Self::SurvivorGoes(master()),
+        ];
+        if small_disk {
+            all.extend([Self::FullDisk, Self::WitnessDiskFull(master())]);
+        }
+        if cfg!(feature = "faults") {
+            all.push(Self::OneByOne(master()));
+        }
+        all
+    }
+
+    /// Crash points, each once.
+    fn points(random: &Random, all: bool) -> Vec<Self> {
+        if !cfg!(feature = "faults") {
+            return Vec::new();
+        }
+        let points = Point::ALL.iter().copied().filter(|point| is_met(*point, all));
+        points
+            .map(|point| {
+                let act = match random.below(4) {
+                    0 => Act::Hang(200 + random.below(1_500)),
+                    1 => Act::Stop,
+                    _ => Act::Kill,
+                };
+                // It is met while the set is opened, when nobody listens yet.
+                Self::Point(point, if point == Point::Undoing { Act::Kill } else { act })
+            })
+            .collect()
+    }
+
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::KillWorker => "the worker is killed",
+            Self::FreezeWorker => "the worker is frozen",
+            Self::ClockJumps(by) if by > 0 => "the clock jumps a year forward",
+            Self::ClockJumps(_) => "the clock jumps a year back",
+            Self::EditByHand(_) => "a row is changed by hand",
+            Self::SurvivorGoes(_) => "the survivor goes, the first returns",
+            Self::OneByOne(_) => "a crash, masters return one by one",
+            Self::FullDisk => "a disk is full",
+            Self::WitnessDiskFull(_) => "the witness's disk is full",
+            Self::Point(_, Act::Kill) => "killed at a crash point",
+            Self::Point(_, Act::Stop) => "stopped at a crash point",
+            Self::Point(_, Act::Hang(_)) => "hung at a crash point",
+        }
+    }
+}
+
+/// Whether a point can be come to under this policy.
+pub(crate) fn is_met(point: Point, all: bool) -> bool {
+    match point {
+        // The primary commits last.
+        Point::BetweenCommits => !all,
+        Point::BeforePrimaryCommit | Point::Undoing => all,
+        _ => true,
+    }
+}
+
+/// With the server to which it is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OfServers {
+    /// `kill -9`.
     Kill(usize),
     KillBoth,
-    /// SIGSTOP of a server, and SIGCONT.
+    /// SIGSTOP, and SIGCONT.
     Freeze(usize),
-    /// Every connection to a server is reset.
+    /// SIGSTOP and SIGCONT again and again, as where the disk stalls.
+    Stall(usize),
+    /// Every connection is reset.
     Reset(usize),
     /// Connections are reset and new ones refused.
     Refuse(usize),
@@ -25,60 +149,51 @@ pub(crate) enum Fault {
     /// The next commit is done, and its answer lost: with a reset, or silently.
     LoseCommit(usize, bool),
     LoseBothCommits,
-    KillWorker,
-    FreezeWorker,
-    KillWorkerAndMaster(usize),
-    /// A file is deleted under the worker's feet.
-    DeleteFile(usize),
-    /// Another program holds a file.
-    LockFile(usize),
-    /// The worker is killed, and the end of a file's log is not on disk.
-    TearLog(usize),
-    /// The worker is killed, and a file is gone.
-    LoseFileAndWorker(usize),
+    KillWithWorker(usize),
+    /// Others have all the connections that the server takes.
+    OutOfConnections(usize),
+    /// Another client holds rows, and then the epoch row.
+    HoldRows(usize),
+    /// Another client takes rows in the other order.
+    Deadlock(usize),
+    /// The database is dropped.
+    Empty(usize),
+    /// The server comes back with an older copy of its data.
+    OlderCopy(usize),
 }
 
-impl Fault {
-    /// The next one, for this kind of masters.
-    pub(crate) fn next(random: &Random, sqlite: bool, all: bool) -> Self {
-        let master = usize::from(random.one_in(2));
-        if sqlite {
-            return match random.below(6) {
-                0 => Self::KillWorker,
-                1 => Self::FreezeWorker,
-                2 => Self::DeleteFile(master),
-                3 => Self::LockFile(master),
-                // Under `all` the primary decides, and a disk that forgets what
-                // it has flushed would decide wrong.
-                4 => Self::TearLog(if all { 1 } else { master }),
-                _ => Self::LoseFileAndWorker(master),
-            };
-        }
-        match random.below(15) {
-            0 => Self::Kill(master),
-            1 => Self::KillBoth,
-            2 => Self::Freeze(master),
-            3 => Self::Reset(master),
-            4 => Self::Refuse(master),
-            5 => Self::Cut(master),
-            6 => Self::LoseRequests(master),
-            7 => Self::LoseAnswers(master),
-            8 => Self::Delay(master),
-            9 => Self::Drip(master),
-            10 => Self::LoseCommit(master, random.one_in(2)),
-            11 => Self::LoseBothCommits,
-            12 => Self::KillWorker,
-            13 => Self::FreezeWorker,
-            _ => Self::KillWorkerAndMaster(master),
-        }
+impl Own for OfServers {
+    fn all(random: &Random, all: bool) -> Vec<Self> {
+        let master = || usize::from(random.one_in(2));
+        vec![
+            Self::Kill(master()),
+            Self::KillBoth,
+            Self::Freeze(master()),
+            Self::Stall(master()),
+            Self::Reset(master()),
+            Self::Refuse(master()),
+            Self::Cut(master()),
+            Self::LoseRequests(master()),
+            Self::LoseAnswers(master()),
+            Self::Delay(master()),
+            Self::Drip(master()),
+            Self::LoseCommit(master(), random.one_in(2)),
+            Self::LoseBothCommits,
+            Self::KillWithWorker(master()),
+            Self::OutOfConnections(master()),
+            Self::HoldRows(master()),
+            Self::Deadlock(master()),
+            Self::Empty(master()),
+            Self::OlderCopy(forgetful(random, all)),
+        ]
     }
 
-    /// What it is called, whichever master it hits.
-    pub(crate) const fn kind(self) -> &'static str {
+    fn kind(self) -> &'static str {
         match self {
             Self::Kill(_) => "a server is killed",
             Self::KillBoth => "both servers are killed",
             Self::Freeze(_) => "a server is frozen",
+            Self::Stall(_) => "a server stalls again and again",
             Self::Reset(_) => "connections are reset",
             Self::Refuse(_) => "connections are refused",
             Self::Cut(_) => "nothing passes for a while",
@@ -89,13 +204,143 @@ impl Fault {
             Self::LoseCommit(_, false) => "a commit's answer is lost",
             Self::LoseCommit(_, true) => "a commit's answer never comes",
             Self::LoseBothCommits => "the answers of both commits are lost",
-            Self::KillWorker => "the worker is killed",
-            Self::FreezeWorker => "the worker is frozen",
-            Self::KillWorkerAndMaster(_) => "the worker and a server are killed",
-            Self::DeleteFile(_) => "a file is deleted in use",
-            Self::LockFile(_) => "a file is locked by another program",
+            Self::KillWithWorker(_) => "the worker and a server are killed",
+            Self::OutOfConnections(_) => "a server is out of connections",
+            Self::HoldRows(_) => "others hold rows and the epoch",
+            Self::Deadlock(_) => "others take rows in another order",
+            Self::Empty(_) => "a database is dropped",
+            Self::OlderCopy(_) => "a server gets an older copy",
+        }
+    }
+}
+
+/// With the file to which it is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OfFiles {
+    /// It is deleted under the worker's feet.
+    Delete(usize),
+    /// Another program holds it.
+    Lock(usize),
+    /// The worker is killed, and the end of the file's log is not on disk.
+    TearLog(usize),
+    /// The worker is killed, and the file is gone.
+    LoseWithWorker(usize),
+    /// The worker is killed, and the file is an older copy.
+    OlderCopy(usize),
+}
+
+impl Own for OfFiles {
+    fn all(random: &Random, all: bool) -> Vec<Self> {
+        let master = || usize::from(random.one_in(2));
+        vec![
+            Self::Delete(master()),
+            Self::Lock(master()),
+            Self::TearLog(forgetful(random, all)),
+            Self::LoseWithWorker(master()),
+            Self::OlderCopy(forgetful(random, all)),
+        ]
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Delete(_) => "a file is deleted in use",
+            Self::Lock(_) => "a file is locked by another program",
             Self::TearLog(_) => "the worker is killed, a log is torn",
-            Self::LoseFileAndWorker(_) => "the worker is killed, a file is gone",
+            Self::LoseWithWorker(_) => "the worker is killed, a file is gone",
+            Self::OlderCopy(_) => "the worker is killed, a file is older",
+        }
+    }
+}
+
+/// A master that may forget what it had: under `all` the primary decides, and one
+/// that forgets what it has flushed would decide wrong.
+fn forgetful(random: &Random, all: bool) -> usize {
+    if all { 1 } else { usize::from(random.one_in(2)) }
+}
+
+/// Faults in an order of chance, each once before any comes again.
+#[derive(Debug)]
+pub(crate) struct Deck<O> {
+    left: Vec<Fault<O>>,
+    only: Option<Vec<Fault<O>>>,
+    small_disk: bool,
+    all: bool,
+    /// How often every fault was dealt.
+    pub(crate) rounds: u64,
+}
+
+impl<O: Own> Deck<O> {
+    /// All that can be done.
+    pub(crate) fn full(small_disk: bool, all: bool) -> Self {
+        Self { left: Vec::new(), only: None, small_disk, all, rounds: 0 }
+    }
+
+    /// These, again and again.
+    pub(crate) fn of(only: Vec<Fault<O>>) -> Self {
+        Self { left: Vec::new(), only: Some(only), small_disk: false, all: false, rounds: 0 }
+    }
+
+    pub(crate) fn deal(&mut self, random: &Random) -> Fault<O> {
+        if self.left.is_empty() {
+            self.left = self.only.clone().unwrap_or_else(|| {
+                let common = Common::all(random, self.small_disk).into_iter();
+                let points = Common::points(random, self.all).into_iter();
+                let own = O::all(random, self.all).into_iter().map(Fault::Own);
+                common.chain(points).map(Fault::Common).chain(own).collect()
+            });
+            shuffle(&mut self.left, random);
+        }
+        let dealt = self.left.pop().expect("there is no fault at all");
+        self.rounds += u64::from(self.left.is_empty());
+        dealt
+    }
+}
+
+/// Fisher and Yates.
+fn shuffle<T>(all: &mut [T], random: &Random) {
+    for at in (1..all.len()).rev() {
+        let other = random.below(at as u64 + 1);
+        all.swap(at, usize::try_from(other).unwrap_or(0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use stdx::Seed;
+
+    use super::*;
+
+    #[test]
+    fn every_fault_comes_once_before_any_comes_again() {
+        let random = Random::new(Seed(7));
+        let mut deck = Deck::<OfServers>::full(true, true);
+        let mut orders = Vec::new();
+        for _ in 0..2 {
+            let (mut dealt, rounds) = (Vec::new(), deck.rounds);
+            while deck.rounds == rounds {
+                dealt.push(format!("{:?}", deck.deal(&random)));
+            }
+            let names = |dealt: &[String]| -> BTreeSet<String> {
+                dealt.iter().map(|one| one.split([' ', ',']).next().unwrap().to_owned()).collect()
+            };
+            assert!(dealt.len() >= 24 && names(&dealt).len() >= 18, "{dealt:?}");
+            orders.push(dealt);
+        }
+        assert_ne!(orders[0], orders[1]);
+        let again = Random::new(Seed(7));
+        let mut same = Deck::<OfServers>::full(true, true);
+        assert_eq!(format!("{:?}", same.deal(&again)), orders[0][0], "the seed decides");
+    }
+
+    #[test]
+    fn under_all_the_primary_forgets_nothing() {
+        let random = Random::new(Seed(1));
+        for _ in 0..50 {
+            for fault in OfFiles::all(&random, true) {
+                assert!(!matches!(fault, OfFiles::TearLog(0) | OfFiles::OlderCopy(0)));
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lab::Recorder;
-use lab::history::{Judged, bank, list_append, register};
+use lab::history::{ClientId, History, Judged, bank, list_append, register};
 use stdx::{Random, Seed};
 
 use super::wire::{ACCOUNTS, BALANCE, Reply, Request, Step};
@@ -51,8 +51,8 @@ impl Call {
     }
 }
 
-/// Where the worker is; it moves when it is started again.
-pub(crate) type Address = Arc<Mutex<Option<SocketAddr>>>;
+/// Where the workers are; one moves when it is started again.
+pub(crate) type Addresses = Arc<Mutex<Vec<Option<SocketAddr>>>>;
 
 /// The load of one round.
 pub(crate) struct Load {
@@ -61,6 +61,8 @@ pub(crate) struct Load {
     bank: Recorder<bank::Request, bank::Answer>,
     registers: Recorder<register::Request, register::Answer>,
     lists: Recorder<list_append::Request, list_append::Answer>,
+    /// Those of the clients of `lists` whose reads go to any master.
+    plain: BTreeSet<ClientId>,
     round: u64,
     pub(crate) seen: Arc<Seen>,
 }
@@ -96,8 +98,8 @@ impl Gaps {
 /// What the judges say of a round.
 #[derive(Default)]
 pub(crate) struct Verdict {
-    /// What can't be, in words.
-    pub(crate) refusals: Vec<String>,
+    /// What can't be, in words, and which judge says so.
+    pub(crate) refusals: Vec<(&'static str, String)>,
     /// Acknowledged elements that are gone.
     pub(crate) lost: u64,
     /// Operations judged.
@@ -105,19 +107,20 @@ pub(crate) struct Verdict {
 }
 
 impl Load {
-    pub(crate) fn start(address: &Address, round: u64, seed: u64) -> Self {
+    pub(crate) fn start(addresses: &Addresses, round: u64, seed: u64) -> Self {
         let mut load = Self {
             stop: Arc::default(),
             clients: Vec::new(),
             bank: Recorder::new(),
             registers: Recorder::new(),
             lists: Recorder::new(),
+            plain: BTreeSet::new(),
             round,
             seen: Arc::default(),
         };
         for client in 0..CLIENTS {
             let mut caller = Caller {
-                address: Arc::clone(address),
+                addresses: Arc::clone(addresses),
                 call: None,
                 seen: Arc::clone(&load.seen),
                 random: Random::new(Seed(seed ^ (client << 32))),
@@ -127,7 +130,9 @@ impl Load {
                 bank: load.bank.client(),
                 registers: load.registers.client(),
                 lists: load.lists.client(),
+                plain: load.lists.client(),
             };
+            load.plain.insert(caller.plain.id());
             let stop = Arc::clone(&load.stop);
             load.clients.push(std::thread::spawn(move || {
                 while !stop.load(Ordering::SeqCst) {
@@ -178,26 +183,40 @@ impl Load {
         }
         let mut verdict = Verdict::default();
         let money = bank::Bank { accounts: ACCOUNTS, total: i64::from(ACCOUNTS) * BALANCE };
-        let judged: [Result<Judged, String>; 3] = [
-            bank::judge(&self.bank.history(), money).map_err(|why| why.to_string()),
-            register::judge(&self.registers.history(), JUDGE_MAX).map_err(|why| why.to_string()),
-            list_append::judge(
-                &self.lists.history(),
-                list_append::Level::StrictSerializable,
-                JUDGE_MAX,
-            )
-            .map_err(|why| why.to_string()),
+        let lists = self.lists.history();
+        // A plain read is in no order with others: it is fresh, and no more is
+        // promised of it.
+        let mut transactions = lists.clone().into_operations();
+        transactions.retain(|operation| !self.plain.contains(&operation.who));
+        let transactions = History::from_operations(transactions).map_err(|why| why.to_string())?;
+        let level = list_append::Level::StrictSerializable;
+        let judged: [(&'static str, Result<Judged, String>); 4] = [
+            ("bank", bank::judge(&self.bank.history(), money).map_err(|why| why.to_string())),
+            (
+                "registers",
+                register::judge(&self.registers.history(), JUDGE_MAX)
+                    .map_err(|why| why.to_string()),
+            ),
+            (
+                "lists",
+                list_append::judge(&transactions, level, JUDGE_MAX).map_err(|why| why.to_string()),
+            ),
+            ("fresh reads", list_append::fresh(&lists).map_err(|why| why.to_string())),
         ];
-        for one in judged {
+        for (judge, one) in judged {
             match one {
                 Ok(judged) => verdict.judged += judged.ok + judged.failed + judged.unknown,
-                Err(why) => verdict.refusals.push(why),
+                Err(why) => verdict.refusals.push((judge, why)),
             }
         }
-        match list_append::kept(&self.lists.history()) {
+        match list_append::kept(&lists) {
             Ok(_) => {}
-            Err(list_append::NotKept::Lost { elements }) => verdict.lost = elements.len() as u64,
-            Err(why) => verdict.refusals.push(why.to_string()),
+            Err(why) => {
+                if let list_append::NotKept::Lost { elements } = &why {
+                    verdict.lost = elements.len() as u64;
+                }
+                verdict.refusals.push(("kept lists", why.to_string()));
+            }
         }
         Ok(verdict)
     }
@@ -209,7 +228,7 @@ pub(crate) fn keys(round: u64) -> impl Iterator<Item = u32> {
 }
 
 struct Caller {
-    address: Address,
+    addresses: Addresses,
     call: Option<Call>,
     seen: Arc<Seen>,
     random: Random,
@@ -219,6 +238,7 @@ struct Caller {
     bank: lab::history::Client<bank::Request, bank::Answer>,
     registers: lab::history::Client<register::Request, register::Answer>,
     lists: lab::history::Client<list_append::Request, list_append::Answer>,
+    plain: lab::history::Client<list_append::Request, list_append::Answer>,
 }
 
 /// What the worker said, or nothing where the connection fell.
@@ -227,7 +247,12 @@ type Said = Option<Reply>;
 impl Caller {
     fn one(&mut self) {
         if self.call.is_none() {
-            let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+            let address = {
+                let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+                let workers = addresses.len().max(1) as u64;
+                let mine = usize::try_from(self.client % workers).unwrap_or(0);
+                addresses.get(mine).copied().flatten()
+            };
             self.call = address.and_then(|address| Call::to(address).ok());
             if self.call.is_none() {
                 std::thread::sleep(CALL_AGAIN);
@@ -235,11 +260,12 @@ impl Caller {
             }
         }
         self.count += 1;
-        match self.random.below(10) {
+        match self.random.below(12) {
             0..=2 => self.transfer(),
             3..=4 => self.balances(),
             5 => self.write(),
             6 => self.read(),
+            7..=8 => self.list(),
             _ => self.transaction(),
         }
     }
@@ -260,7 +286,12 @@ impl Caller {
         let to = (from + 1 + u32::try_from(self.random.below(bound - 1)).unwrap_or(0)) % ACCOUNTS;
         let amount = i64::try_from(self.random.below(20)).unwrap_or(0) + 1;
         let open = self.bank.invoke(bank::Request::Transfer { from, to, amount });
-        match said(&mut self.call, &self.seen, true, &Request::Transfer { from, to, amount }) {
+        let request = if self.random.one_in(4) {
+            Request::Close { from, to }
+        } else {
+            Request::Transfer { from, to, amount }
+        };
+        match said(&mut self.call, &self.seen, true, &request) {
             Some(Reply::Done) => open.ok(bank::Answer::Transferred),
             Some(Reply::Refused(_)) => open.fail(),
             _ => open.unknown(),
@@ -291,6 +322,17 @@ impl Caller {
         let open = self.registers.invoke(register::Request::Read { key });
         match said(&mut self.call, &self.seen, false, &Request::Read { key }) {
             Some(Reply::Value(value)) => open.ok(register::Answer::Value(value)),
+            Some(Reply::Refused(_)) => open.fail(),
+            _ => open.unknown(),
+        }
+    }
+
+    /// From whichever master.
+    fn list(&mut self) {
+        let list = self.key();
+        let open = self.plain.invoke(vec![list_append::Step::Read { list }]);
+        match said(&mut self.call, &self.seen, false, &Request::List(list)) {
+            Some(Reply::Lists(shown)) => open.ok(shown),
             Some(Reply::Refused(_)) => open.fail(),
             _ => open.unknown(),
         }

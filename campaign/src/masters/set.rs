@@ -1,328 +1,310 @@
-//! The masters and the worker, and what is done to them.
+//! The masters and the workers, and what is done to them.
 
-use std::fs;
+mod common;
+mod files;
+mod points;
+mod servers;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use lab::proxy::{Fall, Traffic, Way};
-use lab::{LabError, MariaDb, Program, Proxy, Scratch, Software};
+use lab::{LabError, Program, Scratch, SmallDisk, Software};
+use multi_master::sabotage::Point;
 use stdx::Random;
 
-use super::faults::Fault;
-use super::load::{Address, Call};
-use super::wire::{Reply, Request};
+use super::faults::{Fault, Own};
+use super::load::{Addresses, Call};
+use super::wire::{Arm, Reply, Request};
+
+pub(crate) use self::files::Files;
+pub(crate) use self::servers::Servers;
 
 /// The most time for everything to be whole again after a fault.
 const WHOLE_MAX: Duration = Duration::from_mins(2);
 /// How long a worker is started again and again.
 const START_MAX: Duration = Duration::from_mins(1);
+/// How long a worker takes to end that was killed.
+const ENDED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The disk that can be filled: what an hour's load leaves fits, and it takes no
+/// more memory than is used.
+const DISK_BYTES: u64 = 4 << 30;
+/// Of the log of workers that have ended, for a person who looks for the reason.
+const LOG_KEPT: usize = 200_000;
 
-/// Both directions.
-const BOTH: [Way; 2] = [Way::ToServer, Way::ToClient];
+/// What a fault waits for.
+pub(crate) type Hold<'a> = &'a dyn Fn();
 
-/// Two masters of one kind, a worker, and what is between them.
-pub(crate) struct Set {
-    masters: Masters,
+/// Two masters of one kind.
+pub(crate) trait Masters: Sized + Send {
+    /// What can be done to them alone.
+    type Own: Own;
+    /// What they are called.
+    const KIND: &'static str;
+
+    /// Each in its directory.
+    fn start(software: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError>;
+    fn url(&self, master: usize) -> String;
+    /// One can't be used; what it holds stays.
+    fn leave(&mut self, master: usize) -> Result<(), LabError>;
+    fn come_back(&mut self, master: usize) -> Result<(), LabError>;
+    /// One can't be come to from the workers.
+    fn cut_off(&mut self, master: usize) -> Result<(), LabError>;
+    fn reconnect(&mut self, master: usize) -> Result<(), LabError>;
+    /// Starts those again that ended because of what was done to them.
+    fn revive(&mut self) -> Result<(), LabError>;
+    /// One has nothing any more.
+    fn lose_data(&mut self, master: usize) -> Result<(), LabError>;
+    /// As somebody with a client does, behind everybody's back. Columns of a row
+    /// are separated by tabs.
+    fn by_hand(&self, master: usize, sql: &str) -> Result<String, LabError>;
+    fn suffer(
+        set: &mut Set<Self>,
+        fault: Self::Own,
+        random: &Random,
+        hold: Hold<'_>,
+    ) -> Result<(), LabError>;
+}
+
+/// How a set is made.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
     pub(crate) all: bool,
+    /// Processes that write to it at the same time.
+    pub(crate) workers: usize,
+    /// The bug that is planted in them.
+    pub(crate) bug: Option<&'static str>,
+    /// The master whose disk can be filled.
+    pub(crate) small_disk: Option<usize>,
+}
+
+/// Two masters of one kind, workers, and what is between them. Values are
+/// dropped in this order.
+pub(crate) struct Set<M> {
+    workers: Vec<Option<Program>>,
+    masters: M,
+    /// Of one master, and of the witness.
+    disks: Option<[SmallDisk; 2]>,
+    setup: Setup,
+    pub(crate) addresses: Addresses,
+    /// How often each crash point was come to, armed.
+    pub(crate) fired: BTreeMap<Point, u64>,
+    /// What workers that have ended wrote.
+    log: String,
+    /// How often a worker has told that it came to a point.
+    seen: BTreeMap<(usize, Point), usize>,
+    edits: u32,
     scratch: Scratch,
-    worker: Option<Program>,
-    pub(crate) address: Address,
 }
 
-enum Masters {
-    MariaDb(Box<[(MariaDb, Proxy); 2]>),
-    Sqlite,
-}
-
-impl Set {
-    /// MariaDB servers where there is `software`, else SQLite files.
-    pub(crate) fn start(software: Option<&Software>, all: bool) -> Result<Self, LabError> {
+impl<M: Masters> Set<M> {
+    pub(crate) fn start(software: &Software, setup: Setup) -> Result<Self, LabError> {
         let scratch = Scratch::new("campaign-masters")?;
-        let masters = match software {
-            None => Masters::Sqlite,
-            Some(software) => {
-                let server = |name: &str| -> Result<(MariaDb, Proxy), LabError> {
-                    let server = MariaDb::start(software, &scratch.path().join(name))?;
-                    server.create_database("campaign")?;
-                    let proxy = Proxy::to(server.address())?;
-                    Ok((server, proxy))
-                };
-                Masters::MariaDb(Box::new([server("a")?, server("b")?]))
+        let mut directories = ["a", "b"].map(|name| scratch.path().join(name));
+        let witness = scratch.path().join("witness");
+        let mut disks = None;
+        if let Some(small) = setup.small_disk {
+            let place = scratch.path().join("small");
+            let mounted = SmallDisk::mount(&place, DISK_BYTES)
+                .and_then(|disk| Ok([disk, SmallDisk::mount(&witness, DISK_BYTES)?]));
+            match mounted {
+                Ok(mounted) => {
+                    directories[small] = place.join("data");
+                    disks = Some(mounted);
+                }
+                Err(why) => eprintln!("campaign: left out: full disks: {why}"),
             }
+        }
+        for directory in directories.iter().chain([&witness]) {
+            std::fs::create_dir_all(directory)
+                .map_err(|source| LabError::Disk { path: directory.clone(), source })?;
+        }
+        let masters = M::start(software, &directories)?;
+        let addresses = Addresses::default();
+        *addresses.lock().unwrap_or_else(PoisonError::into_inner) = vec![None; setup.workers];
+        let mut set = Self {
+            workers: (0..setup.workers).map(|_| None).collect(),
+            masters,
+            disks,
+            setup,
+            addresses,
+            fired: BTreeMap::new(),
+            log: String::new(),
+            seen: BTreeMap::new(),
+            edits: 0,
+            scratch,
         };
-        let mut set = Self { masters, all, scratch, worker: None, address: Address::default() };
-        set.start_worker()?;
+        set.start_workers()?;
         Ok(set)
     }
 
-    pub(crate) fn kind(&self) -> &'static str {
-        match (&self.masters, self.all) {
-            (Masters::MariaDb(_), false) => "MariaDB, available",
-            (Masters::MariaDb(_), true) => "MariaDB, all",
-            (Masters::Sqlite, false) => "SQLite, available",
-            (Masters::Sqlite, true) => "SQLite, all",
-        }
+    pub(crate) fn kind(&self) -> String {
+        format!("{}, {}", M::KIND, if self.setup.all { "all" } else { "available" })
     }
 
-    fn file(&self, master: usize) -> PathBuf {
-        self.scratch.path().join(["a.db", "b.db"][master])
-    }
-
-    /// Starts the worker; while a master is away that may take several tries.
-    fn start_worker(&mut self) -> Result<(), LabError> {
-        let mut arguments = vec!["masters-worker".to_owned()];
-        if self.all {
-            arguments.push("--all".to_owned());
-        }
-        arguments.extend([
-            "--witness".to_owned(),
-            self.scratch.path().join("witness.json").display().to_string(),
-        ]);
-        for master in 0..2 {
-            let url = match &self.masters {
-                Masters::Sqlite => format!("sqlite:{}", self.file(master).display()),
-                Masters::MariaDb(both) => {
-                    both[master].0.url_at(both[master].1.address(), "campaign")
-                }
-            };
-            arguments.extend(["--master".to_owned(), url]);
-        }
-        let binary = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("campaign"));
-        let until = Instant::now() + START_MAX;
-        loop {
-            match Program::start(&binary, &arguments) {
-                Ok(worker) => {
-                    self.move_to(Some(worker.address()));
-                    self.worker = Some(worker);
-                    return Ok(());
-                }
-                Err(error) if Instant::now() > until => return Err(error),
-                Err(_) => std::thread::sleep(LOOK_AGAIN),
-            }
-        }
-    }
-
-    fn move_to(&self, address: Option<SocketAddr>) {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
-    }
-
-    fn kill_worker(&mut self) -> Result<(), LabError> {
-        self.move_to(None);
-        self.worker.take().map_or(Ok(()), |worker| worker.kill().map(drop))
-    }
-
-    fn server(&mut self, master: usize) -> &mut MariaDb {
-        match &mut self.masters {
-            Masters::MariaDb(both) => &mut both[master].0,
-            Masters::Sqlite => unreachable!("the fault is one of servers"),
-        }
-    }
-
-    fn proxy(&self, master: usize) -> &Proxy {
-        match &self.masters {
-            Masters::MariaDb(both) => &both[master].1,
-            Masters::Sqlite => unreachable!("the fault is one of networks"),
-        }
+    pub(crate) const fn has_small_disks(&self) -> bool {
+        self.disks.is_some()
     }
 
     /// Puts a fault in the way, for as long as `hold` waits.
     pub(crate) fn suffer(
         &mut self,
-        fault: Fault,
+        fault: Fault<M::Own>,
         random: &Random,
-        hold: impl Fn(),
-    ) -> Result<(), LabError> {
+        hold: Hold<'_>,
+    ) -> Result<(), String> {
         match fault {
-            Fault::Kill(master) => {
-                self.server(master).kill()?;
-                hold();
-                self.server(master).restart()?;
-            }
-            Fault::KillBoth => {
-                self.server(0).kill()?;
-                self.server(1).kill()?;
-                hold();
-                self.server(0).restart()?;
-                self.server(1).restart()?;
-            }
-            Fault::Freeze(master) => {
-                self.server(master).freeze()?;
-                hold();
-                self.server(master).thaw()?;
-            }
-            Fault::Reset(master) => {
-                self.proxy(master).reset()?;
-                hold();
-            }
-            Fault::Refuse(master) => {
-                self.proxy(master).refuse()?;
-                hold();
-                self.proxy(master).pass()?;
-            }
-            Fault::Cut(master) => self.traffic(master, &BOTH, Traffic::Held, hold)?,
-            Fault::LoseRequests(master) => {
-                self.traffic(master, &[Way::ToServer], Traffic::Lost, hold)?;
-            }
-            Fault::LoseAnswers(master) => {
-                self.traffic(master, &[Way::ToClient], Traffic::Lost, hold)?;
-            }
-            Fault::Delay(master) => {
-                let later = Traffic::Delayed(Duration::from_millis(40));
-                self.traffic(master, &BOTH, later, hold)?;
-            }
-            Fault::Drip(master) => {
-                let bytes_per_s = std::num::NonZeroU32::new(20_000).expect("it is not 0");
-                let slowly = Traffic::Dripping { bytes_per_s };
-                self.traffic(master, &[Way::ToServer], slowly, hold)?;
-            }
-            Fault::LoseCommit(master, silently) => {
-                let fall = if silently { Fall::Silence } else { Fall::Reset };
-                self.proxy(master).drop_next_answer("commit", fall)?;
-                hold();
-                self.proxy(master).pass()?;
-            }
-            Fault::LoseBothCommits => {
-                for master in 0..2 {
-                    self.proxy(master).drop_next_answer("commit", Fall::Reset)?;
+            Fault::Common(common) => self.suffer_common(common, random, hold),
+            Fault::Own(own) => M::suffer(self, own, random, hold).map_err(|why| why.to_string()),
+        }
+    }
+
+    fn arguments(&self, armed: Option<&Arm>) -> Vec<String> {
+        let mut arguments = vec!["masters-worker".to_owned()];
+        if self.setup.all {
+            arguments.push("--all".to_owned());
+        }
+        let witness = self.scratch.path().join("witness/witness.json").display().to_string();
+        arguments.extend(["--witness".to_owned(), witness]);
+        for master in 0..2 {
+            arguments.extend(["--master".to_owned(), self.masters.url(master)]);
+        }
+        if let Some(bug) = self.setup.bug {
+            arguments.extend(["--bug".to_owned(), bug.to_owned()]);
+        }
+        if let Some(arm) = armed {
+            let arm = serde_json::to_string(arm).unwrap_or_default();
+            arguments.extend(["--arm".to_owned(), arm]);
+        }
+        arguments
+    }
+
+    /// Starts the workers that do not run; while a master is away that may take
+    /// several tries.
+    fn start_workers(&mut self) -> Result<(), LabError> {
+        self.start_within(START_MAX)
+    }
+
+    fn start_within(&mut self, limit: Duration) -> Result<(), LabError> {
+        let until = Instant::now() + limit;
+        for worker in 0..self.workers.len() {
+            while !self.is_running(worker) {
+                match self.start_one(worker, None) {
+                    Ok(()) => {}
+                    Err(error) if Instant::now() > until => return Err(error),
+                    Err(_) => std::thread::sleep(LOOK_AGAIN),
                 }
-                hold();
-                for master in 0..2 {
-                    self.proxy(master).pass()?;
-                }
-            }
-            Fault::KillWorker => {
-                self.kill_worker()?;
-                self.start_worker()?;
-                hold();
-            }
-            Fault::FreezeWorker => {
-                if let Some(worker) = &mut self.worker {
-                    worker.process().freeze()?;
-                    hold();
-                    worker.process().thaw()?;
-                }
-            }
-            Fault::KillWorkerAndMaster(master) => {
-                self.kill_worker()?;
-                self.server(master).kill()?;
-                // The other may not be able to go on alone; then this waits.
-                if self.all {
-                    self.server(master).restart()?;
-                    self.start_worker()?;
-                } else {
-                    self.start_worker()?;
-                    hold();
-                    self.server(master).restart()?;
-                }
-            }
-            Fault::DeleteFile(master) => {
-                remove(&self.file(master));
-                hold();
-            }
-            Fault::LockFile(master) => {
-                let connection = rusqlite::Connection::open(self.file(master)).map_err(sql)?;
-                connection.busy_timeout(Duration::from_secs(20)).map_err(sql)?;
-                connection.execute_batch("begin immediate").map_err(sql)?;
-                hold();
-                connection.execute_batch("rollback").map_err(sql)?;
-            }
-            Fault::TearLog(master) => {
-                self.kill_worker()?;
-                let log = with_ending(&self.file(master), "-wal");
-                if let Ok(file) = fs::OpenOptions::new().write(true).open(&log)
-                    && let Ok(about) = file.metadata()
-                {
-                    let kept = random.below(about.len() + 1);
-                    file.set_len(kept).map_err(|source| disk(&log, source))?;
-                }
-                self.start_worker()?;
-                hold();
-            }
-            Fault::LoseFileAndWorker(master) => {
-                self.kill_worker()?;
-                remove(&self.file(master));
-                self.start_worker()?;
-                hold();
             }
         }
         Ok(())
     }
 
-    fn traffic(
-        &self,
-        master: usize,
-        ways: &[Way],
-        traffic: Traffic,
-        hold: impl Fn(),
-    ) -> Result<(), LabError> {
-        for way in ways {
-            self.proxy(master).set(*way, traffic)?;
+    fn start_one(&mut self, worker: usize, armed: Option<&Arm>) -> Result<(), LabError> {
+        let binary = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("campaign"));
+        let started = Program::start(&binary, self.arguments(armed));
+        if let Err(why) = &started {
+            self.note(&format!("{why}\n"));
         }
-        hold();
-        self.proxy(master).pass()
+        let started = started?;
+        self.seen.retain(|(at, _), _| *at != worker);
+        self.move_to(worker, Some(started.address()));
+        self.workers[worker] = Some(started);
+        Ok(())
     }
 
-    /// A connection to the worker; it was started again where it had ended.
-    pub(crate) fn call(&mut self) -> Result<Call, String> {
-        if !self.worker.as_mut().is_some_and(|worker| worker.process().is_running()) {
-            self.move_to(None);
-            self.worker = None;
-            self.start_worker().map_err(|error| format!("the worker can't be started: {error}"))?;
+    fn is_running(&mut self, worker: usize) -> bool {
+        self.workers[worker].as_mut().is_some_and(|worker| worker.process().is_running())
+    }
+
+    fn move_to(&self, worker: usize, address: Option<SocketAddr>) {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)[worker] = address;
+    }
+
+    fn kill_workers(&mut self) -> Result<(), LabError> {
+        for worker in 0..self.workers.len() {
+            self.kill_worker(worker)?;
         }
-        let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(())
+    }
+
+    fn kill_worker(&mut self, worker: usize) -> Result<(), LabError> {
+        self.move_to(worker, None);
+        let Some(mut killed) = self.workers[worker].take() else { return Ok(()) };
+        // It may be ending by itself: then it can't be signalled.
+        drop(killed.process().kill());
+        let finished = killed.process().wait(ENDED_WITHIN)?;
+        self.note(&finished.stderr);
+        Ok(())
+    }
+
+    fn note(&mut self, log: &str) {
+        self.log.push_str(log);
+        let over = self.log.len().saturating_sub(LOG_KEPT);
+        let over = (over..=self.log.len()).find(|at| self.log.is_char_boundary(*at));
+        self.log.drain(..over.unwrap_or(0));
+    }
+
+    /// A connection to a worker; those that had ended were started again.
+    pub(crate) fn call(&mut self, worker: usize) -> Result<Call, String> {
+        for worker in 0..self.workers.len() {
+            if !self.is_running(worker) {
+                self.kill_worker(worker).map_err(|error| error.to_string())?;
+            }
+        }
+        self.start_workers().map_err(|error| format!("the worker can't be started: {error}"))?;
+        let address = self.addresses.lock().unwrap_or_else(PoisonError::into_inner)[worker];
         let address = address.ok_or("the worker is not there")?;
         Call::to(address).map_err(|error| format!("the worker can't be called: {error}"))
     }
 
-    /// Waits until every master is live.
-    pub(crate) fn wait_until_whole(&mut self) -> Result<Duration, String> {
-        let began = Instant::now();
-        let mut call = self.call()?;
-        loop {
-            let told = match call.ask(&Request::Whole) {
-                Ok(Reply::Whole(true, _)) => return Ok(began.elapsed()),
-                Ok(Reply::Whole(false, told)) => told,
-                other => {
-                    call = self.call()?;
-                    format!("{other:?}")
-                }
-            };
-            if began.elapsed() > WHOLE_MAX {
-                return Err(format!("not whole after {} s: {told}", WHOLE_MAX.as_secs()));
-            }
-            std::thread::sleep(LOOK_AGAIN);
+    /// Asks a worker, and takes only `Done`.
+    fn tell(&mut self, worker: usize, request: &Request) -> Result<(), String> {
+        match self.call(worker)?.ask(request) {
+            Ok(Reply::Done) => Ok(()),
+            other => Err(format!("{request:?}: {other:?}")),
         }
     }
 
-    /// What the worker wrote to its log, for a person who looks for the reason.
+    /// Waits until every master is live in the eyes of every worker.
+    pub(crate) fn wait_until_whole(&mut self) -> Result<Duration, String> {
+        let began = Instant::now();
+        for worker in 0..self.workers.len() {
+            let mut call = self.call(worker)?;
+            loop {
+                let told = match call.ask(&Request::Whole) {
+                    Ok(Reply::Whole(true, _)) => break,
+                    Ok(Reply::Whole(false, told)) => told,
+                    other => {
+                        call = self.call(worker)?;
+                        format!("{other:?}")
+                    }
+                };
+                if began.elapsed() > WHOLE_MAX {
+                    return Err(format!("not whole after {} s: {told}", WHOLE_MAX.as_secs()));
+                }
+                std::thread::sleep(LOOK_AGAIN);
+            }
+        }
+        Ok(began.elapsed())
+    }
+
+    /// What the workers wrote to their logs, for a person who looks for the
+    /// reason.
     pub(crate) fn log(&mut self) -> String {
-        self.worker.as_mut().map(|worker| worker.process().stderr_so_far()).unwrap_or_default()
+        let mut log = self.log.clone();
+        for worker in self.workers.iter_mut().flatten() {
+            log.push_str(&worker.process().stderr_so_far());
+        }
+        log
     }
 }
 
+/// A path with something after its name.
 fn with_ending(file: &Path, ending: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
-}
-
-/// A file that is not there need not be removed.
-fn remove(file: &Path) {
-    for ending in ["", "-wal", "-shm"] {
-        drop(fs::remove_file(with_ending(file, ending)));
-    }
-}
-
-fn sql(error: rusqlite::Error) -> LabError {
-    LabError::Network {
-        what: "a file can't be locked".to_owned(),
-        source: std::io::Error::other(error),
-    }
-}
-
-fn disk(file: &Path, source: std::io::Error) -> LabError {
-    LabError::Disk { path: file.to_owned(), source }
 }

@@ -21,12 +21,17 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
             "lists",
             &[Column::new("id", Kind::Int), Column::new("els", Kind::Text { chars_max: 900_000 })],
         ),
+        table(
+            "kept",
+            &[Column::new("id", Kind::Int), Column::new("val", Kind::Text { chars_max: 900_000 })],
+        ),
     ],
 }];
 
 pub(super) async fn open(tx: &mut Tx, keys: &[u32]) -> Result<(), DbError> {
-    for id in 0..ACCOUNTS {
-        if tx.get("accounts", params![id]).await?.is_none() {
+    // Accounts come and go, and the money is always somewhere.
+    if tx.query("select id from accounts", params![]).await?.is_empty() {
+        for id in 0..ACCOUNTS {
             tx.insert("accounts", fields! {"id" => id, "balance" => BALANCE}).await?;
         }
     }
@@ -41,29 +46,57 @@ pub(super) async fn open(tx: &mut Tx, keys: &[u32]) -> Result<(), DbError> {
     Ok(())
 }
 
-pub(super) async fn transfer(tx: &mut Tx, from: u32, to: u32, amount: i64) -> Result<(), DbError> {
-    let mut balances = Vec::new();
+/// Moves money; without an amount, all that is there, and the account is closed.
+/// An account that is not there is opened by what comes in.
+pub(super) async fn transfer(
+    tx: &mut Tx,
+    from: u32,
+    to: u32,
+    amount: Option<i64>,
+) -> Result<(), DbError> {
+    let mut balances = BTreeMap::new();
     // In one order, so that two transfers do not wait for each other.
     for id in [from.min(to), from.max(to)] {
         let row = tx.get("accounts", params![id]).await?;
-        let Some(row) = row else {
-            return Err(DbError::Missing { table: "accounts".to_owned(), key: id.to_string() });
-        };
-        balances.push((id, row.get::<i64>("balance")?));
+        balances.insert(id, row.map(|row| row.get::<i64>("balance")).transpose()?);
     }
-    for (id, balance) in balances {
-        let balance = if id == from { balance - amount } else { balance + amount };
-        if balance < 0 {
-            return Err(DbError::Shape("there is not so much on the account".to_owned()));
+    let (Some(has), gets) = (balances[&from], balances[&to]) else {
+        return Err(DbError::Missing { table: "accounts".to_owned(), key: from.to_string() });
+    };
+    let amount = amount.unwrap_or(has);
+    if amount > has {
+        return Err(DbError::Shape("there is not so much on the account".to_owned()));
+    }
+    if amount == has {
+        tx.delete("accounts", params![from]).await?;
+    } else {
+        tx.update("accounts", params![from], fields! {"balance" => has - amount}).await?;
+    }
+    match gets {
+        Some(gets) => {
+            let fields = fields! {"balance" => gets + amount};
+            tx.update("accounts", params![to], fields).await.map(drop)
         }
-        tx.update("accounts", params![id], fields! {"balance" => balance}).await?;
+        None => tx.insert("accounts", fields! {"id" => to, "balance" => amount}).await,
     }
-    Ok(())
 }
 
+/// Of an account that is closed, nothing.
 pub(super) async fn balances(db: &mut Db) -> Result<BTreeMap<u32, i64>, DbError> {
     let rows = db.query("select id, balance from accounts", params![]).await?;
-    rows.iter().map(|row| Ok((row.get("id")?, row.get("balance")?))).collect()
+    let mut all: BTreeMap<u32, i64> = (0..ACCOUNTS).map(|id| (id, 0)).collect();
+    for row in rows {
+        all.insert(row.get("id")?, row.get("balance")?);
+    }
+    Ok(all)
+}
+
+pub(super) async fn keep(tx: &mut Tx, id: u32, text: &str) -> Result<(), DbError> {
+    if tx.get("kept", params![id]).await?.is_some() {
+        tx.update("kept", params![id], fields! {"val" => text}).await.map(drop)
+    } else {
+        tx.insert("kept", fields! {"id" => id, "val" => text}).await
+    }
 }
 
 pub(super) async fn get(tx: &mut Tx, key: u32) -> Result<Option<u32>, DbError> {
@@ -97,4 +130,17 @@ pub(super) async fn lists(tx: &mut Tx, steps: &[Step]) -> Result<Vec<Vec<u32>>, 
         }
     }
     Ok(shown)
+}
+
+/// How many rows lost against another and are kept on a master.
+pub(super) const CONFLICTS: &str = "select count(*) from mm_conflicts";
+
+/// What a person with a client does to a row of `kept`.
+pub(super) fn edited_by_hand(id: u32) -> String {
+    format!("update kept set val = 'by hand' where id = {id}")
+}
+
+/// What a row of `kept` holds.
+pub(super) fn kept(id: u32) -> String {
+    format!("select val from kept where id = {id}")
 }

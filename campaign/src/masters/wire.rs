@@ -37,6 +37,42 @@ pub(crate) enum Request {
     Whole,
     /// Compares the masters.
     Verify,
+    /// As it, and makes what differs the same.
+    Repair,
+    /// All of an account goes to another one, and it is closed.
+    Close {
+        from: u32,
+        to: u32,
+    },
+    /// A row that nobody else writes.
+    Keep {
+        id: u32,
+        text: String,
+    },
+    /// Arms a crash point.
+    Arm(Arm),
+    /// Takes back what was armed.
+    Disarm,
+    /// Sets the clock so many seconds off.
+    Clock(i64),
+}
+
+/// A crash point of the worker and what happens there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Arm {
+    pub(crate) point: String,
+    pub(crate) act: Act,
+    /// How often it is passed before.
+    pub(crate) passes: u64,
+}
+
+/// What happens at a crash point.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Act {
+    Kill,
+    Stop,
+    /// For so many milliseconds.
+    Hang(u64),
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -1,18 +1,26 @@
 //! The process that writes to the masters, and is killed: it serves
 //! [`Request`]s on a socket, each over one open store.
 
+mod sabotaged;
+
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use multi_master::{
     Config, Db, DbError, MasterConfig, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx,
     Verify,
 };
+use stdx::{Clock, UnixMicros};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::store;
-use super::wire::{Reply, Request};
+use super::wire::{Arm, Reply, Request};
+
+/// How often the worker's clock is set.
+const TICK: Duration = Duration::from_millis(1);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -23,6 +31,15 @@ pub(crate) struct Arguments {
     /// The URL of each master
     #[arg(long)]
     master: Vec<String>,
+    /// A crash point that is armed before the store is opened, as JSON
+    #[arg(long)]
+    arm: Option<String>,
+    /// A planted bug
+    #[arg(long)]
+    bug: Option<String>,
+    /// How many seconds the clock is off
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    clock: i64,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
@@ -31,6 +48,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         .with_max_level(tracing::Level::INFO)
         .with_ansi(false)
         .init();
+    if let Some(arm) = &arguments.arm {
+        let arm: Arm = serde_json::from_str(arm).map_err(|error| error.to_string())?;
+        sabotaged::arm(&arm)?;
+    }
+    if let Some(bug) = &arguments.bug {
+        sabotaged::plant(bug)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -49,6 +73,8 @@ async fn serve(arguments: &Arguments) -> Result<(), String> {
     config.limits.statement = Duration::from_secs(2);
     config.limits.commit = Duration::from_secs(2);
     config.limits.probe = Duration::from_millis(100);
+    let (clock, off) = clock(arguments.clock)?;
+    config.clock = clock;
     let store =
         MultiMaster::open(config, store::MIGRATIONS).await.map_err(|error| error.to_string())?;
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
@@ -56,16 +82,45 @@ async fn serve(arguments: &Arguments) -> Result<(), String> {
     println!("listening on http://{address}");
     loop {
         let (stream, _) = listener.accept().await.map_err(|error| error.to_string())?;
-        tokio::spawn(converse(stream, store.clone()));
+        tokio::spawn(converse(stream, store.clone(), Arc::clone(&off)));
     }
 }
 
-async fn converse(stream: TcpStream, store: MultiMaster) {
+/// A clock that follows the machine's, and is off by what is told.
+fn clock(secs: i64) -> Result<(Clock, Arc<AtomicI64>), String> {
+    let off = Arc::new(AtomicI64::new(secs));
+    let now = {
+        let off = Arc::clone(&off);
+        move || {
+            let off = off.load(Ordering::SeqCst).saturating_mul(1_000_000);
+            UnixMicros(Clock::real().now().0.saturating_add(off))
+        }
+    };
+    let clock = Clock::starting_at(now());
+    let set = clock.clone();
+    let thread = std::thread::Builder::new().name("clock".to_owned()).spawn(move || {
+        loop {
+            set.set(now());
+            std::thread::sleep(TICK);
+        }
+    });
+    thread.map_err(|error| error.to_string())?;
+    Ok((clock, off))
+}
+
+async fn converse(stream: TcpStream, store: MultiMaster, off: Arc<AtomicI64>) {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let Ok(request) = serde_json::from_str(&line) else { return };
-        let mut reply = serde_json::to_vec(&answer(&store, request).await).unwrap_or_default();
+        let reply = match request {
+            Request::Clock(secs) => {
+                off.store(secs, Ordering::SeqCst);
+                Reply::Done
+            }
+            other => answer(&store, other).await,
+        };
+        let mut reply = serde_json::to_vec(&reply).unwrap_or_default();
         reply.push(b'\n');
         if write.write_all(&reply).await.is_err() {
             return;
@@ -80,8 +135,13 @@ async fn answer(store: &MultiMaster, request: Request) -> Reply {
             written(done.await, |()| Reply::Done)
         }
         Request::Transfer { from, to, amount } => {
+            let done = store
+                .write(async move |tx: &mut Tx| store::transfer(tx, from, to, Some(amount)).await);
+            written(done.await, |()| Reply::Done)
+        }
+        Request::Close { from, to } => {
             let done =
-                store.write(async move |tx: &mut Tx| store::transfer(tx, from, to, amount).await);
+                store.write(async move |tx: &mut Tx| store::transfer(tx, from, to, None).await);
             written(done.await, |()| Reply::Done)
         }
         Request::Balances => read(store.read(store::balances).await, Reply::Balances),
@@ -112,7 +172,26 @@ async fn answer(store: &MultiMaster, request: Request) -> Reply {
             Reply::Whole(whole, told.collect::<Vec<_>>().join("; "))
         }
         Request::Verify => read(store.verify(Verify::default(), |_| {}).await, Reply::Findings),
+        Request::Repair => {
+            let how = Verify { repair: true, ..Verify::default() };
+            read(store.verify(how, |_| {}).await, Reply::Findings)
+        }
+        Request::Keep { id, text } => {
+            let done = store.write(async move |tx: &mut Tx| store::keep(tx, id, &text).await);
+            written(done.await, |()| Reply::Done)
+        }
+        Request::Arm(arm) => told(sabotaged::arm(&arm)),
+        Request::Disarm => {
+            sabotaged::disarm();
+            Reply::Done
+        }
+        // It is the conversation's.
+        Request::Clock(_) => Reply::Done,
     }
+}
+
+fn told(result: Result<(), String>) -> Reply {
+    result.map_or_else(Reply::Refused, |()| Reply::Done)
 }
 
 fn written<T>(outcome: Outcome<T, DbError>, of: impl FnOnce(T) -> Reply) -> Reply {

@@ -9,6 +9,7 @@
 //! | [`mariadb`] | [`MariaDb`]: a MariaDB server with a data directory of its own |
 //! | [`galera`] | [`Galera`]: a cluster of them |
 //! | [`replication`] | MariaDB's own replication between two of them |
+//! | [`disk`] | [`SmallDisk`]: a file system of its own, full when it is told to be |
 //! | [`proxy`] | [`Proxy`]: the network between a program and a server, cut, slow or lossy when told to be |
 //! | [`history`] | [`Recorder`]: what clients did and were told; judges that say whether that can be |
 //!
@@ -50,12 +51,15 @@ pub mod replication;
 
 pub mod proxy;
 
+pub mod disk;
+
 pub mod history;
 
 mod port;
 
 mod error;
 
+pub use disk::SmallDisk;
 pub use error::LabError;
 pub use galera::{Galera, galera_missing, require_galera};
 pub use history::{History, Recorder};

@@ -282,6 +282,26 @@ impl MariaDb {
         self.launch(&[])
     }
 
+    /// Copies its data to `place`, which must not exist. The server is stopped
+    /// for that, and started again.
+    pub fn copy_data(&mut self, place: &Path) -> Result<(), LabError> {
+        self.stop()?;
+        copy_tree(&self.directory.join("data"), place)?;
+        self.launch(&[])
+    }
+
+    /// Puts a copy of its data in the place of what it has, as an operator does
+    /// who restores a directory, and starts it. One that runs is killed first.
+    pub fn replace_data(&mut self, copy: &Path) -> Result<(), LabError> {
+        if self.is_running() {
+            self.kill()?;
+        }
+        let data = self.directory.join("data");
+        fs::remove_dir_all(&data).map_err(LabError::disk(&data))?;
+        copy_tree(copy, &data)?;
+        self.launch(&[])
+    }
+
     /// The end of the server's own log.
     #[must_use]
     pub fn log(&self) -> String {

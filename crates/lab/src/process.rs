@@ -122,6 +122,13 @@ impl Process {
         Ok(())
     }
 
+    /// Lets it go on (SIGCONT), also where it stopped by itself. Nothing happens
+    /// to one that runs or has ended.
+    pub fn go_on(&mut self) -> Result<(), LabError> {
+        self.frozen = self.is_running();
+        self.thaw()
+    }
+
     /// Waits until it has ended, at most `limit`.
     pub fn wait(&mut self, limit: Duration) -> Result<Finished, LabError> {
         let until = Instant::now() + limit;

@@ -32,6 +32,7 @@ use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::Dialect;
+use crate::sabotage::{Point, reached};
 use crate::schema::{Schema, TableInfo};
 use crate::settle::At;
 use crate::shared::Shared;
@@ -262,6 +263,7 @@ async fn put_page(
         done => done?,
     }
     position.write(link).await?;
+    reached(Point::CopyingPage);
     link.commit().await
 }
 

@@ -124,6 +124,7 @@
 pub mod archive;
 pub mod config;
 pub mod error;
+pub mod sabotage;
 pub mod schema;
 pub mod value;
 

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::config::Policy;
 use crate::error::MasterName;
+use crate::sabotage::{Bug, is};
 use crate::witness::Testimony;
 
 /// How a master stands.
@@ -101,6 +102,10 @@ impl View {
     /// suspect where there are others.
     pub(crate) fn reading(&self) -> Vec<usize> {
         let mut serving = self.serving();
+        if is(Bug::ReadsBehind) {
+            let up = |at: &usize| self.masters[*at].state != MasterState::Down;
+            return (0..self.masters.len()).filter(up).collect();
+        }
         if serving.iter().any(|&at| self.masters[at].state == MasterState::Live) {
             serving.retain(|&at| self.masters[at].state == MasterState::Live);
         }

@@ -8,5 +8,8 @@ mod pool;
 
 mod commits;
 
+#[cfg(feature = "faults")]
+mod planted;
+
 pub(crate) use link::MySqlLink;
 pub(crate) use store::{MySqlHandle, MySqlStore};

@@ -20,6 +20,7 @@ use crate::error::txid_of;
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{Rows, Statement};
+use crate::sabotage::{Bug, Point, is, reached};
 use crate::schema::{Schema, TableInfo};
 use crate::tables::{self, read};
 use crate::value::{Row, Value};
@@ -237,7 +238,10 @@ struct Present {
 /// than what is there.
 fn change(op: RowOp<'_>, now: Present, rule: Rule) -> Vec<Statement> {
     let RowOp { info, key, change } = op;
-    if now.version.max(now.tombstone) >= Some(change.version()) {
+    if is(Bug::ForgottenDeletes) && change.after().is_none() {
+        return Vec::new();
+    }
+    if now.version.max(now.tombstone) >= Some(change.version()) && !is(Bug::IgnoredVersions) {
         return Vec::new();
     }
     match (change, now.version) {
@@ -385,7 +389,7 @@ async fn apply_marker(
 /// without it: half of it must not be put between their changes.
 async fn check_before(to: &mut Link, op: &RowOp<'_>) -> Result<(), Stopped> {
     let now = version(to, op.info, &op.key).await?;
-    if now != op.change.before().map(|before| before.version) {
+    if now != op.change.before().map(|before| before.version) && !is(Bug::IgnoredVersions) {
         return Err(Stopped::Conflict(format!(
             "the row {:?} of `{}` was changed by another transaction",
             op.key, op.info.name
@@ -485,7 +489,8 @@ pub(crate) async fn undo_within(
 ) -> Result<(), At> {
     let mut touched = BTreeMap::new();
     for loser in losers {
-        let ops = decode(&loser.ops, loser.txid, schema).map_err(At::To)?;
+        let mut ops = decode(&loser.ops, loser.txid, schema).map_err(At::To)?;
+        ops.retain(|op| op.change.after().is_some() || !is(Bug::ForgottenDeletes));
         touched.extend(ops.into_iter().map(|op| ((op.info.name, op.key), op.info)));
         keep(to, loser).await.map_err(At::To)?;
         let sql = "update mm_log set aborted = 1 where txid = ?";
@@ -496,6 +501,7 @@ pub(crate) async fn undo_within(
     for ((_, key), info) in &touched {
         take_away(to, info, key).await.map_err(At::To)?;
     }
+    reached(Point::Undoing);
     for ((_, key), info) in &touched {
         let right = from.query(&info.sql.select, key).await.map_err(At::From)?;
         let right = right.into_iter().next().map(|row| Image::of(info, row)).transpose();

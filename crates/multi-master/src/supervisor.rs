@@ -31,6 +31,7 @@ use crate::fault::Fault;
 use crate::lease::LEASE;
 use crate::link::Link;
 use crate::membership::{MasterState, Membership};
+use crate::sabotage::{Bug, Point, is, reached};
 use crate::shared::{Command, Failed, Shared};
 use crate::sqlite::IfAbsent;
 use crate::tables::{self, Identity};
@@ -272,12 +273,12 @@ impl Supervisor {
     async fn claim(&mut self) -> bool {
         for _ in 0..CHANGES_MAX {
             let testimony = self.membership.testimony(self.recovery.set);
-            if self.witness.known() == Some(&testimony) {
+            if self.witness.known() == Some(&testimony) || is(Bug::NoWitness) {
                 self.membership.witnessed(self.processes.distrust.clone());
                 return self.processes.distrust.is_none();
             }
             match self.witness.say(testimony).await {
-                Ok(()) => {}
+                Ok(()) => reached(Point::WitnessTold),
                 Err(Unsaid::Moved(testimony)) => self.adopt(&testimony).await,
                 Err(Unsaid::Silent(error)) => {
                     let place = self.witness.place();
@@ -332,7 +333,9 @@ impl Supervisor {
             return Err(Fault::Moved);
         }
         tables::set_epoch(&mut link, epoch).await?;
-        link.commit().await
+        link.commit().await?;
+        reached(Point::OneFenced);
+        Ok(())
     }
 
     fn publish(&self) {
@@ -474,6 +477,7 @@ impl Supervisor {
             // The supervisor knows better meanwhile, and has said so.
             _ if !wanted => {}
             (Ok(()), Some(base)) => {
+                reached(Point::BeforeJoin);
                 self.membership.join(&[at]);
                 self.is_back(at);
                 if bringing.news {

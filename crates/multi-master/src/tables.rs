@@ -13,6 +13,7 @@ use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{self, Dialect, Rows, Statement};
+use crate::sabotage::{Point, reached};
 use crate::schema::{Migration, Step};
 use crate::value::Value;
 use crate::write_set;
@@ -368,11 +369,13 @@ async fn apply(link: &mut Link, sql: Vec<String>, note: Statement) -> Result<(),
             link.batch(&sql).await?;
         }
         link.push(&note).await?;
+        reached(Point::Migrating);
         return link.commit().await;
     }
     for sql in sql {
         link.alter(&sql).await?;
     }
+    reached(Point::Migrating);
     link.push(&note).await?;
     link.flush().await
 }

@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn unused_dependencies_are_found() {
-        let uses = |name: &str| Dependency { name: name.to_owned(), dev: false };
+        let uses = |name: &str| Dependency::plain(name, false);
         let workspace = Workspace {
             packages: vec![Package {
                 name: "a".to_owned(),
@@ -78,6 +78,7 @@ mod tests {
                 layer: Some(Layer::Core),
                 dependencies: vec![uses("serde-json"), uses("idle"), uses("in-docs")],
                 roots: Vec::new(),
+                features: std::collections::BTreeMap::new(),
             }],
             files: vec![
                 SourceFile::new(

@@ -72,6 +72,8 @@ fn refusal(package: &Package, layer: Layer, other: &Package, dev: bool) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::workspace::Dependency;
     use super::*;
 
@@ -85,11 +87,9 @@ mod tests {
             name: name.to_owned(),
             directory: directory.to_owned(),
             layer,
-            dependencies: uses
-                .iter()
-                .map(|(name, dev)| Dependency { name: (*name).to_owned(), dev: *dev })
-                .collect(),
+            dependencies: uses.iter().map(|(name, dev)| Dependency::plain(name, *dev)).collect(),
             roots: Vec::new(),
+            features: BTreeMap::new(),
         }
     }
 

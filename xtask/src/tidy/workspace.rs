@@ -42,6 +42,8 @@ pub(super) struct Package {
     /// `None` where the manifest does not say.
     pub(super) layer: Option<Layer>,
     pub(super) dependencies: Vec<Dependency>,
+    /// Its features, each with those that it brings.
+    pub(super) features: BTreeMap<String, Vec<String>>,
     /// The files that cargo starts from, relative to the root.
     pub(super) roots: Vec<String>,
 }
@@ -51,6 +53,16 @@ pub(super) struct Dependency {
     pub(super) name: String,
     /// Only tests have it.
     pub(super) dev: bool,
+    /// Those of its features that are asked for by name.
+    pub(super) features: Vec<String>,
+}
+
+#[cfg(test)]
+impl Dependency {
+    /// One of which no feature is asked for.
+    pub(super) fn plain(name: &str, dev: bool) -> Self {
+        Self { name: name.to_owned(), dev, features: Vec::new() }
+    }
 }
 
 /// A file of the repository.
@@ -148,8 +160,15 @@ fn packages_of(root: &Path, manifest: &str) -> Result<Vec<Package>> {
             let dev = dependency.kind == DependencyKind::Development;
             dependencies
                 .entry(dependency.name.as_str())
-                .and_modify(|known| known.dev &= dev)
-                .or_insert_with(|| Dependency { name: dependency.name.clone(), dev });
+                .and_modify(|known| {
+                    known.dev &= dev;
+                    known.features.extend(dependency.features.iter().cloned());
+                })
+                .or_insert_with(|| Dependency {
+                    name: dependency.name.clone(),
+                    dev,
+                    features: dependency.features.clone(),
+                });
         }
         let directory = package.manifest_path.parent().map_or("", |directory| directory.as_str());
         packages.push(Package {
@@ -157,6 +176,7 @@ fn packages_of(root: &Path, manifest: &str) -> Result<Vec<Package>> {
             directory: relative(directory),
             layer,
             dependencies: dependencies.into_values().collect(),
+            features: package.features.clone().into_iter().collect(),
             roots: package
                 .targets
                 .iter()

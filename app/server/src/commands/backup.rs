@@ -88,7 +88,8 @@ async fn back_up(
 }
 
 fn live(status: &Status) -> Vec<MasterName> {
-    let live = status.masters.iter().filter(|master| master.state == multi_master::MasterState::Live);
+    let live =
+        status.masters.iter().filter(|master| master.state == multi_master::MasterState::Live);
     live.map(|master| MasterName(master.name.clone())).collect()
 }
 

@@ -160,6 +160,27 @@ pub enum NotKept {
     },
 }
 
+/// Why reads of lists are refused that must be fresh.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotFresh {
+    /// The load or its recording is at fault, not the database.
+    #[error(transparent)]
+    Form(#[from] FormError),
+    /// No list was read: there is nothing to judge.
+    #[error("no read of a list was answered")]
+    NothingRead,
+    /// A read lacks what was acknowledged before it began.
+    #[error("T{transaction} read list {list} without {lacks:?}, acknowledged before it began")]
+    Stale {
+        /// The read, by its place in the history.
+        transaction: usize,
+        /// Which list.
+        list: List,
+        /// What it lacks.
+        lacks: Vec<Element>,
+    },
+}
+
 /// A history of lists that no judge can read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
@@ -255,6 +276,38 @@ pub fn kept(history: &History<Request, Answer>) -> Result<Judged, NotKept> {
         return Err(NotKept::Lost { elements: gone });
     }
     not_read.map_or_else(|| Ok(Judged::count(history)), Err)
+}
+
+/// Refuses a history in which a read lacks what was acknowledged before it
+/// began. For reads that go to any copy of the data and are ordered with nothing
+/// else: each may show less than the one before it, and never less than what
+/// clients had been told by then.
+pub fn fresh(history: &History<Request, Answer>) -> Result<Judged, NotFresh> {
+    check_form(history)?;
+    let mut told: BTreeMap<List, Vec<(&Transaction, Element)>> = BTreeMap::new();
+    for transaction in history.operations().iter().filter(|other| other.answer().is_some()) {
+        for (list, element) in appends(transaction) {
+            told.entry(list).or_default().push((transaction, element));
+        }
+    }
+    let mut reads_seen = 0;
+    for (place, transaction) in history.operations().iter().enumerate() {
+        for (list, elements) in reads(transaction) {
+            reads_seen += 1;
+            let shown: BTreeSet<Element> = elements.iter().copied().collect();
+            let told = told.get(&list).into_iter().flatten();
+            let lacks = told.filter(|(append, _)| append.is_before(transaction));
+            let lacks: Vec<Element> =
+                lacks.map(|(_, element)| *element).filter(|one| !shown.contains(one)).collect();
+            if !lacks.is_empty() {
+                return Err(NotFresh::Stale { transaction: place, list, lacks });
+            }
+        }
+    }
+    if reads_seen == 0 {
+        return Err(NotFresh::NothingRead);
+    }
+    Ok(Judged::count(history))
 }
 
 /// As `adya` calls a search that it gave up.

@@ -46,6 +46,23 @@ fn a_server_keeps_what_was_committed_whatever_happens_to_it() {
 }
 
 #[test]
+fn a_server_gets_an_older_copy_of_its_data_back() {
+    let Some(software) = require_mariadb("a MariaDB server gets an older copy of its data") else {
+        return;
+    };
+    let scratch = Scratch::new("lab-older").unwrap();
+    let mut server = MariaDb::start(&software, scratch.path()).unwrap();
+    server.create_database("books").unwrap();
+    server.sql("books", "create table t (id int primary key)").unwrap();
+    server.sql("books", "insert into t values (1)").unwrap();
+    let copy = scratch.path().join("copy");
+    server.copy_data(&copy).unwrap();
+    server.sql("books", "insert into t values (2)").unwrap();
+    server.replace_data(&copy).unwrap();
+    assert_eq!(server.sql("books", "select id from t").unwrap(), "1\n");
+}
+
+#[test]
 fn two_servers_share_nothing_and_keep_the_default_durability() {
     let Some(software) = require_mariadb("two MariaDB servers stand beside each other") else {
         return;

@@ -49,6 +49,23 @@ fn a_program_is_ready_when_it_says_where_it_listens() {
 }
 
 #[test]
+fn what_stopped_by_itself_goes_on() {
+    let mut process =
+        Process::start(shell("echo before; kill -STOP $$; echo after; exec sleep 1000")).unwrap();
+    process.wait_for_line(LIMIT, |line| (line == "before").then_some(())).unwrap();
+    // It may not stand yet: a signal that comes before it stops is lost.
+    let stands = format!("/proc/{}/stat", process.pid());
+    while !std::fs::read_to_string(&stands).unwrap().contains(") T ") {
+        std::thread::yield_now();
+    }
+    process.go_on().unwrap();
+    process.wait_for_line(LIMIT, |line| (line == "after").then_some(())).unwrap();
+    process.go_on().unwrap();
+    process.kill().unwrap();
+    process.go_on().unwrap();
+}
+
+#[test]
 fn freeze_stops_and_thaw_goes_on() {
     let mut process =
         Process::start(shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done"))

@@ -17,6 +17,7 @@ use crate::error::DbError;
 use crate::fault::Fault;
 use crate::numbers::Meter;
 use crate::render::{Dialect, Rows, Sql, Statement, inline};
+use crate::sabotage::{Bug, is};
 use crate::value::{Row, Value};
 
 /// A packet is sent when it is longer; servers take at least 16 MiB.
@@ -52,6 +53,9 @@ pub(crate) struct MySqlLink {
     bytes_max: usize,
     /// A statement's future was dropped before its answer came.
     abandoned: bool,
+    /// A lock was waited for too long in the transaction that is open.
+    #[cfg(feature = "faults")]
+    timed_out: bool,
     packet: String,
     expected: Vec<Expect>,
     /// The `insert` with which the packet ends, and which takes more rows.
@@ -120,6 +124,8 @@ impl MySqlLink {
             commit: limits.commit,
             bytes_max,
             abandoned: false,
+            #[cfg(feature = "faults")]
+            timed_out: false,
             packet: String::new(),
             expected: Vec::new(),
             inserting: None,
@@ -314,6 +320,10 @@ impl MySqlLink {
                 Err(Fault::Lost(format!("no answer within {} ms", limit.as_millis())))
             });
         self.abandoned = false;
+        #[cfg(feature = "faults")]
+        {
+            self.timed_out = matches!(result, Err(Fault::Busy));
+        }
         if !matches!(result, Err(Fault::Lost(_))) {
             self.connection = Some(connection);
         }
@@ -328,6 +338,12 @@ impl MySqlLink {
             connection.ping().await.map_err(|error| fault(error, ""))
         });
         ping.await.is_ok()
+    }
+
+    /// Whether somebody believes that the server has rolled back already.
+    #[cfg(feature = "faults")]
+    pub(crate) fn seems_rolled_back(&mut self) -> bool {
+        std::mem::take(&mut self.timed_out) && is(Bug::StatementRolledBack)
     }
 
     /// Whether it can be used again.
@@ -368,7 +384,8 @@ fn check(expect: Expect, met: u64, rows: Vec<mysql_async::Row>) -> Result<Option
         Expect::Epoch(epoch) => {
             let now: Option<i64> =
                 own(rows)?.first().map(|row| crate::tables::read(row, "epoch")).transpose()?;
-            (now != i64::try_from(epoch).ok()).then_some(Fault::Moved)
+            let moved = now != i64::try_from(epoch).ok() && !is(Bug::NoEpochCheck);
+            moved.then_some(Fault::Moved)
         }
         Expect::Anything | Expect::Rows(..) => None,
     })
@@ -517,6 +534,8 @@ mod tests {
             commit: Duration::ZERO,
             bytes_max,
             abandoned: false,
+            #[cfg(feature = "faults")]
+            timed_out: false,
             packet: String::new(),
             expected: Vec::new(),
             inserting: None,

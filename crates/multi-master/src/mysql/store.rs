@@ -25,6 +25,7 @@ use crate::membership::View;
 use crate::mysql::commits::Commits;
 use crate::mysql::pool::{Lease, Pool};
 use crate::render::Statement;
+use crate::sabotage::{Point, reached};
 use crate::shared::{Command, Failed, Shared};
 use crate::witness::SILENCE_MAX;
 
@@ -104,7 +105,7 @@ impl MySqlHandle {
 
 /// The store's thread's own state.
 pub(crate) struct MySqlStore {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     waiting: Arc<Semaphore>,
     writing: Vec<Pool>,
     reading: Vec<Pool>,
@@ -169,10 +170,6 @@ impl MySqlStore {
 
     async fn write(&self, mut job: Box<dyn WriteJob>) {
         let verdict = self.verdict(&mut job).await;
-        if matches!(verdict, Verdict::Refused) {
-            // Also a refusal may rest on what another write did.
-            self.commits.all_so_far().await;
-        }
         self.shared.tally(&verdict);
         job.finish(verdict);
     }
@@ -230,6 +227,7 @@ impl MySqlStore {
 
     /// Runs a write once, up to its verdict.
     async fn run(&self, view: &Arc<View>, job: &mut Box<dyn WriteJob>) -> Result<Verdict, Again> {
+        let unsure = self.commits.unsure();
         let serving = view.serving();
         let first = serving[0];
         let (mut link, lease) = match self.writing[first].lease(&self.shared, view).await {
@@ -239,9 +237,11 @@ impl MySqlStore {
         link.begin_write(view.epoch);
         let link = Link::MySql(Box::new(link));
         let mut tx = Tx::new(link, Arc::clone(&self.shared.schema), self.shared.clock.clone());
+        reached(Point::BeforeStatements);
         let ran = AssertUnwindSafe(job.run(&mut tx)).catch_unwind();
         let ran = tokio::time::timeout(CLOSURE_MAX, ran).await;
         let went_well = matches!(ran, Ok(Ok(true)));
+        reached(Point::AfterStatements);
         let end = match tx.fault.take() {
             _ if ran.is_err() => Err(Ok(Verdict::NotSaved(DbError::Misuse(
                 "the closure took longer than 30 s: it awaits nothing but its own statements",
@@ -265,7 +265,7 @@ impl MySqlStore {
                 // Nothing to commit; but what was read must have been current.
                 let read = link.flush().await;
                 undo(link, lease).await;
-                self.commits.all_so_far().await;
+                self.rests_on_what_is_saved(unsure).await?;
                 return match read {
                     Ok(()) => {
                         Ok(Verdict::Saved { txid: self.shared.new_txid(), owed: view.away() })
@@ -275,10 +275,21 @@ impl MySqlStore {
             }
             Err(end) => {
                 undo(link, lease).await;
+                if matches!(end, Ok(Verdict::Refused)) {
+                    self.rests_on_what_is_saved(unsure).await?;
+                }
                 return end;
             }
         };
         self.spread(view, &serving, Branch { at: first, link, lease }, sealed).await
+    }
+
+    /// Waits for the commits that a write which changes nothing may have read
+    /// from; it is run again where one of them may be gone. Also a refusal may
+    /// rest on what another write did.
+    async fn rests_on_what_is_saved(&self, unsure: u64) -> Result<(), Again> {
+        self.commits.all_so_far().await;
+        if self.commits.unsure() == unsure { Ok(()) } else { Err(Again::Busy) }
     }
 
     /// Ends the write on the primary with its marker. `None` where it changed
@@ -301,6 +312,7 @@ impl MySqlStore {
         primary: Branch<'a>,
         sealed: Sealed,
     ) -> Result<Verdict, Again> {
+        reached(Point::MarkerSent);
         let others = serving[1..].iter().map(|&at| self.apply(view, at, &sealed));
         let (mut branches, mut fault) = (Vec::new(), None);
         for (result, &at) in join_all(others).await.into_iter().zip(&serving[1..]) {
@@ -317,13 +329,19 @@ impl MySqlStore {
                 Again::Differs(format!("{master}: {}", DbError::from(fault)))
             }));
         }
+        reached(Point::BeforeCommits);
         let ticket = self.commits.begin();
         let txid = sealed.txid;
         let verdict = match self.shared.policy {
+            #[cfg(feature = "faults")]
+            _ if super::planted::compensates() => {
+                self.commit_and_compensate(view, primary, branches, &sealed).await
+            }
             Policy::Available => self.commit_available(view, primary, branches, txid).await,
             Policy::All => self.commit_all(view, primary, branches, txid).await,
         };
-        self.commits.end(ticket).await;
+        reached(Point::BeforeAnswer);
+        self.commits.end(ticket, matches!(verdict, Verdict::Saved { .. })).await;
         Ok(verdict)
     }
 
@@ -361,7 +379,7 @@ impl MySqlStore {
     ) -> Verdict {
         others.insert(0, primary);
         let masters: Vec<usize> = others.iter().map(|branch| branch.at).collect();
-        let failed: Vec<(usize, Fault)> = join_all(others.into_iter().map(commit))
+        let failed: Vec<(usize, Fault)> = join_all(others.into_iter().enumerate().map(commit_nth))
             .await
             .into_iter()
             .filter_map(Result::err)
@@ -394,6 +412,7 @@ impl MySqlStore {
             self.report_all(view, all.into_iter().map(|at| (at, fault.clone())).collect()).await;
             return Verdict::NotSaved(DbError::MasterAway(self.shared.view().away()));
         }
+        reached(Point::BeforePrimaryCommit);
         match commit(primary).await {
             Ok(()) => Verdict::Saved { txid, owed: view.away() },
             Err(failed) => {
@@ -404,7 +423,7 @@ impl MySqlStore {
     }
 
     /// Takes masters out; false when the store is closing.
-    async fn report_all(&self, view: &View, failed: Vec<(usize, Fault)>) -> bool {
+    pub(super) async fn report_all(&self, view: &View, failed: Vec<(usize, Fault)>) -> bool {
         for (at, fault) in failed {
             let failed = Failed::Master(DbError::from(fault).to_string());
             if self.shared.report(view, at, failed).await.is_err() {
@@ -486,21 +505,30 @@ impl MySqlStore {
 }
 
 /// A transaction that has run on the primary, its marker last.
-struct Sealed {
-    txid: TxId,
-    statements: Vec<Statement>,
+pub(super) struct Sealed {
+    pub(super) txid: TxId,
+    pub(super) statements: Vec<Statement>,
 }
 
 /// One master's part of a write.
-struct Branch<'a> {
-    at: usize,
-    link: Link,
-    lease: Lease<'a>,
+pub(super) struct Branch<'a> {
+    pub(super) at: usize,
+    pub(super) link: Link,
+    pub(super) lease: Lease<'a>,
 }
 
-async fn commit(mut branch: Branch<'_>) -> Result<(), (usize, Fault)> {
+/// As [`commit`], of one of several that commit at the same time.
+async fn commit_nth((nth, branch): (usize, Branch<'_>)) -> Result<(), (usize, Fault)> {
+    if nth > 0 {
+        reached(Point::BetweenCommits);
+    }
+    commit(branch).await
+}
+
+pub(super) async fn commit(mut branch: Branch<'_>) -> Result<(), (usize, Fault)> {
     match branch.link.commit().await {
         Ok(()) => {
+            reached(Point::AfterOneCommit);
             give_back(branch.link, branch.lease);
             Ok(())
         }
@@ -509,7 +537,7 @@ async fn commit(mut branch: Branch<'_>) -> Result<(), (usize, Fault)> {
 }
 
 /// Rolls back; a connection on which that fails is closed, which does the same.
-async fn undo(mut link: Link, lease: Lease<'_>) {
+pub(super) async fn undo(mut link: Link, lease: Lease<'_>) {
     if link.rollback().await.is_ok() {
         give_back(link, lease);
     }

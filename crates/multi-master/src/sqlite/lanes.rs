@@ -11,6 +11,7 @@ use crate::job::{self, Ran, Verdict};
 use crate::link::Link;
 use crate::membership::View;
 use crate::render::Statement;
+use crate::sabotage::{Point, reached};
 use crate::shared::{Failed, Shared};
 use crate::sqlite::lane::{Answers, Lane, Vote, answered, begin, ready};
 use crate::sqlite::writer::{Guard, Next, Waiting, refuse, tell};
@@ -137,6 +138,7 @@ impl Lanes {
             self.primary = Some(link);
             return One::Lost(fault);
         }
+        reached(Point::BeforeStatements);
         let mut tx = Tx::new(link, Arc::clone(&shared.schema), shared.clock.clone());
         let ran = job::run_ready(waiting.job.run(&mut tx));
         let went_well = ran == Ran::Returned(true);
@@ -240,10 +242,12 @@ impl Lanes {
             self.saved(shared, group, &self.view.away());
             return Next::Done;
         }
+        reached(Point::AfterStatements);
         if let Err(fault) = self.seal(shared) {
             self.rollback();
             return Next::failed(waiting(group), self.primary_at, fault);
         }
+        reached(Point::MarkerSent);
         // Every file has run everything before any of them commits.
         let answers: Vec<(usize, Answers)> = self
             .others
@@ -296,6 +300,7 @@ impl Lanes {
         answers: &[(usize, Answers)],
     ) -> Next {
         let mut failed = Vec::new();
+        reached(Point::BetweenCommits);
         if let Err(fault) = ready(self.primary().commit()) {
             failed.push((self.primary_at, fault));
         }
@@ -333,6 +338,7 @@ impl Lanes {
                 return Next::Done;
             }
         }
+        reached(Point::BeforePrimaryCommit);
         if let Err(fault) = ready(self.primary().commit()) {
             report_all(shared, &self.view, vec![(self.primary_at, fault)]);
             self.in_doubt(shared, group);
@@ -343,6 +349,7 @@ impl Lanes {
     }
 
     fn saved(&self, shared: &Shared, group: Group, owed: &[MasterName]) {
+        reached(Point::BeforeAnswer);
         for (waiting, held) in group {
             let saved = |txid| Verdict::Saved { txid, owed: owed.to_vec() };
             let verdict = match held {

@@ -24,6 +24,7 @@ use crate::copy;
 use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
+use crate::sabotage::{Point, reached};
 use crate::schema::Migration;
 use crate::settle::{self, At, Loser, Rule};
 use crate::shared::{Command, Shared};
@@ -125,6 +126,7 @@ impl Recovery {
         let base = self.shared.connect(first, IfAbsent::Refuse).await;
         let mut base = base.map_err(|fault| base_fault(first, fault))?;
         let progress = self.catch_up(first, &mut base, at, &mut link, epoch).await?;
+        reached(Point::Settled);
         self.ask(at, |answer| Ask::CaughtUp { answer }).await?;
         let news = self.finish(first, &mut base, at, &mut link, progress).await?;
         // Before writers go on, the base is at another epoch, under which nobody
@@ -133,7 +135,9 @@ impl Recovery {
         let epoch = self.ask(at, |answer| Ask::Holding { news, answer }).await?;
         let on_base = |fault| base_fault(first, fault);
         tables::set_epoch(&mut base, epoch).await.map_err(on_base)?;
-        base.commit().await.map_err(on_base)
+        base.commit().await.map_err(on_base)?;
+        reached(Point::BaseFenced);
+        Ok(())
     }
 
     async fn ask<T>(
@@ -272,6 +276,7 @@ impl Recovery {
         let tag = |at| from_base(base_at, at);
         let Progress { forth, after, .. } = progress;
         base.begin_barrier().await.map_err(|fault| base_fault(base_at, fault))?;
+        reached(Point::HoldingWriters);
         let last = settle::pass(base, link, schema, forth, after, None).await.map_err(tag)?;
         progress.settled += last.settled;
         progress.losers.extend(last.losers);
@@ -292,6 +297,7 @@ impl Recovery {
             return Err(Brought::Failed(why.to_owned()));
         }
         if forth == Rule::Fill {
+            reached(Point::BeforeCopied);
             // Until now it held rows of many moments.
             let over = copy::end(base, link).await;
             over.map_err(|fault| Brought::Failed(super::why(fault)))?;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::Testimony;
 use crate::error::OpenError;
+use crate::sabotage::{Point, reached};
 
 /// A witness file, held by this process.
 #[derive(Debug)]
@@ -81,6 +82,7 @@ pub(super) fn replace(path: &Path, content: &impl Serialize) -> std::io::Result<
     let mut file = File::create(&beside)?;
     file.write_all(&bytes)?;
     file.sync_all()?;
+    reached(Point::WitnessWritten);
     std::fs::rename(&beside, path)?;
     File::open(folder_of(path))?.sync_all()
 }

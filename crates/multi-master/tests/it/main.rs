@@ -11,4 +11,5 @@ mod mariadb;
 mod processes;
 mod queue;
 mod settling;
+mod untold;
 mod verify;

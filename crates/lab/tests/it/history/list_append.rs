@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lab::history::list_append::{
-    Answer, Element, FormError, Level, List, NotKept, Refusal, Request, Step, judge, kept,
+    Answer, Element, FormError, Level, List, NotFresh, NotKept, Refusal, Request, Step, fresh,
+    judge, kept,
 };
 use lab::history::{History, Operation, Outcome};
 use proptest::prelude::*;
@@ -218,6 +219,25 @@ fn what_was_not_looked_for_is_not_known_to_be_kept() {
         did(1, 6, 7, &[Read(X, &[1])]),
     ];
     kept(&history(all)).unwrap();
+}
+
+#[test]
+fn a_read_that_lacks_what_was_told_before_it_is_not_fresh() {
+    let with = |reads: Vec<Made>| {
+        let appends = [did(0, 0, 1, &[Append(X, 1)]), did(0, 2, 5, &[Append(X, 2)])];
+        history(appends.into_iter().chain(reads).collect())
+    };
+    // While an append is under way one copy shows it and another does not.
+    let moving = vec![
+        did(1, 3, 4, &[Read(X, &[1, 2])]),
+        did(2, 6, 7, &[Read(X, &[1, 2])]),
+        did(3, 8, 9, &[Read(Y, &[])]),
+    ];
+    fresh(&with(moving)).unwrap();
+    fresh(&with(vec![did(1, 3, 9, &[Read(X, &[1])])])).unwrap();
+    let stale = fresh(&with(vec![did(1, 6, 7, &[Read(X, &[1])])])).unwrap_err();
+    assert_eq!(stale, NotFresh::Stale { transaction: 2, list: X, lacks: vec![2] });
+    assert_eq!(fresh(&with(Vec::new())), Err(NotFresh::NothingRead));
 }
 
 #[test]

@@ -1,0 +1,174 @@
+//! Masters that are SQLite files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lab::{LabError, Software};
+use rusqlite::types::ValueRef;
+use stdx::Random;
+
+use super::{Hold, Masters, Set, with_ending};
+use crate::masters::faults::OfFiles;
+
+/// How long somebody with a client waits for a file that others hold.
+const BY_HAND: Duration = Duration::from_secs(20);
+/// A file and what SQLite keeps beside it.
+const ENDINGS: [&str; 3] = ["", "-wal", "-shm"];
+/// Where a file is while it can't be used.
+const AWAY: &str = "-away";
+
+pub(crate) struct Files {
+    files: [PathBuf; 2],
+}
+
+impl Masters for Files {
+    type Own = OfFiles;
+    const KIND: &'static str = "SQLite";
+
+    fn start(_: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError> {
+        Ok(Self { files: directories.clone().map(|directory| directory.join("master.db")) })
+    }
+
+    fn url(&self, master: usize) -> String {
+        format!("sqlite:{}", self.files[master].display())
+    }
+
+    /// It is moved away, and a directory is in its place: a file that is not
+    /// there would be made again.
+    fn leave(&mut self, master: usize) -> Result<(), LabError> {
+        let file = &self.files[master];
+        for ending in ENDINGS {
+            let (from, to) = (with_ending(file, ending), with_ending(file, AWAY));
+            // What SQLite keeps beside it may not be there.
+            drop(fs::rename(from, with_ending(&to, ending)));
+        }
+        fs::create_dir_all(file).map_err(|source| disk(file, source))
+    }
+
+    fn come_back(&mut self, master: usize) -> Result<(), LabError> {
+        let file = &self.files[master];
+        fs::remove_dir(file).map_err(|source| disk(file, source))?;
+        // The file itself comes last: it is not opened without its log.
+        for ending in ENDINGS.into_iter().rev() {
+            let (from, to) = (with_ending(file, AWAY), with_ending(file, ending));
+            drop(fs::rename(with_ending(&from, ending), to));
+        }
+        Ok(())
+    }
+
+    fn cut_off(&mut self, master: usize) -> Result<(), LabError> {
+        self.leave(master)
+    }
+
+    fn reconnect(&mut self, master: usize) -> Result<(), LabError> {
+        self.come_back(master)
+    }
+
+    fn revive(&mut self) -> Result<(), LabError> {
+        Ok(())
+    }
+
+    fn lose_data(&mut self, master: usize) -> Result<(), LabError> {
+        remove(&self.files[master]);
+        Ok(())
+    }
+
+    fn by_hand(&self, master: usize, sql: &str) -> Result<String, LabError> {
+        let refused = |error: rusqlite::Error| LabError::Sql {
+            sql: sql.to_owned(),
+            message: error.to_string(),
+        };
+        let connection = rusqlite::Connection::open(&self.files[master]).map_err(refused)?;
+        connection.busy_timeout(BY_HAND).map_err(refused)?;
+        let mut statement = connection.prepare(sql).map_err(refused)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).map_err(refused)?;
+        let mut told = String::new();
+        while let Some(row) = rows.next().map_err(refused)? {
+            let values: Result<Vec<String>, _> =
+                (0..columns).map(|at| row.get_ref(at).map(text)).collect();
+            told.push_str(&values.map_err(refused)?.join("\t"));
+            told.push('\n');
+        }
+        Ok(told)
+    }
+
+    fn suffer(
+        set: &mut Set<Self>,
+        fault: OfFiles,
+        random: &Random,
+        hold: Hold<'_>,
+    ) -> Result<(), LabError> {
+        let file = |set: &Set<Self>, master: usize| set.masters.files[master].clone();
+        match fault {
+            OfFiles::Delete(master) => {
+                remove(&file(set, master));
+                hold();
+            }
+            OfFiles::Lock(master) => {
+                let connection = rusqlite::Connection::open(file(set, master)).map_err(sql)?;
+                connection.busy_timeout(BY_HAND).map_err(sql)?;
+                connection.execute_batch("begin immediate").map_err(sql)?;
+                hold();
+                connection.execute_batch("rollback").map_err(sql)?;
+            }
+            OfFiles::TearLog(master) => {
+                set.kill_workers()?;
+                let log = with_ending(&file(set, master), "-wal");
+                if let Ok(file) = fs::OpenOptions::new().write(true).open(&log)
+                    && let Ok(about) = file.metadata()
+                {
+                    let kept = random.below(about.len() + 1);
+                    file.set_len(kept).map_err(|source| disk(&log, source))?;
+                }
+                set.start_workers()?;
+                hold();
+            }
+            OfFiles::LoseWithWorker(master) => {
+                set.kill_workers()?;
+                remove(&file(set, master));
+                set.start_workers()?;
+                hold();
+            }
+            OfFiles::OlderCopy(master) => {
+                let (file, copy) = (file(set, master), set.scratch.path().join("older.db"));
+                remove(&copy);
+                set.masters.by_hand(master, &format!("vacuum into '{}'", copy.display()))?;
+                hold();
+                set.kill_workers()?;
+                remove(&file);
+                fs::copy(&copy, &file).map_err(|source| disk(&file, source))?;
+                set.start_workers()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file that is not there need not be removed.
+fn remove(file: &Path) {
+    for ending in ENDINGS {
+        drop(fs::remove_file(with_ending(file, ending)));
+    }
+}
+
+fn text(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => "NULL".to_owned(),
+        ValueRef::Integer(int) => int.to_string(),
+        ValueRef::Real(real) => real.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into(),
+    }
+}
+
+fn sql(error: rusqlite::Error) -> LabError {
+    LabError::Network {
+        what: "a file can't be locked".to_owned(),
+        source: std::io::Error::other(error),
+    }
+}
+
+fn disk(file: &Path, source: std::io::Error) -> LabError {
+    LabError::Disk { path: file.to_owned(), source }
+}
