@@ -8,6 +8,7 @@ use super::{Marker, Present, Rule};
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{Dialect, Rows, Sql, Statement};
+use crate::sabotage::{Bug, is};
 use crate::schema::{Schema, TableInfo};
 use crate::tables::read;
 use crate::value::Value;
@@ -55,8 +56,11 @@ pub(super) async fn forward(
     for (at, op) in last {
         let now = present.get(&at).copied().unwrap_or_default();
         let version = op.change.version();
-        let newer = now.version.max(now.tombstone) < Some(version);
+        let newer = now.version.max(now.tombstone) < Some(version) || is(Bug::IgnoredVersions);
         let alive = op.change.after().is_some();
+        if is(Bug::ForgottenDeletes) && !alive {
+            continue;
+        }
         let deleted = match deleted.get(&at) {
             Some(deleted) if alive => (Some(*deleted) > now.tombstone).then_some(*deleted),
             Some(_) | None => (newer && !alive).then_some(version),
