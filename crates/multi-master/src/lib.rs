@@ -94,9 +94,10 @@
 //!   COMMITTED`, every read of a write with `FOR UPDATE`) rows that were read
 //!   can't change before the commit, and the **absence** of a row is not held:
 //!   a unique index has to decide. A read sees one moment of one master, after
-//!   every write that was acknowledged before it began; with the policy `all` it
-//!   may, on a master that is not the primary, see a transaction that a crash in
-//!   the same instant takes back.
+//!   every write that was acknowledged before it began. It may see a transaction
+//!   that a crash in the same instant takes back: with the policy `all` on a
+//!   master that is not the primary, and on MariaDB on any, because InnoDB shows
+//!   a commit before it is on the disk.
 //!
 //! # What it does not do
 //!
