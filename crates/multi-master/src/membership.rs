@@ -219,8 +219,7 @@ impl Membership {
     }
 
     /// Masters that serve for others, and that no other process is there to
-    /// answer for, are out.
-    /// False where there are none.
+    /// answer for, are out. False where there are none.
     pub(crate) fn drop_cut_off(&mut self) -> bool {
         let before = self.epoch;
         self.recount();
@@ -485,6 +484,88 @@ mod tests {
         set.fail(1, "gone".to_owned());
         set.clear(1);
         assert_eq!(set.view().masters[1].state, MasterState::Down, "an old answer is no news");
+    }
+
+    fn said(epoch: u64, serving: &[&str], paused: bool) -> Testimony {
+        let serving = serving.iter().map(|name| MasterName((*name).to_owned())).collect();
+        Testimony { set: Uuid::nil(), epoch, serving, paused }
+    }
+
+    /// What is published while another master joins must not be an epoch under
+    /// which a write could pass that master by.
+    #[test]
+    fn a_pause_is_no_part_of_the_view_whatever_is_published_meanwhile() {
+        let mut set = set(Policy::Available, 2);
+        set.join(&[0]);
+        set.behind(1, "test".to_owned());
+        set.joining(1);
+        let in_force = set.view().epoch;
+        set.pause();
+        set.suspect(0, "a connection fell".to_owned());
+        set.clear(0);
+        assert_eq!(set.view().epoch, in_force);
+        assert_eq!(set.epochs(), [in_force, in_force + 1]);
+        assert_eq!(set.testimony(Uuid::nil()), said(in_force + 1, &["a"], true));
+        set.join(&[1]);
+        assert_eq!(set.epochs(), [in_force + 2; 2], "nobody writes under the one between");
+        assert_eq!(set.testimony(Uuid::nil()), said(in_force + 2, &["a", "b"], false));
+        set.pause();
+        set.go_on();
+        assert_eq!(set.epochs(), [in_force + 4; 2]);
+        set.go_on();
+        assert_eq!(set.epochs(), [in_force + 4; 2], "there was nothing to end");
+    }
+
+    #[test]
+    fn what_another_process_says_replaces_what_this_one_was_about_to_say() {
+        let mut set = set(Policy::Available, 2);
+        set.join(&[0, 1]);
+        set.fail(1, "gone from here".to_owned());
+        assert_eq!(set.testimony(Uuid::nil()), said(2, &["a"], false));
+        let seen = set.view().generation;
+        set.adopt(&said(2, &["b"], false));
+        assert_eq!(set.testimony(Uuid::nil()), said(2, &["b"], false));
+        assert_eq!((set.view().serving(), set.view().refuses.as_deref()), (vec![1], None));
+        assert!(!set.is_news(0, seen), "it is out, and what was seen of it before is old");
+        assert!(!set.may_lead(0));
+        let before = set.view().epoch;
+        set.adopt(&said(3, &["b"], true));
+        assert_eq!(set.view().epoch, before, "nobody writes under a pause");
+        assert!(set.is_paused());
+    }
+
+    #[test]
+    fn a_process_that_is_cut_off_from_a_master_writes_nothing_and_takes_nobody_out() {
+        let mut set = set(Policy::Available, 2);
+        set.join(&[0, 1]);
+        set.fail(1, "cut off".to_owned());
+        // Another process reaches it, and has brought it back.
+        set.adopt(&said(4, &["a", "b"], false));
+        set.cut_off(1, "still cut off".to_owned());
+        assert!(set.view().refuses.as_deref().is_some_and(|why| why.contains("b serves")));
+        assert_eq!((set.view().serving(), set.view().reading()), (vec![0], vec![0]));
+        assert_eq!(set.testimony(Uuid::nil()), said(4, &["a", "b"], false));
+        set.rejoin(1);
+        assert_eq!((set.view().serving(), set.view().refuses.as_deref()), (vec![0, 1], None));
+        assert_eq!(set.view().epoch, 4, "nothing has changed for the others");
+        set.cut_off(1, "and again".to_owned());
+        assert!(set.drop_cut_off(), "nobody else is there to say that it serves");
+        assert_eq!(set.testimony(Uuid::nil()), said(5, &["a"], false));
+        assert_eq!(set.view().refuses, None);
+        assert!(!set.drop_cut_off());
+    }
+
+    #[test]
+    fn what_could_not_be_said_is_forgotten_when_nobody_is_left() {
+        let mut set = set(Policy::Available, 2);
+        set.join(&[0, 1]);
+        set.fail(0, "gone".to_owned());
+        set.witnessed(Some("the disk is full".to_owned()));
+        set.fail(1, "gone".to_owned());
+        assert!(!set.may_lead(0), "b would be the last");
+        set.revert(&said(1, &["a", "b"], false));
+        assert!(set.may_lead(0) && set.may_lead(1), "nothing was acknowledged without a");
+        assert_eq!(set.epochs(), [1; 2]);
     }
 
     #[derive(Clone, Copy, Debug)]
