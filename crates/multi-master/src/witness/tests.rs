@@ -73,7 +73,8 @@ proptest! {
             now += pause;
             let before = register.testimony.clone();
             let index = usize::try_from(who).unwrap();
-            let epoch = known[index].unwrap_or(0) + 1;
+            // Also who knows little may want an epoch that is beyond the last.
+            let epoch = known[index].unwrap_or(0) + 1 + pause % 4;
             let ask = match what {
                 0 => Ask::Hear,
                 1 => Ask::Open,
