@@ -9,6 +9,7 @@
 //! | [`mariadb`] | [`MariaDb`]: a MariaDB server with a data directory of its own |
 //! | [`galera`] | [`Galera`]: a cluster of them |
 //! | [`replication`] | MariaDB's own replication between two of them |
+//! | [`taken_away`] | [`TakenAway`]: a SQLite file that is away while a program has it open |
 //! | [`disk`] | [`SmallDisk`]: a file system of its own, full when it is told to be |
 //! | [`proxy`] | [`Proxy`]: the network between a program and a server, cut, slow or lossy when told to be |
 //! | [`history`] | [`Recorder`]: what clients did and were told; judges that say whether that can be |
@@ -53,6 +54,8 @@ pub mod proxy;
 
 pub mod disk;
 
+pub mod taken_away;
+
 pub mod history;
 
 mod port;
@@ -69,3 +72,4 @@ pub use program::Program;
 pub use proxy::Proxy;
 pub use redis::{Redis, redis_missing, require_redis};
 pub use suite::{Scratch, Suite, has_program, target_dir};
+pub use taken_away::TakenAway;

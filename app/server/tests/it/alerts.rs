@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
-use lab::Scratch;
+use lab::{Scratch, TakenAway};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -73,17 +73,8 @@ fn configuration(scratch: &Scratch, address: &str, policy: &str, more: &str) -> 
     file.display().to_string()
 }
 
-/// Takes a master away: nothing can be opened where its file was.
-fn take_away(data: &Path, name: &str) {
-    for ending in ["db-wal", "db-shm", "db"] {
-        drop(std::fs::remove_file(data.join(format!("{name}.{ending}"))));
-    }
-    std::fs::create_dir(data.join(format!("{name}.db"))).unwrap();
-}
-
-/// Lets it be made anew from the other.
-fn let_back(data: &Path, name: &str) {
-    std::fs::remove_dir(data.join(format!("{name}.db"))).unwrap();
+fn take_away(data: &Path, name: &str) -> TakenAway {
+    TakenAway::take(&data.join(format!("{name}.db"))).unwrap()
 }
 
 #[tokio::test]
@@ -92,12 +83,12 @@ async fn a_master_that_is_away_is_told_and_so_is_its_return() {
     let (mut webhook, mut slack) = (Webhook::start().await, Webhook::start().await);
     let more = format!("slack_webhook = \"{}/secret\"\n", slack.address);
     let (server, data) = server(&scratch, &webhook.address, "available", &more);
-    take_away(&data, "b");
+    let b = take_away(&data, "b");
     let raised = webhook.event("master/b", "raised").await;
     assert_eq!(raised["severity"], "WARNING", "{raised}");
     assert!(raised["summary"].as_str().unwrap().starts_with("master b is "), "{raised}");
     assert!(raised["details"]["reason"].is_string(), "{raised}");
-    let_back(&data, "b");
+    b.lose().unwrap();
     let resolved = webhook.event("master/b", "resolved").await;
     assert!(resolved["lasted_ms"].is_u64(), "{resolved}");
     let told = |body: &Value| body["text"].as_str().unwrap().starts_with("RESOLVED master/b");
@@ -116,11 +107,11 @@ async fn writes_that_are_refused_are_critical() {
     let scratch = Scratch::new("alerts").unwrap();
     let mut webhook = Webhook::start().await;
     let (server, data) = server(&scratch, &webhook.address, "all", "");
-    take_away(&data, "b");
+    let b = take_away(&data, "b");
     let raised = webhook.event("store/writes", "raised").await;
     assert_eq!(raised["severity"], "CRITICAL", "{raised}");
     assert_eq!(raised["details"]["a"], "LIVE", "{raised}");
-    let_back(&data, "b");
+    b.lose().unwrap();
     let resolved = webhook.event("store/writes", "resolved").await;
     assert_eq!(resolved["episode"], raised["episode"]);
     assert_eq!(server.program.stop().unwrap().code, Some(0));
@@ -133,7 +124,7 @@ async fn a_master_that_cant_be_brought_back_is_critical_after_ten_failures() {
     let file = configuration(&scratch, &webhook.address, "available", "");
     let (server, operator) = Server::start_operated(&["serve", "--config", &file]);
     let data = scratch.path().join("data");
-    take_away(&data, "b");
+    let b = take_away(&data, "b");
     webhook.event("master/b", "raised").await;
     // Its pauses grow: an operator who has no patience shortens them.
     let token = std::fs::read_to_string(data.join("operator-token")).unwrap();
@@ -149,7 +140,7 @@ async fn a_master_that_cant_be_brought_back_is_critical_after_ten_failures() {
     impatient.abort();
     assert_eq!(worsened["severity"], "CRITICAL", "{worsened}");
     assert!(worsened["summary"].as_str().unwrap().contains("could not be brought back"));
-    let_back(&data, "b");
+    b.lose().unwrap();
     let resolved = webhook.event("master/b", "resolved").await;
     assert_eq!(resolved["episode"], worsened["episode"]);
     assert_eq!(server.program.stop().unwrap().code, Some(0));
@@ -185,7 +176,7 @@ async fn what_reaches_nobody_is_in_the_log_when_the_server_stops() {
     let address = format!("http://{}", nobody.local_addr().unwrap());
     drop(nobody);
     let (mut server, data) = server(&scratch, &address, "available", "");
-    take_away(&data, "b");
+    let _ = take_away(&data, "b");
     let refused = |line: &str| line.contains("an alert was not delivered; it is").then_some(());
     server.program.process().wait_for_log_line(COMES_WITHIN, refused).unwrap();
     let finished = server.program.stop().unwrap();

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use lab::{Finished, Scratch};
+use lab::{Finished, Scratch, TakenAway};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -169,10 +169,7 @@ async fn what_is_owed_to_a_master_is_shown_tried_and_dropped() {
     let empty = masters(&operator, &path, &["queue", "ls"]);
     assert_eq!(empty.stdout, "nothing is owed, and nothing is in doubt\n", "{}", empty.stderr);
 
-    for ending in ["db-wal", "db-shm", "db"] {
-        drop(std::fs::remove_file(data.join(format!("b.{ending}"))));
-    }
-    std::fs::create_dir(data.join("b.db")).unwrap();
+    let b = TakenAway::take(&data.join("b.db")).unwrap();
     let queue = || -> Value {
         let finished = masters(&operator, &path, &["queue", "ls", "--json"]);
         serde_json::from_str(&finished.stdout).unwrap()
@@ -221,7 +218,7 @@ async fn what_is_owed_to_a_master_is_shown_tried_and_dropped() {
     let shown = masters(&operator, &path, &["queue", "ls"]).stdout;
     assert!(shown.contains("master b: DOWN, to be filled anew"), "{shown}");
 
-    std::fs::remove_dir(data.join("b.db")).unwrap();
+    b.lose().unwrap();
     assert_eq!(masters(&operator, &path, &["queue", "retry"]).code, Some(0));
     until("b is back", async || queue()["masters"] == json!([])).await;
     let verified = masters(&operator, &path, &["verify"]);

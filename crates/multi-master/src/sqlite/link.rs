@@ -40,6 +40,8 @@ impl SqliteLink {
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         if if_absent == IfAbsent::Create {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
+            forget_deleted(path)
+                .map_err(|error| Fault::Lost(format!("{}: {error}", path.display())))?;
         }
         let lost = |error: rusqlite::Error| Fault::Lost(format!("{}: {error}", path.display()));
         let connection = Connection::open_with_flags(path, flags).map_err(lost)?;
@@ -188,6 +190,24 @@ impl SqliteLink {
     }
 }
 
+/// Removes what a file left beside it that was deleted. Connections to that
+/// file may still be open in this process: SQLite would find the memory that
+/// they share by its name, think that it is nobody's, and cut it under them.
+fn forget_deleted(path: &Path) -> std::io::Result<()> {
+    if path.try_exists()? {
+        return Ok(());
+    }
+    for ending in ["-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(ending);
+        match std::fs::remove_file(beside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
@@ -218,4 +238,39 @@ fn owned(value: ValueRef<'_>, at: usize) -> rusqlite::Result<Value> {
             ));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the connections to a deleted file share must not be taken over by
+    /// the connections to the file that is made in its place: SQLite would cut
+    /// it under them, which ends the process.
+    #[test]
+    fn a_file_made_in_the_place_of_a_deleted_one_harms_nobody_who_has_that_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let open = |if_absent| SqliteLink::open(&path, if_absent, Duration::ZERO).unwrap();
+        let mut old = open(IfAbsent::Create);
+        old.batch("create table t (a int)").unwrap();
+        for _ in 0..300 {
+            old.batch("insert into t values (zeroblob(9000))").unwrap();
+        }
+        std::fs::remove_file(&path).unwrap();
+        let mut new = open(IfAbsent::Create);
+        new.batch("create table t (a int)").unwrap();
+        for link in [&mut old, &mut new] {
+            link.batch("insert into t values (1)").unwrap();
+        }
+        for (link, rows) in [(&mut old, 301), (&mut new, 1)] {
+            let counted = link.query("select count(*) as n from t", &[]).unwrap();
+            assert_eq!(counted[0].get::<i64>("n").unwrap(), rows);
+        }
+        drop(old);
+        new.batch("insert into t values (2)").unwrap();
+        drop(new);
+        let kept = open(IfAbsent::Refuse).query("select a from t", &[]).unwrap();
+        assert_eq!(kept.len(), 2);
+    }
 }

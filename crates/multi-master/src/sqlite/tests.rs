@@ -166,11 +166,7 @@ async fn what_is_in_doubt_leaves_the_queue_when_somebody_knows() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Policy::Available).await;
     let Outcome::Saved { txid: saved, .. } = note(&store, 1).await else { panic!() };
-    let file = folder.path().join("b.db");
-    for ending in ["-wal", "-shm", ""] {
-        drop(std::fs::remove_file(format!("{}{ending}", file.display())));
-    }
-    std::fs::create_dir(&file).unwrap();
+    let b = lab::TakenAway::take(&folder.path().join("b.db")).unwrap();
     store.wait_until(|masters| masters[1].state == MasterState::Down).await;
     let [lost, dropped] = [0; 2].map(|_| store.shared().new_txid());
     for txid in [saved, lost, dropped] {
@@ -193,7 +189,7 @@ async fn what_is_in_doubt_leaves_the_queue_when_somebody_knows() {
         a.query_row("select reason from mm_conflicts", [], |row| row.get(0)).unwrap();
     assert_eq!(reason, "in doubt, and dropped by an operator: it was paid back");
 
-    std::fs::remove_dir(&file).unwrap();
+    b.lose().unwrap();
     store.wait_until_whole().await;
     while !store.queue().is_empty() {
         tokio::task::yield_now().await;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use lab::TakenAway;
 use multi_master::{
     Config, CopyPhase, FillAnew, FillError, MasterName, MasterState, MultiMaster, Outcome, Policy,
 };
@@ -68,38 +69,6 @@ async fn the_last_master_is_never_emptied() {
     assert_eq!(logins(&store).await, ["minji"]);
 }
 
-/// Puts a directory in the place of a master's file, and the file back.
-struct Away {
-    file: std::path::PathBuf,
-}
-
-impl Away {
-    fn take(file: std::path::PathBuf) -> Self {
-        for end in ["", "-wal", "-shm"] {
-            let from = format!("{}{end}", file.display());
-            if Path::new(&from).exists() {
-                std::fs::rename(&from, format!("{}.away{end}", file.display())).unwrap();
-            }
-        }
-        std::fs::create_dir(&file).unwrap();
-        Self { file }
-    }
-
-    fn aside(&self) -> std::path::PathBuf {
-        format!("{}.away", self.file.display()).into()
-    }
-
-    fn put_back(self) {
-        std::fs::remove_dir(&self.file).unwrap();
-        for end in ["", "-wal", "-shm"] {
-            let from = format!("{}.away{end}", self.file.display());
-            if Path::new(&from).exists() {
-                std::fs::rename(&from, format!("{}{end}", self.file.display())).unwrap();
-            }
-        }
-    }
-}
-
 async fn until_down(store: &MultiMaster, at: usize) {
     let down = store.wait_until(|masters| !masters[at].state.serves());
     tokio::time::timeout(Duration::from_secs(30), down).await.expect("it is found out");
@@ -112,7 +81,7 @@ async fn what_was_decided_while_a_master_was_away_outlives_the_process() {
     for id in 0..10 {
         let _ = add(&store, id, &format!("account {id}")).await;
     }
-    let away = Away::take(folder.path().join("b.db"));
+    let away = TakenAway::take(&folder.path().join("b.db")).unwrap();
     until_down(&store, 1).await;
     // What only a filling can mend.
     let b = rusqlite::Connection::open(away.aside()).unwrap();
@@ -128,7 +97,7 @@ async fn what_was_decided_while_a_master_was_away_outlives_the_process() {
     let _ = pay(&store, 1, 5).await;
     store.close().await;
     drop(store);
-    away.put_back();
+    away.put_back().unwrap();
 
     let store = open(folder.path(), Policy::Available).await;
     whole(&store).await;
@@ -161,7 +130,7 @@ async fn a_log_that_outgrows(limit: (u64, u64)) {
     for id in 0..20 {
         let _ = add(&store, id, &format!("account {id}")).await;
     }
-    let away = Away::take(folder.path().join("b.db"));
+    let away = TakenAway::take(&folder.path().join("b.db")).unwrap();
     until_down(&store, 1).await;
     for round in 0..60 {
         let _ = pay(&store, round % 20, 1).await;
@@ -182,7 +151,7 @@ async fn a_log_that_outgrows(limit: (u64, u64)) {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), trimmed).await.expect("the log is trimmed");
-    away.put_back();
+    away.put_back().unwrap();
     whole(&store).await;
     assert_eq!(store.copies()[0].rows, 20, "it was filled");
     store.close().await;
@@ -203,7 +172,7 @@ async fn a_log_with_too_many_bytes_is_cut_and_the_master_filled() {
 async fn below_its_limit_the_log_is_kept_for_the_master_that_is_away() {
     let folder = tempfile::tempdir().unwrap();
     let (store, clock) = bounded(folder.path(), (1_000, 1 << 30)).await;
-    let away = Away::take(folder.path().join("b.db"));
+    let away = TakenAway::take(&folder.path().join("b.db")).unwrap();
     until_down(&store, 1).await;
     for id in 0..30 {
         let _ = add(&store, id, &format!("account {id}")).await;
@@ -217,7 +186,7 @@ async fn below_its_limit_the_log_is_kept_for_the_master_that_is_away() {
     config.clock = clock;
     let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
     assert!(markers(&folder.path().join("a.db")) >= 31);
-    away.put_back();
+    away.put_back().unwrap();
     whole(&store).await;
     assert!(store.copies().is_empty(), "it was brought up by markers");
     store.close().await;

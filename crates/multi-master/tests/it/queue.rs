@@ -1,9 +1,9 @@
 //! What is owed to a master that is away: counted, tried again, dropped.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use lab::MariaDb;
+use lab::{MariaDb, TakenAway};
 use multi_master::{
     FailoverOf, MasterName, MasterState, MultiMaster, Outcome, Policy, Queue, QueueError,
     QueueItem, Retried, Verify,
@@ -30,32 +30,8 @@ fn master(name: &str) -> QueueItem {
     QueueItem::Master(MasterName(name.to_owned()))
 }
 
-/// A SQLite master that is away: a directory stands where its file was.
-struct TakenAway {
-    file: PathBuf,
-    kept: PathBuf,
-}
-
-impl TakenAway {
-    fn take(folder: &Path, name: &str) -> Self {
-        let (file, kept) = (folder.join(format!("{name}.db")), folder.join("kept"));
-        let connection = rusqlite::Connection::open(&file).unwrap();
-        // All of it in one file; readers and writers still have it open.
-        let checkpoint = "pragma wal_checkpoint(full)";
-        connection.query_row(checkpoint, [], |_| Ok(())).unwrap();
-        drop(connection);
-        std::fs::copy(&file, &kept).unwrap();
-        for ending in ["-wal", "-shm", ""] {
-            drop(std::fs::remove_file(format!("{}{ending}", file.display())));
-        }
-        std::fs::create_dir(&file).unwrap();
-        Self { file, kept }
-    }
-
-    fn put_back(self) {
-        std::fs::remove_dir(&self.file).unwrap();
-        std::fs::rename(&self.kept, &self.file).unwrap();
-    }
+fn take_away(folder: &Path) -> TakenAway {
+    TakenAway::take(&folder.join("b.db")).unwrap()
 }
 
 async fn until_away(store: &MultiMaster) {
@@ -72,7 +48,7 @@ async fn what_a_master_misses_is_counted_until_it_has_it() {
     let nothing = store.retry(&master("b")).await;
     assert_eq!(nothing, Err(QueueError::NotThere(master("b"))));
 
-    let b = TakenAway::take(folder.path(), "b");
+    let b = take_away(folder.path());
     until_away(&store).await;
     for id in 2..5 {
         let added = add(&store, id, &format!("account {id}")).await;
@@ -87,7 +63,7 @@ async fn what_a_master_misses_is_counted_until_it_has_it() {
     assert!(owed.oldest.unwrap() >= owed.since && owed.last_error.is_some(), "{owed:#?}");
     assert_eq!(store.retry(&master("b")).await, Ok(Retried::Trying));
 
-    b.put_back();
+    b.put_back().unwrap();
     store.wait_until_whole().await;
     assert!(store.queue().is_empty());
     assert!(store.counts().settled >= 3 && store.counts().undone == 0, "{:?}", store.counts());
@@ -104,7 +80,7 @@ async fn a_master_is_filled_when_what_was_owed_to_it_was_dropped() {
         let _ = add(&store, id, &format!("account {id}")).await;
     }
     for round in 0..2 {
-        let b = TakenAway::take(folder.path(), "b");
+        let b = take_away(folder.path());
         until_away(&store).await;
         let added = add(&store, 10 + round, &format!("round {round}")).await;
         assert!(matches!(added, Outcome::Owed { .. }), "{added:?}");
@@ -121,11 +97,11 @@ async fn a_master_is_filled_when_what_was_owed_to_it_was_dropped() {
         let queue = store.queue();
         assert!(queue.masters[0].to_be_filled && queue.masters[0].write_sets.is_none());
         // Something that only a filled master has not.
-        let kept = rusqlite::Connection::open(&b.kept).unwrap();
+        let kept = rusqlite::Connection::open(b.aside()).unwrap();
         kept.execute("insert into mm_tombstones values ('accounts', x'00', 1)", []).unwrap();
         drop(kept);
 
-        b.put_back();
+        b.put_back().unwrap();
         store.wait_until_whole().await;
         let [a, b] = ["a.db", "b.db"].map(|file| contents(&folder.path().join(file)));
         let [a, b] = [a, b]
@@ -134,10 +110,10 @@ async fn a_master_is_filled_when_what_was_owed_to_it_was_dropped() {
     }
     // And once only: what it misses next it gets as ever.
     let settled = store.counts().settled;
-    let b = TakenAway::take(folder.path(), "b");
+    let b = take_away(folder.path());
     until_away(&store).await;
     let _ = add(&store, 20, "later").await;
-    b.put_back();
+    b.put_back().unwrap();
     store.wait_until_whole().await;
     assert!(store.counts().settled > settled, "not filled again");
     assert!(store.verify(Verify::default(), |_| {}).await.unwrap().is_well());
@@ -148,12 +124,12 @@ async fn a_master_is_filled_when_what_was_owed_to_it_was_dropped() {
 async fn under_all_nothing_is_owed_that_could_be_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Policy::All).await;
-    let b = TakenAway::take(folder.path(), "b");
+    let b = take_away(folder.path());
     until_away(&store).await;
     let refused = store.drop_from_queue(&master("b"), "why").await;
     assert!(matches!(&refused, Err(QueueError::Refused(why)) if why.contains("policy")));
     assert!(add(&store, 1, "minji").await.into_result().is_err());
-    b.put_back();
+    b.put_back().unwrap();
     store.wait_until_whole().await;
     let failovers = store.failovers();
     let refused = failovers.iter().any(|one| one.what == FailoverOf::Writes && one.to.is_none());

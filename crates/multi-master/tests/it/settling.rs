@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use lab::TakenAway;
 use multi_master::{
     DbError, MasterName, MasterState, MultiMaster, OpenError, Outcome, Policy, Tx, TxId, fields,
     params,
@@ -234,37 +235,28 @@ async fn a_file_deleted_under_our_feet_is_rebuilt_while_writes_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Policy::Available).await;
     run(&store, vec![Op::Insert(1)]).await;
-    for ending in ["db", "db-wal", "db-shm"] {
-        std::fs::remove_file(folder.path().join(format!("b.{ending}"))).unwrap();
+    // Also where its log and what its connections share are forgotten there.
+    for (round, endings) in [(0, &["db", "db-wal", "db-shm"][..]), (1, &["db"])] {
+        for ending in endings {
+            std::fs::remove_file(folder.path().join(format!("b.{ending}"))).unwrap();
+        }
+        let epoch = store.epoch();
+        for id in 2..50 {
+            run(&store, vec![Op::Insert(round * 100 + id)]).await;
+            let _ = join_all((0..8).map(|_| logins(&store))).await;
+        }
+        store.wait_until(|_| store.epoch() > epoch + 1).await;
+        store.wait_until_whole().await;
+        run(&store, vec![Op::Insert(round * 100 + 50)]).await;
     }
-    let epoch = store.epoch();
-    for id in 2..50 {
-        run(&store, vec![Op::Insert(id)]).await;
-    }
-    store.wait_until(|_| store.epoch() > epoch + 1).await;
-    store.wait_until_whole().await;
-    run(&store, vec![Op::Insert(50)]).await;
     close(store).await;
     let [a, b] = ["a.db", "b.db"].map(|name| contents(&folder.path().join(name)));
-    assert_eq!(a.iter().filter(|line| line.starts_with("row ")).count(), 50);
+    assert_eq!(a.iter().filter(|line| line.starts_with("row ")).count(), 99);
     assert_eq!(a, b);
 }
 
-/// Takes a master away: nothing can be opened where its file was.
-fn take_away(folder: &Path, name: &str) {
-    for ending in ["db", "db-wal", "db-shm"] {
-        let file = folder.join(format!("{name}.{ending}"));
-        drop(std::fs::rename(&file, folder.join(format!("{name}-away.{ending}"))));
-    }
-    std::fs::create_dir(folder.join(format!("{name}.db"))).unwrap();
-}
-
-fn bring_back(folder: &Path, name: &str) {
-    std::fs::remove_dir(folder.join(format!("{name}.db"))).unwrap();
-    for ending in ["db", "db-wal", "db-shm"] {
-        let file = folder.join(format!("{name}.{ending}"));
-        drop(std::fs::rename(folder.join(format!("{name}-away.{ending}")), file));
-    }
+fn take_away(folder: &Path, name: &str) -> TakenAway {
+    TakenAway::take(&folder.join(format!("{name}.db"))).unwrap()
 }
 
 async fn until_away(store: &MultiMaster, at: usize) {
@@ -280,7 +272,7 @@ async fn nothing_is_written_while_the_witness_can_not_be_told() {
     let _ = add(&store, 1, "one").await;
     // The witness is written beside and renamed: that can't be done now.
     std::fs::create_dir(folder.join("witness.new")).unwrap();
-    take_away(folder, "b");
+    let b = take_away(folder, "b");
     until_away(&store, 1).await;
     let refused = add(&store, 2, "two").await;
     let Outcome::NotSaved(DbError::NoMaster(why)) = &refused else { panic!("{refused:?}") };
@@ -301,8 +293,8 @@ async fn nothing_is_written_while_the_witness_can_not_be_told() {
     });
     close(store.await.expect("the witness is tried again")).await;
 
-    bring_back(folder, "b");
-    take_away(folder, "a");
+    b.put_back().unwrap();
+    let _ = take_away(folder, "a");
     let alone = MultiMaster::open(embedded(folder, Policy::Available), MIGRATIONS).await;
     let alone = alone.unwrap_err().to_string();
     assert!(alone.contains("start a"), "b misses what a took alone: {alone}");
@@ -316,12 +308,12 @@ async fn a_master_that_misses_writes_goes_on_where_a_person_says_so() {
     let folder = folder.path();
     let store = open(folder, Policy::Available).await;
     let _ = add(&store, 1, "one").await;
-    take_away(folder, "b");
+    let b = take_away(folder, "b");
     until_away(&store, 1).await;
     assert!(matches!(add(&store, 2, "two").await, Outcome::Owed { .. }));
     assert!(matches!(pay(&store, 1, 5).await, Outcome::Owed { .. }));
     close(store).await;
-    bring_back(folder, "b");
+    b.put_back().unwrap();
     let led_by = |name: &str| {
         let mut config = embedded(folder, Policy::Available);
         config.lead = Some(MasterName(name.to_owned()));
@@ -329,7 +321,7 @@ async fn a_master_that_misses_writes_goes_on_where_a_person_says_so() {
     };
     let early = led_by("b").await.unwrap_err().to_string();
     assert!(early.contains("`a` answers"), "{early}");
-    take_away(folder, "a");
+    let a = take_away(folder, "a");
     let alone = MultiMaster::open(embedded(folder, Policy::Available), MIGRATIONS).await;
     assert!(matches!(alone, Err(OpenError::NoMaster(_))), "{alone:?}");
     let unknown = led_by("c").await.unwrap_err().to_string();
@@ -339,7 +331,7 @@ async fn a_master_that_misses_writes_goes_on_where_a_person_says_so() {
     assert!(matches!(pay(&store, 1, 7).await, Outcome::Owed { value: 107, .. }));
     // It turns up after all: what nobody has touched since is not lost, and what
     // somebody has is kept for a person.
-    bring_back(folder, "a");
+    a.put_back().unwrap();
     let whole = tokio::time::timeout(Duration::from_secs(30), store.wait_until_whole()).await;
     assert!(whole.is_ok(), "{:?}", store.status());
     assert_eq!(logins(&store).await, ["one", "two"]);
@@ -361,12 +353,12 @@ async fn while_a_master_is_brought_back_the_others_are_heard() {
     config.limits.statement = Duration::from_hours(1);
     let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
     let _ = add(&store, 1, "one").await;
-    take_away(folder, "b");
+    let b = take_away(folder, "b");
     until_away(&store, 1).await;
     assert!(matches!(add(&store, 2, "two").await, Outcome::Owed { .. }));
-    let by_hand = rusqlite::Connection::open(folder.join("b-away.db")).unwrap();
+    let by_hand = rusqlite::Connection::open(b.aside()).unwrap();
     by_hand.execute_batch("begin immediate").unwrap();
-    bring_back(folder, "b");
+    b.put_back().unwrap();
     store.wait_until(|masters| masters[1].state == MasterState::Behind).await;
     // It can't take what it missed; and that is nobody else's matter.
     let Outcome::Owed { txid, .. } = add(&store, 3, "three").await else { panic!() };
@@ -410,13 +402,13 @@ async fn a_row_made_by_hand_keeps_its_master_out_and_loses_nothing() {
     let folder = folder.path();
     let store = open(folder, Policy::Available).await;
     let _ = add(&store, 1, "one").await;
-    take_away(folder, "b");
+    let b = take_away(folder, "b");
     until_away(&store, 1).await;
     let Outcome::Owed { txid, .. } = add(&store, 2, "x").await else { panic!() };
-    let b = rusqlite::Connection::open(folder.join("b-away.db")).unwrap();
-    b.execute("insert into accounts values (99, 'x', 0, null, 1, 1)", []).unwrap();
-    drop(b);
-    bring_back(folder, "b");
+    let by_hand = rusqlite::Connection::open(b.aside()).unwrap();
+    by_hand.execute("insert into accounts values (99, 'x', 0, null, 1, 1)", []).unwrap();
+    drop(by_hand);
+    b.put_back().unwrap();
     let names_the_index = |reason: &String| reason.contains("accounts_login");
     store
         .wait_until(|masters| {
@@ -444,11 +436,11 @@ async fn a_master_that_can_not_be_brought_back_does_not_keep_the_set_from_openin
     let folder = folder.path();
     let store = open(folder, Policy::Available).await;
     let _ = add(&store, 1, "one").await;
-    take_away(folder, "b");
+    let b = take_away(folder, "b");
     until_away(&store, 1).await;
     let _ = add(&store, 2, "two").await;
     close(store).await;
-    bring_back(folder, "b");
+    b.put_back().unwrap();
     let b = rusqlite::Connection::open(folder.join("b.db")).unwrap();
     b.execute_batch("begin immediate").unwrap();
     let mut config = embedded(folder, Policy::Available);
@@ -506,11 +498,11 @@ async fn a_transaction_in_doubt_comes_back_whole_or_not_at_all() {
     close(store).await;
     // Only a has committed it, a is away, and b goes on without it.
     std::fs::write(folder.join("b.db"), old).unwrap();
-    take_away(folder, "a");
+    let a = take_away(folder, "a");
     let store = open(folder, Policy::Available).await;
     transfer(&store, 1, 3, 10).await;
     close(store).await;
-    bring_back(folder, "a");
+    a.put_back().unwrap();
     let store = open(folder, Policy::Available).await;
     store.wait_until_whole().await;
     close(store).await;
@@ -583,9 +575,9 @@ async fn what_a_primary_that_is_back_undoes_is_undone_on_all_three() {
     // As after a crash between the others' commits and the primary's, which
     // comes back when the others serve already.
     std::fs::write(folder.join("a.db"), before).unwrap();
-    take_away(folder, "a");
+    let a = take_away(folder, "a");
     let store = open().await;
-    bring_back(folder, "a");
+    a.put_back().unwrap();
     store.wait_until_whole().await;
     for _ in 0..3 {
         assert_eq!(logins(&store).await, ["one"]);

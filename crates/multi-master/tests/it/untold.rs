@@ -18,9 +18,7 @@ async fn the_survivor_serves_reads_and_is_not_taken_out() {
     // The witness is replaced by way of a file of this name.
     let beside = folder.path().join("witness.new");
     std::fs::create_dir(&beside).unwrap();
-    let file = folder.path().join("a.db");
-    std::fs::rename(&file, folder.path().join("gone.db")).unwrap();
-    std::fs::create_dir(&file).unwrap();
+    let _ = lab::TakenAway::take(&folder.path().join("a.db")).unwrap();
     store.wait_until(|masters| masters[0].state == MasterState::Down).await;
     let refused = add(&store, 2, "two").await;
     assert!(matches!(&refused, Outcome::NotSaved(_)), "{refused:?}");
