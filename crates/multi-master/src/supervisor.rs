@@ -256,7 +256,10 @@ impl Supervisor {
             }
             let Some((at, fault)) = self.first_unfenced().await else {
                 self.in_force = Some(generation);
-                self.epoch_in_force = self.membership.epochs()[0];
+                // Where nobody serves, nobody was told.
+                if !self.membership.view().serving().is_empty() {
+                    self.epoch_in_force = self.membership.epochs()[0];
+                }
                 break;
             };
             // Another process has gone on; where it has not, somebody wrote the

@@ -279,6 +279,39 @@ async fn two_processes_lose_a_server_and_get_it_back() {
     assert_kept(&set, result);
 }
 
+/// One that says that b goes on alone, and then can't tell b, leaves a set that
+/// whoever comes to b first has to bring back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_lose_both_servers_and_get_them_back() {
+    let Some(mut set) = Set::start("both servers").await else { return };
+    let (one, _one) = set.process(Policy::Available).await;
+    accounts(&one).await;
+    let (other, _other) = set.process(Policy::Available).await;
+    let load = Load::on(&[&one, &other]);
+    for round in 0..6 {
+        load.saves(&one, 30).await;
+        let order = if round % 2 == 0 { [A, B] } else { [B, A] };
+        for dies in order {
+            set.pair.servers[dies].kill().unwrap();
+        }
+        for store in [&one, &other] {
+            let out = store.wait_until(|masters| masters.iter().all(|one| !one.state.serves()));
+            within("their end", store, out).await;
+        }
+        for dies in order {
+            set.pair.servers[dies].restart().unwrap();
+        }
+        whole(&one).await;
+        whole(&other).await;
+    }
+    load.saves(&other, 30).await;
+    let result = load.end().await;
+    assert!(one.verify(Verify::default(), |_| {}).await.unwrap().is_well());
+    one.close().await;
+    other.close().await;
+    assert_kept(&set, result);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_process_comes_back_to_another_view() {
     let Some(mut set) = Set::start("frozen process").await else { return };
