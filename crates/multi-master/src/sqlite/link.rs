@@ -190,22 +190,20 @@ impl SqliteLink {
     }
 }
 
-/// Removes what a file left beside it that was deleted. Connections to that
-/// file may still be open in this process: SQLite would find the memory that
-/// they share by its name, think that it is nobody's, and cut it under them.
+/// Removes what the connections to a file shared that was deleted. They may still
+/// be open in this process: SQLite would find that memory by its name, think that
+/// it is nobody's, and cut it under them. (What is in it is made anew by whoever
+/// opens the file.)
 fn forget_deleted(path: &Path) -> std::io::Result<()> {
     if path.try_exists()? {
         return Ok(());
     }
-    for ending in ["-wal", "-shm"] {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(ending);
-        match std::fs::remove_file(beside) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    let mut shared = path.as_os_str().to_owned();
+    shared.push("-shm");
+    match std::fs::remove_file(shared) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 impl ToSql for Value {
