@@ -15,7 +15,8 @@
 //!   acknowledged before it began;
 //! - *rows*: the masters hold the same, and each row is what its digest says.
 //!
-//! Both kinds of masters run under both policies, side by side. Faults come in
+//! Both kinds of masters run under both policies, side by side. Servers are
+//! written to by two processes that share a witness, files by one. Faults come in
 //! an order of chance, each once before any comes again. Where every one of them
 //! had its turn, a crash point that was never come to is an error of the run.
 
@@ -47,9 +48,9 @@ pub(crate) struct Arguments {
     /// The same seed puts the same faults in the same order
     #[arg(long)]
     seed: Option<u64>,
-    /// Processes that write to one set at the same time. More than one need a
-    /// witness that they can share
-    #[arg(long, default_value_t = 1)]
+    /// Processes that write to one pair of servers at the same time, and share a
+    /// witness. Files are always written by one
+    #[arg(long, default_value_t = 2)]
     workers: usize,
 }
 
@@ -109,9 +110,8 @@ fn rounds<M: Masters>(
     time: Duration,
 ) -> Result<Report, String> {
     let mut report = Report::default();
-    let all = setup.all;
     let mut set = Set::<M>::start(software, setup).map_err(|error| error.to_string())?;
-    let mut deck = Deck::full(set.has_small_disks(), all);
+    let mut deck = Deck::full(set.conditions());
     let began = Instant::now();
     let mut number = 0;
     while began.elapsed() < time {
@@ -121,6 +121,6 @@ fn rounds<M: Masters>(
         }
         number += 1;
     }
-    report.points(&set.kind(), &set.fired, all, deck.rounds);
+    report.points(&set.kind(), &set.fired, set.conditions(), deck.rounds);
     Ok(report)
 }

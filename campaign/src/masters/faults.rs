@@ -53,13 +53,29 @@ pub(crate) enum Common {
     WitnessDiskFull(usize),
     /// The worker ends, stops or hangs at a crash point.
     Point(Point, Act),
+    /// One of several workers is frozen until the others go on without it.
+    FreezeLong,
+    /// The witness that several workers share can't be reached, and a master
+    /// goes.
+    WitnessGone(usize),
+}
+
+/// What decides which faults there can be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Conditions {
+    /// The policy.
+    pub(crate) all: bool,
+    /// The disks of a master and of the witness can be filled.
+    pub(crate) small_disks: bool,
+    /// Several workers share the witness.
+    pub(crate) shared: bool,
 }
 
 /// A year.
 const YEAR_SECS: i64 = 365 * 24 * 60 * 60;
 
 impl Common {
-    fn all(random: &Random, small_disk: bool) -> Vec<Self> {
+    fn all(random: &Random, conditions: Conditions) -> Vec<Self> {
         let master = || usize::from(random.one_in(2));
         let mut all = vec![
             Self::KillWorker,
@@ -68,8 +84,11 @@ impl Common {
             Self::EditByHand(master()),
             Self::SurvivorGoes(master()),
         ];
-        if small_disk {
+        if conditions.small_disks {
             all.extend([Self::FullDisk, Self::WitnessDiskFull(master())]);
+        }
+        if conditions.shared {
+            all.extend([Self::FreezeLong, Self::WitnessGone(master())]);
         }
         if cfg!(feature = "faults") {
             all.push(Self::OneByOne(master()));
@@ -78,11 +97,11 @@ impl Common {
     }
 
     /// Crash points, each once.
-    fn points(random: &Random, all: bool) -> Vec<Self> {
+    fn points(random: &Random, conditions: Conditions) -> Vec<Self> {
         if !cfg!(feature = "faults") {
             return Vec::new();
         }
-        let points = Point::ALL.iter().copied().filter(|point| is_met(*point, all));
+        let points = Point::ALL.iter().copied().filter(|point| is_met(*point, conditions));
         points
             .map(|point| {
                 let act = match random.below(4) {
@@ -107,6 +126,8 @@ impl Common {
             Self::OneByOne(_) => "a crash, masters return one by one",
             Self::FullDisk => "a disk is full",
             Self::WitnessDiskFull(_) => "the witness's disk is full",
+            Self::FreezeLong => "a worker is frozen, others go on",
+            Self::WitnessGone(_) => "the witness is gone, and a master",
             Self::Point(_, Act::Kill) => "killed at a crash point",
             Self::Point(_, Act::Stop) => "stopped at a crash point",
             Self::Point(_, Act::Hang(_)) => "hung at a crash point",
@@ -114,12 +135,14 @@ impl Common {
     }
 }
 
-/// Whether a point can be come to under this policy.
-pub(crate) fn is_met(point: Point, all: bool) -> bool {
+/// Whether a point can be come to.
+pub(crate) fn is_met(point: Point, conditions: Conditions) -> bool {
     match point {
         // The primary commits last.
-        Point::BetweenCommits => !all,
-        Point::BeforePrimaryCommit | Point::Undoing => all,
+        Point::BetweenCommits => !conditions.all,
+        Point::BeforePrimaryCommit | Point::Undoing => conditions.all,
+        // What is shared is no worker's file.
+        Point::WitnessWritten => !conditions.shared,
         _ => true,
     }
 }
@@ -263,29 +286,29 @@ fn forgetful(random: &Random, all: bool) -> usize {
 pub(crate) struct Deck<O> {
     left: Vec<Fault<O>>,
     only: Option<Vec<Fault<O>>>,
-    small_disk: bool,
-    all: bool,
+    conditions: Conditions,
     /// How often every fault was dealt.
     pub(crate) rounds: u64,
 }
 
 impl<O: Own> Deck<O> {
     /// All that can be done.
-    pub(crate) fn full(small_disk: bool, all: bool) -> Self {
-        Self { left: Vec::new(), only: None, small_disk, all, rounds: 0 }
+    pub(crate) fn full(conditions: Conditions) -> Self {
+        Self { left: Vec::new(), only: None, conditions, rounds: 0 }
     }
 
     /// These, again and again.
     pub(crate) fn of(only: Vec<Fault<O>>) -> Self {
-        Self { left: Vec::new(), only: Some(only), small_disk: false, all: false, rounds: 0 }
+        let conditions = Conditions::default();
+        Self { left: Vec::new(), only: Some(only), conditions, rounds: 0 }
     }
 
     pub(crate) fn deal(&mut self, random: &Random) -> Fault<O> {
         if self.left.is_empty() {
             self.left = self.only.clone().unwrap_or_else(|| {
-                let common = Common::all(random, self.small_disk).into_iter();
-                let points = Common::points(random, self.all).into_iter();
-                let own = O::all(random, self.all).into_iter().map(Fault::Own);
+                let common = Common::all(random, self.conditions).into_iter();
+                let points = Common::points(random, self.conditions).into_iter();
+                let own = O::all(random, self.conditions.all).into_iter().map(Fault::Own);
                 common.chain(points).map(Fault::Common).chain(own).collect()
             });
             shuffle(&mut self.left, random);
@@ -315,7 +338,8 @@ mod tests {
     #[test]
     fn every_fault_comes_once_before_any_comes_again() {
         let random = Random::new(Seed(7));
-        let mut deck = Deck::<OfServers>::full(true, true);
+        let conditions = Conditions { all: true, small_disks: true, shared: true };
+        let mut deck = Deck::<OfServers>::full(conditions);
         let mut orders = Vec::new();
         for _ in 0..2 {
             let (mut dealt, rounds) = (Vec::new(), deck.rounds);
@@ -330,7 +354,7 @@ mod tests {
         }
         assert_ne!(orders[0], orders[1]);
         let again = Random::new(Seed(7));
-        let mut same = Deck::<OfServers>::full(true, true);
+        let mut same = Deck::<OfServers>::full(conditions);
         assert_eq!(format!("{:?}", same.deal(&again)), orders[0][0], "the seed decides");
     }
 

@@ -35,8 +35,13 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn to(address: SocketAddr) -> std::io::Result<Self> {
+        Self::within(address, PATIENCE)
+    }
+
+    /// One that waits for an answer for at most so long.
+    pub(crate) fn within(address: SocketAddr, patience: Duration) -> std::io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
         Ok(Self { reader: BufReader::new(stream) })
     }

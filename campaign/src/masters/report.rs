@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use multi_master::sabotage::Point;
 
-use super::faults::is_met;
+use super::faults::{Conditions, is_met};
 
 /// What is told of one kind of fault.
 #[derive(Default)]
@@ -58,14 +58,14 @@ impl Report {
         &mut self,
         masters: &str,
         fired: &BTreeMap<Point, u64>,
-        all: bool,
+        conditions: Conditions,
         full: u64,
     ) {
         self.full.insert(masters.to_owned(), full);
         if !cfg!(feature = "faults") {
             return;
         }
-        for point in Point::ALL.iter().copied().filter(|point| is_met(*point, all)) {
+        for point in Point::ALL.iter().copied().filter(|point| is_met(*point, conditions)) {
             let times = fired.get(&point).copied().unwrap_or(0);
             self.fired.insert((point, masters.to_owned()), times);
             if times == 0 && full > 0 {

@@ -4,6 +4,7 @@ mod common;
 mod files;
 mod points;
 mod servers;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,12 +16,13 @@ use lab::{LabError, Program, Scratch, SmallDisk, Software};
 use multi_master::sabotage::Point;
 use stdx::Random;
 
-use super::faults::{Fault, Own};
+use super::faults::{Conditions, Fault, Own};
 use super::load::{Addresses, Call};
 use super::wire::{Arm, Reply, Request};
 
 pub(crate) use self::files::Files;
 pub(crate) use self::servers::Servers;
+use self::witness::Witness;
 
 /// The most time for everything to be whole again after a fault.
 const WHOLE_MAX: Duration = Duration::from_mins(2);
@@ -44,6 +46,8 @@ pub(crate) trait Masters: Sized + Send {
     type Own: Own;
     /// What they are called.
     const KIND: &'static str;
+    /// Whether several processes may have them open.
+    const SHARED: bool;
 
     /// Each in its directory.
     fn start(software: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError>;
@@ -88,6 +92,8 @@ pub(crate) struct Set<M> {
     masters: M,
     /// Of one master, and of the witness.
     disks: Option<[SmallDisk; 2]>,
+    /// Where several workers share one.
+    witness: Option<Witness>,
     setup: Setup,
     pub(crate) addresses: Addresses,
     /// How often each crash point was come to, armed.
@@ -101,7 +107,10 @@ pub(crate) struct Set<M> {
 }
 
 impl<M: Masters> Set<M> {
-    pub(crate) fn start(software: &Software, setup: Setup) -> Result<Self, LabError> {
+    pub(crate) fn start(software: &Software, mut setup: Setup) -> Result<Self, LabError> {
+        if !M::SHARED {
+            setup.workers = 1;
+        }
         let scratch = Scratch::new("campaign-masters")?;
         let mut directories = ["a", "b"].map(|name| scratch.path().join(name));
         let witness = scratch.path().join("witness");
@@ -123,12 +132,14 @@ impl<M: Masters> Set<M> {
                 .map_err(|source| LabError::Disk { path: directory.clone(), source })?;
         }
         let masters = M::start(software, &directories)?;
+        let shared = (setup.workers > 1).then(|| Witness::start(&witness)).transpose()?;
         let addresses = Addresses::default();
         *addresses.lock().unwrap_or_else(PoisonError::into_inner) = vec![None; setup.workers];
         let mut set = Self {
             workers: (0..setup.workers).map(|_| None).collect(),
             masters,
             disks,
+            witness: shared,
             setup,
             addresses,
             fired: BTreeMap::new(),
@@ -145,8 +156,12 @@ impl<M: Masters> Set<M> {
         format!("{}, {}", M::KIND, if self.setup.all { "all" } else { "available" })
     }
 
-    pub(crate) const fn has_small_disks(&self) -> bool {
-        self.disks.is_some()
+    pub(crate) const fn conditions(&self) -> Conditions {
+        Conditions {
+            all: self.setup.all,
+            small_disks: self.disks.is_some(),
+            shared: self.witness.is_some(),
+        }
     }
 
     /// Puts a fault in the way, for as long as `hold` waits.
@@ -167,7 +182,10 @@ impl<M: Masters> Set<M> {
         if self.setup.all {
             arguments.push("--all".to_owned());
         }
-        let witness = self.scratch.path().join("witness/witness.json").display().to_string();
+        let witness = match &self.witness {
+            Some(shared) => shared.url(),
+            None => self.scratch.path().join("witness/witness.json").display().to_string(),
+        };
         arguments.extend(["--witness".to_owned(), witness]);
         for master in 0..2 {
             arguments.extend(["--master".to_owned(), self.masters.url(master)]);

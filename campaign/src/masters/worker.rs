@@ -3,14 +3,13 @@
 
 mod sabotaged;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use multi_master::{
     Config, Db, DbError, MasterConfig, MasterName, MasterState, MultiMaster, Outcome, Policy, Tx,
-    Verify,
+    Verify, WitnessConfig,
 };
 use stdx::{Clock, UnixMicros};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -27,7 +26,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     all: bool,
     #[arg(long)]
-    witness: PathBuf,
+    witness: WitnessConfig,
     /// The URL of each master
     #[arg(long)]
     master: Vec<String>,

@@ -13,6 +13,10 @@ use crate::masters::wire::{Act, Reply, Request};
 
 /// How long a worker is tried that may rightly not start.
 const TRIED: Duration = Duration::from_secs(2);
+/// When the others take a process for dead, and some.
+const TAKEN_FOR_DEAD: Duration = Duration::from_millis(5_500);
+/// How long there is no witness before a master goes.
+const WITHOUT_WITNESS: Duration = Duration::from_millis(500);
 /// A row that is to be changed by hand is written again and again for as long.
 const KEPT_WITHIN: Duration = Duration::from_secs(10);
 /// What is written on a full disk: more than servers add to a file at a time.
@@ -70,6 +74,25 @@ impl<M: Masters> Set<M> {
                 hold();
                 self.masters.reconnect(master).map_err(lab)?;
                 disk.free().map_err(lab)
+            }
+            Common::FreezeLong => {
+                if let Some(worker) = &mut self.workers[worker] {
+                    worker.process().freeze().map_err(lab)?;
+                    std::thread::sleep(TAKEN_FOR_DEAD);
+                    hold();
+                    worker.process().thaw().map_err(lab)?;
+                }
+                Ok(())
+            }
+            Common::WitnessGone(master) => {
+                let Some(witness) = &self.witness else { return Ok(()) };
+                witness.network.refuse().map_err(lab)?;
+                std::thread::sleep(WITHOUT_WITNESS);
+                self.masters.cut_off(master).map_err(lab)?;
+                hold();
+                self.masters.reconnect(master).map_err(lab)?;
+                let Some(witness) = &self.witness else { return Ok(()) };
+                witness.network.pass().map_err(lab)
             }
             Common::Point(point, act) => self.come_to(worker, point, act, random, hold),
         }
@@ -153,7 +176,7 @@ impl<M: Masters> Set<M> {
         let lab = |why: LabError| why.to_string();
         let point = if self.setup.all { Point::BeforePrimaryCommit } else { Point::BetweenCommits };
         self.arm(worker, point, Act::Kill)?;
-        self.wait_until_come_to(worker, point)?;
+        self.wait_until_come_to(&[worker], point)?;
         self.kill_workers().map_err(lab)?;
         let other = 1 - first;
         self.masters.leave(other).map_err(lab)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lab::{LabError, Software};
+use lab::{LabError, Software, TakenAway};
 use rusqlite::types::ValueRef;
 use stdx::Random;
 
@@ -15,46 +15,34 @@ use crate::masters::faults::OfFiles;
 const BY_HAND: Duration = Duration::from_secs(20);
 /// A file and what SQLite keeps beside it.
 const ENDINGS: [&str; 3] = ["", "-wal", "-shm"];
-/// Where a file is while it can't be used.
-const AWAY: &str = "-away";
 
 pub(crate) struct Files {
     files: [PathBuf; 2],
+    /// Those that can't be used.
+    away: [Option<TakenAway>; 2],
 }
 
 impl Masters for Files {
     type Own = OfFiles;
     const KIND: &'static str = "SQLite";
+    const SHARED: bool = false;
 
     fn start(_: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError> {
-        Ok(Self { files: directories.clone().map(|directory| directory.join("master.db")) })
+        let files = directories.clone().map(|directory| directory.join("master.db"));
+        Ok(Self { files, away: [None, None] })
     }
 
     fn url(&self, master: usize) -> String {
         format!("sqlite:{}", self.files[master].display())
     }
 
-    /// It is moved away, and a directory is in its place: a file that is not
-    /// there would be made again.
     fn leave(&mut self, master: usize) -> Result<(), LabError> {
-        let file = &self.files[master];
-        for ending in ENDINGS {
-            let (from, to) = (with_ending(file, ending), with_ending(file, AWAY));
-            // What SQLite keeps beside it may not be there.
-            drop(fs::rename(from, with_ending(&to, ending)));
-        }
-        fs::create_dir_all(file).map_err(|source| disk(file, source))
+        self.away[master] = Some(TakenAway::take(&self.files[master])?);
+        Ok(())
     }
 
     fn come_back(&mut self, master: usize) -> Result<(), LabError> {
-        let file = &self.files[master];
-        fs::remove_dir(file).map_err(|source| disk(file, source))?;
-        // The file itself comes last: it is not opened without its log.
-        for ending in ENDINGS.into_iter().rev() {
-            let (from, to) = (with_ending(file, AWAY), with_ending(file, ending));
-            drop(fs::rename(with_ending(&from, ending), to));
-        }
-        Ok(())
+        self.away[master].take().map_or(Ok(()), TakenAway::put_back)
     }
 
     fn cut_off(&mut self, master: usize) -> Result<(), LabError> {

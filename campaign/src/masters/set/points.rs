@@ -7,10 +7,13 @@ use multi_master::sabotage::Point;
 use stdx::Random;
 
 use super::{Hold, LOOK_AGAIN, Masters, Set};
-use crate::masters::wire::{Act, Arm, Request};
+use crate::masters::load::Call;
+use crate::masters::wire::{Act, Arm, Reply, Request};
 
 /// How long a point is waited for that load or a master that comes back leads to.
 const COME_TO_WITHIN: Duration = Duration::from_secs(20);
+/// How long a worker has to answer that may have come to the point as well.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
 /// How long a master is away that comes back only so that a point is come to.
 const AWAY: Duration = Duration::from_millis(400);
 /// The most passes before what was armed happens.
@@ -51,7 +54,9 @@ const fn way(point: Point) -> Way {
 }
 
 impl<M: Masters> Set<M> {
-    /// Brings the worker to a crash point, and lets it go on or starts it again.
+    /// Brings a worker to a crash point, and lets it go on or starts it again.
+    /// Which one of several brings a master back is theirs to find out: then all
+    /// are armed.
     pub(super) fn come_to(
         &mut self,
         worker: usize,
@@ -62,38 +67,47 @@ impl<M: Masters> Set<M> {
     ) -> Result<(), String> {
         let lab = |why: LabError| why.to_string();
         let master = usize::from(random.one_in(2));
+        let everyone: Vec<usize> = (0..self.workers.len()).collect();
+        let armed = match way(point) {
+            Way::Write => vec![worker],
+            _ => everyone,
+        };
         match way(point) {
             Way::Write => {
                 let passes = random.below(PASSES_MAX);
                 self.arm_after(worker, point, act, passes)?;
             }
             Way::Return => {
-                self.arm(worker, point, act)?;
+                self.arm_all(point, act)?;
                 self.masters.cut_off(master).map_err(lab)?;
                 std::thread::sleep(AWAY);
                 self.masters.reconnect(master).map_err(lab)?;
             }
             Way::Copy => {
-                self.arm(worker, point, act)?;
+                self.arm_all(point, act)?;
                 self.masters.lose_data(master).map_err(lab)?;
             }
             Way::Undo => return self.undo(worker, hold),
         }
-        let come_to = self.wait_until_come_to(worker, point)?;
-        match act {
-            _ if !come_to => drop(self.tell(worker, &Request::Disarm)),
-            Act::Kill => {
+        let come_to = self.wait_until_come_to(&armed, point)?;
+        for other in armed.into_iter().filter(|at| Some(*at) != come_to) {
+            // It may have come to it, too.
+            drop(self.try_tell(other, &Request::Disarm));
+        }
+        match (act, come_to) {
+            (_, None) => {}
+            (Act::Kill, Some(worker)) => {
                 self.kill_worker(worker).map_err(lab)?;
                 self.start_workers().map_err(lab)?;
                 hold();
             }
-            Act::Stop => {
+            (Act::Stop, Some(_)) => {
                 hold();
-                if let Some(worker) = &mut self.workers[worker] {
+                for worker in self.workers.iter_mut().flatten() {
                     worker.process().go_on().map_err(lab)?;
                 }
             }
-            Act::Hang(ms) => std::thread::sleep(Duration::from_millis(ms)),
+            (Act::Hang(ms), Some(_)) => std::thread::sleep(Duration::from_millis(ms)),
         }
         Ok(())
     }
@@ -102,14 +116,20 @@ impl<M: Masters> Set<M> {
     fn undo(&mut self, worker: usize, hold: Hold<'_>) -> Result<(), String> {
         let lab = |why: LabError| why.to_string();
         self.arm(worker, Point::BeforePrimaryCommit, Act::Kill)?;
-        if self.wait_until_come_to(worker, Point::BeforePrimaryCommit)? {
-            self.kill_worker(worker).map_err(lab)?;
+        if self.wait_until_come_to(&[worker], Point::BeforePrimaryCommit)?.is_some() {
+            self.kill_workers().map_err(lab)?;
             let armed = Arm { point: Point::Undoing.name().to_owned(), act: Act::Kill, passes: 0 };
             // It ends before it is ready, and its log comes with the error.
-            if let Err(why) = self.start_one(worker, Some(&armed))
-                && why.to_string().contains(&told(Point::Undoing))
-            {
-                *self.fired.entry(Point::Undoing).or_default() += 1;
+            match self.start_one(worker, Some(&armed)) {
+                Err(why) if why.to_string().contains(&told(Point::Undoing)) => {
+                    *self.fired.entry(Point::Undoing).or_default() += 1;
+                }
+                Err(_) => {}
+                // Or later, when it takes those for dead that were killed with it.
+                Ok(()) => {
+                    self.wait_until_come_to(&[worker], Point::Undoing)?;
+                    self.kill_worker(worker).map_err(lab)?;
+                }
             }
             self.start_workers().map_err(lab)?;
         }
@@ -132,27 +152,40 @@ impl<M: Masters> Set<M> {
         self.tell(worker, &Request::Arm(arm))
     }
 
-    /// Waits until the worker has come to the point that was armed; `false` where
-    /// it does not within the bound.
+    fn arm_all(&mut self, point: Point, act: Act) -> Result<(), String> {
+        (0..self.workers.len()).try_for_each(|worker| self.arm(worker, point, act))
+    }
+
+    /// As [`Self::tell`], of a worker that may have ended, or stopped.
+    fn try_tell(&mut self, worker: usize, request: &Request) -> Option<Reply> {
+        let address = self.workers[worker].as_ref()?.address();
+        Call::within(address, ANSWERED_WITHIN).ok()?.ask(request).ok()
+    }
+
+    /// Waits until one of the workers has come to the point that was armed; `None`
+    /// where none does within the bound.
     pub(super) fn wait_until_come_to(
         &mut self,
-        worker: usize,
+        workers: &[usize],
         point: Point,
-    ) -> Result<bool, String> {
+    ) -> Result<Option<usize>, String> {
         let until = Instant::now() + COME_TO_WITHIN;
         let told = told(point);
-        let Some(program) = &mut self.workers[worker] else { return Ok(false) };
         loop {
-            let ended = !program.process().is_running();
-            let log = program.process().stderr_so_far();
-            let times = log.matches(&told).count();
-            if times > self.seen.get(&(worker, point)).copied().unwrap_or(0) {
-                self.seen.insert((worker, point), times);
-                *self.fired.entry(point).or_default() += 1;
-                return Ok(true);
+            let mut all_ended = true;
+            for &worker in workers {
+                let Some(program) = &mut self.workers[worker] else { continue };
+                all_ended &= !program.process().is_running();
+                let log = program.process().stderr_so_far();
+                let times = log.matches(&told).count();
+                if times > self.seen.get(&(worker, point)).copied().unwrap_or(0) {
+                    self.seen.insert((worker, point), times);
+                    *self.fired.entry(point).or_default() += 1;
+                    return Ok(Some(worker));
+                }
             }
-            if ended || Instant::now() > until {
-                return Ok(false);
+            if all_ended || Instant::now() > until {
+                return Ok(None);
             }
             std::thread::sleep(LOOK_AGAIN / 4);
         }

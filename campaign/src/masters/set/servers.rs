@@ -63,6 +63,7 @@ impl Servers {
 impl Masters for Servers {
     type Own = OfServers;
     const KIND: &'static str = "MariaDB";
+    const SHARED: bool = true;
 
     fn start(software: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError> {
         let start = |directory: &PathBuf| -> Result<(MariaDb, Proxy), LabError> {
