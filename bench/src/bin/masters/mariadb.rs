@@ -27,6 +27,10 @@ pub(crate) mod failover;
 /// Connections that write at one time.
 pub(crate) const WIDTHS: [usize; 3] = [1, 8, 32];
 
+/// The pages that updates set, and how far apart two rounds begin: primes, so that
+/// a row that was met in both gets another page.
+const PAGES: i64 = 10_007;
+const PAGES_A_ROUND: usize = 1_009;
 /// Rows that each caller has to update.
 const OWN_ROWS: usize = 500;
 
@@ -113,7 +117,8 @@ pub(crate) fn writes(report: &mut Report, software: &Software, rounds: usize, tu
                     let (name, subject) = &mut subjects[at];
                     let pids = sets.pids(name);
                     let (started, spent) = (Instant::now(), cpu_spent(&pids));
-                    let sample = runtime.block_on(subject.turn(work, callers, &rows, turn));
+                    let rows = Shift { rows: &rows, round };
+                    let sample = runtime.block_on(subject.turn(work, callers, rows, turn));
                     let cost = cpu_spent(&pids).saturating_sub(spent);
                     let sample = sample.with_cpu(cost, started.elapsed());
                     samples[at].push(sample);
@@ -192,12 +197,16 @@ impl Subject {
         &mut self,
         work: Work,
         callers: usize,
-        rows: &[Vec<MemoRow>],
+        shift: Shift<'_>,
         turn: Duration,
     ) -> Sample {
         let to_write = |caller: usize| match work {
             Work::Insert => ToWrite::New(Rows::of_caller(caller)),
-            Work::Update => ToWrite::Old { rows: rows[caller].clone(), next: 0 },
+            Work::Update => ToWrite::Old {
+                rows: shift.rows[caller].clone(),
+                next: 0,
+                first_page: shift.round * PAGES_A_ROUND,
+            },
         };
         let started = Instant::now();
         let until = started + turn;
@@ -259,18 +268,26 @@ enum ToWrite {
     Old {
         rows: Vec<MemoRow>,
         next: usize,
+        first_page: usize,
     },
+}
+
+/// What callers update, and in which round: they write other values in each.
+#[derive(Clone, Copy)]
+struct Shift<'a> {
+    rows: &'a [Vec<MemoRow>],
+    round: usize,
 }
 
 impl ToWrite {
     fn next(&mut self) -> MemoRow {
         match self {
             Self::New(rows) => rows.next(),
-            Self::Old { rows, next } => {
+            Self::Old { rows, next, first_page } => {
                 *next += 1;
                 let mut row = rows[*next % rows.len()].clone();
                 // Never what is there already: the server would write nothing.
-                row.page = i64::try_from(*next).unwrap_or(0) % 10_007 + 1_000;
+                row.page = i64::try_from(*first_page + *next).unwrap_or(0) % PAGES + 1_000;
                 row
             }
         }
