@@ -10,6 +10,9 @@ pub(crate) enum Fault {
     Lost(String),
     /// A lock was waited for too long, or a deadlock was broken.
     Busy,
+    /// Every connection is in use, and has been for as long as a statement may
+    /// take.
+    Full,
     /// Another view of the masters is in force.
     Moved,
     /// A unique index refuses the row.
@@ -26,7 +29,7 @@ impl From<Fault> for DbError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Lost(why) => Self::NoMaster(why),
-            Fault::Busy | Fault::Moved => Self::Busy,
+            Fault::Busy | Fault::Full | Fault::Moved => Self::Busy,
             Fault::Duplicate { table, index } => Self::Duplicate { table, index },
             Fault::Mismatch { table, rows } => {
                 Self::Diverged(format!("a change of one row of `{table}` met {rows} rows"))

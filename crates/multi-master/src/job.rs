@@ -13,7 +13,7 @@ use crate::error::{DbError, MasterName, Outcome, TxId};
 type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// What became of a write, without its types.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Verdict {
     /// Saved; `owed` names the masters that will get it later.
     Saved { txid: TxId, owed: Vec<MasterName> },

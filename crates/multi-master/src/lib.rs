@@ -57,8 +57,9 @@
 //!    a digest (`_d`). The transaction's last statement inserts its **marker**
 //!    into `mm_log`: *present there* means *committed here*. The marker also
 //!    carries the rows before and after: it is the journal for a master that is
-//!    away. On SQLite writes that share a commit share a marker (of some 64 KiB,
-//!    or more than one): they have one fate and one transaction id.
+//!    away. Writes that wait are taken together, run one after the other in one
+//!    transaction, and share a marker of some 64 KiB (on SQLite a group may have
+//!    more than one): they have one fate and one transaction id.
 //! 3. The other masters run the same statements; each must meet one row at the
 //!    version that the primary had. Then all commit: at the same time under
 //!    [`Policy::Available`], the primary last under [`Policy::All`].
@@ -115,7 +116,7 @@
 //! # Where to read next
 //!
 //! `store.rs` (opening, the handles), `db.rs` ([`Db`], [`Tx`]), `write_set.rs`
-//! (what a marker holds), `sqlite/writer.rs` and `mysql/store.rs` (commits),
+//! (what a marker holds), `sqlite/writer.rs` and `mysql/write.rs` (commits),
 //! `membership.rs` (who serves: a state machine without I/O), `supervisor.rs`
 //! (decides), `supervisor/recovery.rs` and `settle.rs` (coming back), `witness.rs`
 //! and `supervisor/processes.rs` (several processes), `copy.rs` (filling a master),

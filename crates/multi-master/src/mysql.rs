@@ -8,6 +8,10 @@ mod pool;
 
 mod commits;
 
+mod gather;
+
+mod write;
+
 #[cfg(feature = "faults")]
 mod planted;
 

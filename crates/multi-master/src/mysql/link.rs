@@ -1,11 +1,17 @@
 //! A connection to a MariaDB or MySQL server.
 //!
 //! Statements whose answers nobody needs yet are put off and sent together, in
-//! one packet, when one is needed or at the end; the answers are then checked
-//! one by one. Rows that are inserted into one table one after the other become
-//! one statement: parsing costs a server more than a row does.
+//! one packet, when one is needed or at the end. The answers are then checked one
+//! by one; or, where there are many, MariaDB gets them as one compound statement
+//! (`begin not atomic`), which checks itself what each must have met, and sends one
+//! answer: an answer costs both sides more than a small statement does. Rows that
+//! are inserted into one table one after the other become one statement: parsing
+//! costs a server more than a row does.
 
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mysql_async::consts::ColumnType;
@@ -24,6 +30,11 @@ use crate::value::{Row, Value};
 const PACKET_BYTES_MAX: usize = 1 << 20;
 /// Rows of one `insert`: of more, few are parsed the faster for it.
 const ROWS_MAX: u64 = 200;
+/// From how many statements on a compound one is the cheaper, and up to how many:
+/// the server keeps each of them in memory, compiled.
+const COMPOUND: RangeInclusive<usize> = 3..=500;
+/// What a compound statement has beside each of its parts.
+const STATEMENT_MARGIN: usize = 200;
 /// What a packet holds beside its statements.
 const PACKET_MARGIN: usize = 1 << 10;
 /// How long the server keeps a connection that says nothing: longer than the
@@ -36,6 +47,14 @@ const ALTER: Duration = Duration::from_hours(1);
 /// "Duplicate column name" and "duplicate key name".
 const DUPLICATE_COLUMN: u16 = 1060;
 const DUPLICATE_INDEX: u16 = 1061;
+/// "Duplicate entry", and what a `signal` without a number of its own is.
+const DUPLICATE: u16 = 1062;
+const SIGNALLED: u16 = 1644;
+/// What a compound statement says where another epoch is in force.
+const MOVED: &str = "mm epoch";
+/// What it says where a statement met another number of rows: which one, and how
+/// many it met.
+const MET: &str = "mm rows";
 /// The character set of bytes that are no text.
 const BINARY: u16 = 63;
 /// Prepared statements kept for each connection.
@@ -51,16 +70,56 @@ pub(crate) struct MySqlLink {
     commit: Duration,
     /// What the server takes at once.
     bytes_max: usize,
+    /// An answer is waited for.
+    awaits_answer: Arc<AtomicBool>,
     /// A statement's future was dropped before its answer came.
     abandoned: bool,
+    /// Where the statements begin that can be taken back, while none of them was
+    /// sent.
+    mark: Option<Mark>,
     /// A lock was waited for too long in the transaction that is open.
     #[cfg(feature = "faults")]
     timed_out: bool,
-    packet: String,
-    expected: Vec<Expect>,
-    /// The `insert` with which the packet ends, and which takes more rows.
+    put_off: Vec<PutOff>,
+    /// How long they are.
+    bytes: usize,
+    /// The `insert` which is the last of them, and takes more rows.
     inserting: Option<Sql>,
     meter: Option<Arc<Meter>>,
+}
+
+/// A statement whose answer nobody needs yet.
+#[derive(Debug)]
+struct PutOff {
+    sql: String,
+    expect: Expect,
+}
+
+/// For as long as an answer is waited for.
+struct Awaited(Arc<AtomicBool>);
+
+impl Awaited {
+    fn begin(awaits_answer: &Arc<AtomicBool>) -> Self {
+        awaits_answer.store(true, Ordering::Relaxed);
+        Self(Arc::clone(awaits_answer))
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A place among the statements that were put off.
+#[derive(Debug)]
+struct Mark {
+    statements: usize,
+    /// The last one of them, how long it is, and the rows of it where it takes
+    /// more.
+    last: Option<(usize, Expect)>,
+    bytes: usize,
+    inserting: Option<Sql>,
 }
 
 /// What the answer to one statement of a packet must be.
@@ -123,11 +182,13 @@ impl MySqlLink {
             statement: limits.statement,
             commit: limits.commit,
             bytes_max,
+            awaits_answer: Arc::default(),
             abandoned: false,
+            mark: None,
             #[cfg(feature = "faults")]
             timed_out: false,
-            packet: String::new(),
-            expected: Vec::new(),
+            put_off: Vec::new(),
+            bytes: 0,
             inserting: None,
             meter: None,
         })
@@ -166,37 +227,44 @@ impl MySqlLink {
         self.put_off("start transaction read only", Expect::Anything);
     }
 
-    fn put_off(&mut self, sql: &str, expect: Expect) {
-        if !self.packet.is_empty() {
-            self.packet.push_str("; ");
-        }
-        self.packet.push_str(sql);
-        self.expected.push(expect);
+    fn put_off(&mut self, sql: impl Into<String>, expect: Expect) {
+        let sql = sql.into();
+        self.bytes += sql.len() + STATEMENT_MARGIN;
+        self.put_off.push(PutOff { sql, expect });
         self.inserting = None;
     }
 
-    /// Adds a row to the `insert` with which the packet ends, where that is the
+    /// Adds a row to the `insert` which is the last statement, where that is the
     /// same and both fit.
     fn put_off_row(&mut self, statement: &Statement) -> bool {
-        let Some(Expect::Rows(_, rows)) = self.expected.last_mut() else { return false };
-        if *rows >= ROWS_MAX || self.inserting.as_ref() != Some(&statement.sql) {
+        let Some(PutOff { sql, expect: Expect::Rows(_, rows) }) = self.put_off.last_mut() else {
+            return false;
+        };
+        let more = match statement.rows {
+            Rows::One => 1,
+            Rows::Exactly(rows) => rows,
+            Rows::Any => return false,
+        };
+        if *rows + more > ROWS_MAX || self.inserting.as_ref() != Some(&statement.sql) {
             return false;
         }
         let Some(row) = row_of(&statement.sql) else { return false };
-        let before = self.packet.len();
-        self.packet.push_str(", ");
-        inline(&mut self.packet, row, &statement.params);
-        if self.packet.len() + PACKET_MARGIN > self.bytes_max {
-            self.packet.truncate(before);
+        let before = sql.len();
+        sql.push_str(", ");
+        inline(sql, row, &statement.params);
+        let added = sql.len() - before;
+        if self.bytes + added + PACKET_MARGIN > self.bytes_max {
+            sql.truncate(before);
             return false;
         }
-        *rows += 1;
+        self.bytes += added;
+        *rows += more;
         true
     }
 
     pub(crate) async fn push(&mut self, statement: &Statement) -> Result<(), Fault> {
         if self.put_off_row(statement) {
-            return if self.packet.len() > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) };
+            return if self.bytes > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) };
         }
         let mut sql = String::new();
         inline(&mut sql, &statement.sql, &statement.params);
@@ -207,11 +275,11 @@ impl MySqlLink {
                 self.bytes_max
             ))));
         }
-        if self.packet.len() + sql.len() + PACKET_MARGIN > self.bytes_max {
+        if self.bytes + sql.len() + PACKET_MARGIN > self.bytes_max {
             self.flush().await?;
         }
         self.put_off(
-            &sql,
+            sql,
             match statement.rows {
                 Rows::One => Expect::Rows(statement.table, 1),
                 Rows::Exactly(rows) => Expect::Rows(statement.table, rows),
@@ -219,30 +287,79 @@ impl MySqlLink {
             },
         );
         self.inserting = row_of(&statement.sql).map(|_| statement.sql.clone());
-        if self.packet.len() > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) }
+        if self.bytes > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) }
+    }
+
+    /// What comes from here on can be taken back until it is sent.
+    pub(super) fn mark(&mut self) {
+        self.mark = Some(Mark {
+            statements: self.put_off.len(),
+            last: self.put_off.last().map(|last| (last.sql.len(), last.expect)),
+            bytes: self.bytes,
+            inserting: self.inserting.clone(),
+        });
+    }
+
+    /// Takes back what came after the mark; false where some of it was sent, or
+    /// where what was sent before failed.
+    pub(super) fn undo_to_mark(&mut self) -> bool {
+        self.is_open() && self.take_back()
+    }
+
+    fn take_back(&mut self) -> bool {
+        let Some(mark) = self.mark.take() else { return false };
+        self.put_off.truncate(mark.statements);
+        if let (Some(last), Some((length, expect))) = (self.put_off.last_mut(), mark.last) {
+            last.sql.truncate(length);
+            last.expect = expect;
+        }
+        self.bytes = mark.bytes;
+        self.inserting = mark.inserting;
+        true
+    }
+
+    /// Whether somebody waits for an answer of the server just now.
+    pub(super) fn awaits_answer(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.awaits_answer)
     }
 
     /// Drops what was put off.
     pub(crate) fn forget(&mut self) {
-        self.packet.clear();
-        self.expected.clear();
+        self.put_off.clear();
+        self.bytes = 0;
         self.inserting = None;
     }
 
     pub(crate) async fn flush(&mut self) -> Result<(), Fault> {
-        if self.packet.is_empty() {
+        if self.put_off.is_empty() {
             return Ok(());
         }
-        let packet = std::mem::take(&mut self.packet);
-        let expected = std::mem::take(&mut self.expected);
-        self.inserting = None;
+        self.send_packet(None).await.map(drop)
+    }
+
+    /// Sends what was put off, and a `select` after it.
+    async fn send_packet(&mut self, select: Option<String>) -> Result<Vec<Row>, Fault> {
+        // Where all of it came before the mark, that is now at the end of nothing.
+        let mark = self.mark.take().is_some_and(|mark| mark.bytes == self.bytes);
+        let statements = std::mem::take(&mut self.put_off);
+        self.forget();
+        let compound = self.dialect == Dialect::MariaDb && COMPOUND.contains(&statements.len());
         let limit = self.statement;
         let began = Instant::now();
         let sent = self
-            .within(limit, async |connection: &mut Conn| send(connection, &packet, &expected).await)
+            .within(limit, async |connection: &mut Conn| {
+                if compound {
+                    send_compound(connection, &statements, select).await
+                } else {
+                    send_each(connection, &statements, select).await
+                }
+            })
             .await;
         self.count(Meter::statement, began);
-        sent
+        if mark && sent.is_ok() {
+            self.mark();
+        }
+        own(sent?)
     }
 
     fn count(&self, count: fn(&Meter, Duration), began: Instant) {
@@ -280,6 +397,13 @@ impl MySqlLink {
     }
 
     pub(crate) async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Fault> {
+        if !self.put_off.is_empty() && can_be_inlined(sql, params) {
+            let mut select = String::new();
+            inline(&mut select, sql, params);
+            if self.bytes + select.len() + PACKET_MARGIN <= self.bytes_max {
+                return self.send_packet(Some(select)).await;
+            }
+        }
         self.flush().await?;
         let params: Vec<mysql_async::Value> = params.iter().map(to_mysql).collect();
         let limit = self.statement;
@@ -315,11 +439,17 @@ impl MySqlLink {
             return Err(Fault::Lost("the connection is closed".to_owned()));
         };
         self.abandoned = true;
+        let awaited = Awaited::begin(&self.awaits_answer);
         let result =
             tokio::time::timeout(limit, work(&mut connection)).await.unwrap_or_else(|_| {
                 Err(Fault::Lost(format!("no answer within {} ms", limit.as_millis())))
             });
+        drop(awaited);
         self.abandoned = false;
+        if result.is_err() {
+            // Some errors end the transaction, and it is not told which.
+            self.mark = None;
+        }
         #[cfg(feature = "faults")]
         {
             self.timed_out = matches!(result, Err(Fault::Busy));
@@ -352,24 +482,122 @@ impl MySqlLink {
     }
 }
 
-async fn send(connection: &mut Conn, packet: &str, expected: &[Expect]) -> Result<(), Fault> {
-    let table = |at: usize| match expected.get(at) {
-        Some(Expect::Rows(table, _)) => table,
-        _ => "",
+/// Sends statements as one, and perhaps a `select` after them.
+async fn send_compound(
+    connection: &mut Conn,
+    statements: &[PutOff],
+    select: Option<String>,
+) -> Result<Vec<mysql_async::Row>, Fault> {
+    let packet = compound(statements, select);
+    let error = match connection.query_iter(packet).await {
+        Ok(mut answers) => match answers.collect::<mysql_async::Row>().await {
+            Ok(_) => return answers.collect().await.map_err(|error| fault(error, "")),
+            Err(error) => error,
+        },
+        Err(error) => error,
     };
-    let mut answers =
-        connection.query_iter(packet).await.map_err(|error| fault(error, table(0)))?;
+    let mysql_async::Error::Server(server) = &error else { return Err(fault(error, "")) };
+    if server.code == SIGNALLED {
+        if server.message == MOVED {
+            return Err(Fault::Moved);
+        }
+        let mut words = server.message.strip_prefix(MET).unwrap_or("").split_whitespace();
+        let at = words.next().and_then(|at| at.parse().ok());
+        if let Some(rows) = words.next().and_then(|rows| rows.parse().ok()) {
+            return Err(Fault::Mismatch { table: table(statements, at), rows });
+        }
+    }
+    let mut at = None;
+    if server.code == DUPLICATE {
+        let told: Result<Option<Option<usize>>, _> = connection.query_first("select @mm_at").await;
+        at = told.map_err(|error| fault(error, ""))?.flatten();
+    }
+    Err(fault(error, table(statements, at)))
+}
+
+/// One statement of several, which finds out itself whether each met what it
+/// must. An `insert` fails where it does not insert all its rows. Which statement
+/// a unique index refused is then in `@mm_at`.
+fn compound(statements: &[PutOff], select: Option<String>) -> String {
+    let mut packet = "begin not atomic ".to_owned();
+    for (at, PutOff { sql, expect }) in statements.iter().enumerate() {
+        let written = match expect {
+            Expect::Anything => write!(packet, "{sql}; "),
+            Expect::Rows(..) if row_of(sql).is_some() => {
+                write!(packet, "set @mm_at = {at}; {sql}; ")
+            }
+            Expect::Rows(_, rows) => write!(
+                packet,
+                "set @mm_at = {at}; {sql}; if row_count() <> {rows} then set @mm_met = concat('{MET} {at} ', \
+                 row_count()); signal sqlstate '45000' set message_text = @mm_met; end if; "
+            ),
+            Expect::Epoch(_) if is(Bug::NoEpochCheck) => {
+                write!(packet, "set @mm_epoch = ({sql}); ")
+            }
+            Expect::Epoch(epoch) => write!(
+                packet,
+                "if not (({sql}) <=> {epoch}) then signal sqlstate '45000' set message_text = \
+                 '{MOVED}'; end if; "
+            ),
+        };
+        written.expect("memory takes any text");
+    }
+    packet.push_str("end");
+    if let Some(select) = select {
+        packet.push_str("; ");
+        packet.push_str(&select);
+    }
+    packet
+}
+
+/// Sends statements that answer one by one, and perhaps a `select` after them.
+async fn send_each(
+    connection: &mut Conn,
+    statements: &[PutOff],
+    select: Option<String>,
+) -> Result<Vec<mysql_async::Row>, Fault> {
+    let all = statements.iter().map(|one| one.sql.as_str()).chain(select.as_deref());
+    let packet = all.collect::<Vec<&str>>().join("; ");
+    let mut answers = connection
+        .query_iter(packet)
+        .await
+        .map_err(|error| fault(error, table(statements, Some(0))))?;
     let mut wrong = None;
-    for (at, expect) in expected.iter().enumerate() {
+    for (at, one) in statements.iter().enumerate() {
         let met = answers.affected_rows();
         // The error of a later statement comes with that statement's own answer.
         let rows: Vec<mysql_async::Row> =
-            answers.collect().await.map_err(|error| fault(error, table(at)))?;
+            answers.collect().await.map_err(|error| fault(error, table(statements, Some(at))))?;
         if wrong.is_none() {
-            wrong = check(*expect, met, rows)?;
+            wrong = check(one.expect, met, rows)?;
         }
     }
-    wrong.map_or(Ok(()), Err)
+    let rows = answers.collect().await.map_err(|error| fault(error, ""))?;
+    wrong.map_or(Ok(rows), Err)
+}
+
+fn table(statements: &[PutOff], at: Option<usize>) -> &'static str {
+    match at.and_then(|at| statements.get(at)) {
+        Some(PutOff { expect: Expect::Rows(table, _), .. }) => table,
+        _ => "",
+    }
+}
+
+/// Whether a value means the same in the place of each `?` as a parameter does:
+/// none is in a quoted text, a name or a comment, and each is compared with
+/// something, or in a list in parentheses.
+fn can_be_inlined(sql: &str, params: &[Value]) -> bool {
+    let quotes = ['\'', '"', '`', '#', ';', '\\'];
+    let plain = !sql.contains(quotes) && !sql.contains("--") && !sql.contains("/*");
+    plain
+        && sql.matches('?').count() == params.len()
+        && sql.match_indices('?').all(|(at, _)| {
+            let (before, after) = (sql[..at].trim_end(), &sql[at + 1..]);
+            let in_list = before.rfind('(') > before.rfind(')');
+            let compared =
+                before.ends_with(['=', '<', '>', '(']) || before.ends_with(',') && in_list;
+            compared && !after.starts_with(|next: char| next.is_alphanumeric() || next == '_')
+        })
 }
 
 /// The row of an `insert` of one, from its parenthesis on.
@@ -420,8 +648,10 @@ fn own(rows: Vec<mysql_async::Row>) -> Result<Vec<Row>, Fault> {
 
 fn from_mysql(value: mysql_async::Value, column: &mysql_async::Column) -> Result<Value, Fault> {
     use ColumnType::{
-        MYSQL_TYPE_DECIMAL, MYSQL_TYPE_INT24, MYSQL_TYPE_LONG, MYSQL_TYPE_LONGLONG,
-        MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_SHORT, MYSQL_TYPE_TINY,
+        MYSQL_TYPE_DATE, MYSQL_TYPE_DATETIME, MYSQL_TYPE_DECIMAL, MYSQL_TYPE_DOUBLE,
+        MYSQL_TYPE_FLOAT, MYSQL_TYPE_INT24, MYSQL_TYPE_LONG, MYSQL_TYPE_LONGLONG,
+        MYSQL_TYPE_NEWDATE, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_SHORT, MYSQL_TYPE_TIME,
+        MYSQL_TYPE_TIMESTAMP, MYSQL_TYPE_TINY, MYSQL_TYPE_YEAR,
     };
     let unfit = |what: &str| {
         Fault::Refused(DbError::Shape(format!("column `{}` {what}", column.name_str())))
@@ -439,10 +669,15 @@ fn from_mysql(value: mysql_async::Value, column: &mysql_async::Column) -> Result
             | MYSQL_TYPE_INT24
             | MYSQL_TYPE_LONG
             | MYSQL_TYPE_LONGLONG
+            | MYSQL_TYPE_YEAR
             | MYSQL_TYPE_NEWDECIMAL
             | MYSQL_TYPE_DECIMAL => {
                 let digits = String::from_utf8_lossy(&bytes);
                 Value::Int(digits.parse().map_err(|_| unfit("is no whole number of 64 bits"))?)
+            }
+            MYSQL_TYPE_FLOAT | MYSQL_TYPE_DOUBLE | MYSQL_TYPE_DATE | MYSQL_TYPE_NEWDATE
+            | MYSQL_TYPE_DATETIME | MYSQL_TYPE_TIMESTAMP | MYSQL_TYPE_TIME => {
+                return Err(unfit("has a type that is not used here"));
             }
             _ if column.character_set() == BINARY => Value::Bytes(bytes),
             _ => Value::Text(String::from_utf8(bytes).map_err(|_| unfit("is not UTF-8"))?),
@@ -464,8 +699,9 @@ fn fault(error: mysql_async::Error, table: &'static str) -> Fault {
         };
     };
     match server.code {
-        1062 => Fault::Duplicate { table: table.to_owned(), index: index_of(&server.message) },
-        1205 | 1213 => Fault::Busy,
+        DUPLICATE => Fault::Duplicate { table: table.to_owned(), index: index_of(&server.message) },
+        // A lock, a deadlock, no memory for more locks, a row that changed meanwhile.
+        1205 | 1213 | 1206 | 1020 => Fault::Busy,
         1153 => Fault::Refused(DbError::Shape(server.message)),
         // Out of connections, out of disk, shutting down, read only, killed.
         1021 | 1030 | 1040 | 1053 | 1077 | 1079 | 1114 | 1129 | 1152 | 1159 | 1161 | 1184
@@ -533,11 +769,13 @@ mod tests {
             statement: Duration::ZERO,
             commit: Duration::ZERO,
             bytes_max,
+            awaits_answer: Arc::default(),
             abandoned: false,
+            mark: None,
             #[cfg(feature = "faults")]
             timed_out: false,
-            packet: String::new(),
-            expected: Vec::new(),
+            put_off: Vec::new(),
+            bytes: 0,
             inserting: None,
             meter: None,
         }
@@ -573,7 +811,7 @@ mod tests {
         put_off(&mut link, &update).unwrap();
         put_off(&mut link, &insert("t", 7)).unwrap();
         assert_eq!(
-            link.packet.split("; ").skip(2).collect::<Vec<_>>(),
+            link.put_off.iter().skip(2).map(|one| one.sql.as_str()).collect::<Vec<_>>(),
             [
                 "insert into t (a) values (1), (2)",
                 "insert into mm_log (txid, aborted) values (3, 0), (4, 0)",
@@ -584,17 +822,99 @@ mod tests {
             ]
         );
         let rows: Vec<u64> = link
-            .expected
+            .put_off
             .iter()
-            .filter_map(|expect| match expect {
-                Expect::Rows(_, rows) => Some(*rows),
+            .filter_map(|one| match one.expect {
+                Expect::Rows(_, rows) => Some(rows),
                 _ => None,
             })
             .collect();
         assert_eq!(rows, [2, 2, 1, 1, 1, 1], "each answer is held to its rows");
         link.forget();
         put_off(&mut link, &insert("t", 8)).unwrap();
-        assert_eq!(link.packet, "insert into t (a) values (8)", "what was dropped is not taken up");
+        let [left] = link.put_off.as_slice() else { panic!("{:?}", link.put_off) };
+        assert_eq!(left.sql, "insert into t (a) values (8)", "what was dropped is not taken up");
+    }
+
+    #[test]
+    fn a_compound_statement_checks_itself_what_was_met() {
+        let mut link = link(1 << 20);
+        link.begin_write(7);
+        put_off(&mut link, &insert("t", 1)).unwrap();
+        put_off(&mut link, &insert("t", 2)).unwrap();
+        let delete = Statement {
+            sql: "delete from t where a = ?".into(),
+            params: vec![3i64.into()],
+            rows: Rows::One,
+            table: "t",
+        };
+        put_off(&mut link, &delete).unwrap();
+        assert_eq!(
+            compound(&link.put_off, Some("select 1".to_owned())).split("; ").collect::<Vec<_>>(),
+            [
+                "begin not atomic start transaction",
+                "if not ((select epoch from mm_epoch where id = 1 lock in share mode) <=> 7) then \
+                 signal sqlstate '45000' set message_text = 'mm epoch'",
+                "end if",
+                "set @mm_at = 2",
+                "insert into t (a) values (1), (2)",
+                "set @mm_at = 3",
+                "delete from t where a = 3",
+                "if row_count() <> 1 then set @mm_met = concat('mm rows 3 ', row_count())",
+                "signal sqlstate '45000' set message_text = @mm_met",
+                "end if",
+                "end",
+                "select 1",
+            ]
+        );
+    }
+
+    /// Whatever a write had put off before, it is as if it had not run.
+    #[test]
+    fn what_was_not_sent_is_taken_back_up_to_the_mark() {
+        for before in 0..3 {
+            let mut link = link(1 << 20);
+            link.begin_write(7);
+            for value in 0..before {
+                put_off(&mut link, &insert("t", value)).unwrap();
+            }
+            let state = |link: &MySqlLink| {
+                format!("{:?} {} {:?}", link.put_off, link.bytes, link.inserting)
+            };
+            let kept = state(&link);
+            for table in ["t", "mm_log"] {
+                link.mark();
+                put_off(&mut link, &insert(table, 8)).unwrap();
+                put_off(&mut link, &insert("mm_log", 9)).unwrap();
+                assert!(link.take_back(), "nothing was sent");
+                assert_eq!(state(&link), kept);
+            }
+            assert!(!link.take_back(), "there is no mark any more");
+        }
+    }
+
+    #[test]
+    fn only_parameters_are_taken_for_parameters() {
+        let one = [Value::Int(1)];
+        assert!(can_be_inlined("select a from t where b = ? for update", &one));
+        assert!(can_be_inlined("select a from t where b in (?)", &one));
+        let two = [Value::Int(1), Value::Int(2)];
+        assert!(can_be_inlined("select a from t where (b, c) > (?, ?) order by b", &two));
+        for sql in [
+            "select ? from t",
+            "select a from t order by ?",
+            "select a from t order by max(b), ?",
+            "select a from t where b = ?and c = 1",
+            "select a from t where b = 'what?'",
+            "select a -- really?\nfrom t",
+            "select a /* ? */ from t",
+            "select `a?` from t",
+            "select a from t # ?",
+            "select a from t where b = ? and c = ?",
+            "select 1; select ?",
+        ] {
+            assert!(!can_be_inlined(sql, &one), "{sql}");
+        }
     }
 
     #[test]
@@ -603,12 +923,13 @@ mod tests {
         for value in 0..450 {
             put_off(&mut many, &insert("t", value)).unwrap();
         }
-        assert_eq!(many.expected.len(), 3);
-        assert_eq!(many.packet.matches('(').count(), 450 + 3);
+        let rows: Vec<usize> =
+            many.put_off.iter().map(|one| one.sql.matches('(').count() - 1).collect();
+        assert_eq!(rows, [200, 200, 50]);
 
         // The third row would be more than the server takes: the packet goes
         // first, and there is nobody to send it to.
-        let mut small = link(PACKET_MARGIN + 35);
+        let mut small = link(PACKET_MARGIN + STATEMENT_MARGIN + 35);
         put_off(&mut small, &insert("t", 10)).unwrap();
         put_off(&mut small, &insert("t", 11)).unwrap();
         let sent = put_off(&mut small, &insert("t", 12));

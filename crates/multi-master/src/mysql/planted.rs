@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::store::{Branch, MySqlStore, Sealed, commit, undo};
+use super::store::MySqlStore;
+use super::write::{Branch, Sealed, commit, undo};
 use crate::error::DbError;
 use crate::fault::Fault;
 use crate::job::Verdict;

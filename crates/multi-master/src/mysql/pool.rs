@@ -22,6 +22,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Connections to one master.
 pub(super) struct Pool {
     at: usize,
+    /// What each new connection runs first.
+    first: Option<&'static str>,
     permits: Semaphore,
     idle: RefCell<Vec<Idle>>,
 }
@@ -40,8 +42,9 @@ pub(super) struct Lease<'a> {
 }
 
 impl Pool {
-    pub(super) fn new(at: usize, connections: usize) -> Self {
-        Self { at, permits: Semaphore::new(connections.max(1)), idle: RefCell::default() }
+    pub(super) fn new(at: usize, connections: usize, first: Option<&'static str>) -> Self {
+        let permits = Semaphore::new(connections.max(1));
+        Self { at, first, permits, idle: RefCell::default() }
     }
 
     fn kept(&self, generation: u64) -> Option<Idle> {
@@ -54,7 +57,7 @@ impl Pool {
         let began = Instant::now();
         let permit = tokio::time::timeout(shared.limits.statement, self.permits.acquire()).await;
         shared.numbers.meter(self.at).waited(began.elapsed());
-        permit.map_err(|_| Fault::Busy)?.map_err(|_| Fault::Refused(DbError::Closed))
+        permit.map_err(|_| Fault::Full)?.map_err(|_| Fault::Refused(DbError::Closed))
     }
 
     pub(super) async fn lease(
@@ -74,7 +77,12 @@ impl Pool {
             }
         }
         match shared.connect_counted(self.at).await? {
-            Link::MySql(link) => Ok((*link, lease)),
+            Link::MySql(mut link) => {
+                if let Some(first) = self.first {
+                    link.batch(first).await?;
+                }
+                Ok((*link, lease))
+            }
             Link::Sqlite(_) => unreachable!("the masters of a set are of one kind"),
         }
     }

@@ -66,6 +66,81 @@ pub(crate) async fn logins(store: &MultiMaster) -> Vec<String> {
         .unwrap()
 }
 
+/// Writes that are submitted at once, so that many share a commit: some refuse
+/// after they changed something, some are refused, some panic, and all others are
+/// saved. The one row that most of them change counts every one.
+pub(crate) async fn errors_touch_no_other_write(store: &MultiMaster) {
+    let _ = add(store, 0, "taken").await;
+    let writes = (1..200i64).map(|id| async move {
+        let outcome: Outcome<(), DbError> = store
+            .write(async move |tx: &mut Tx| {
+                let login = format!("account {id}");
+                let fields = fields! {"id" => id, "login" => login, "balance" => 0i64};
+                tx.insert("accounts", fields).await?;
+                match id % 6 {
+                    // The closure says no after it changed something.
+                    1 => Err(DbError::Busy),
+                    // So does an index.
+                    2 => {
+                        let fields = fields! {"id" => -id, "login" => "taken", "balance" => 0i64};
+                        tx.insert("accounts", fields).await
+                    }
+                    3 => panic!("a mistake in a closure"),
+                    4 => {
+                        let row = tx.get("accounts", params![0i64]).await?.expect("it is there");
+                        let balance = row.get::<i64>("balance")? + 1;
+                        let fields = fields! {"balance" => balance};
+                        tx.update("accounts", params![0i64], fields).await.map(drop)
+                    }
+                    // What was read in the same group counts.
+                    5 => match tx.get("accounts", params![id - 1]).await? {
+                        Some(_) if id % 12 == 5 => Err(DbError::Overloaded),
+                        _ => Ok(()),
+                    },
+                    _ => Ok(()),
+                }
+            })
+            .await;
+        (id, outcome)
+    });
+    let mut right = vec!["taken".to_owned()];
+    for (id, outcome) in futures_util::future::join_all(writes).await {
+        match (id % 6, &outcome) {
+            (1, Outcome::NotSaved(DbError::Busy))
+            | (2, Outcome::NotSaved(DbError::Duplicate { .. }))
+            | (3, Outcome::NotSaved(DbError::Misuse(_))) => {}
+            (5, Outcome::NotSaved(DbError::Overloaded)) if id % 12 == 5 => {}
+            (0 | 4 | 5, Outcome::Saved { .. }) => right.push(format!("account {id}")),
+            _ => panic!("{id}: {outcome:?}"),
+        }
+        if let (2, Outcome::NotSaved(DbError::Duplicate { table, index })) = (id % 6, &outcome) {
+            assert_eq!((table.as_str(), index.as_str()), ("accounts", "accounts_login"));
+        }
+    }
+    assert_eq!(logins(store).await, right);
+    let counted = pay(store, 0, 0).await.into_result().unwrap();
+    assert_eq!(counted, 100 + 33);
+}
+
+/// Nobody waits for a closure that waits for something else than its statements.
+pub(crate) async fn waiting_for_something_else_is_refused(store: &MultiMaster) {
+    let waits = async {
+        let outcome: Outcome<(), DbError> = store
+            .write(async move |tx: &mut Tx| {
+                tx.insert("accounts", fields! {"id" => 1i64, "login" => "x", "balance" => 0i64})
+                    .await?;
+                std::future::pending::<()>().await;
+                Ok(())
+            })
+            .await;
+        outcome
+    };
+    let (waits, other) = futures_util::future::join(waits, add(store, 2, "y")).await;
+    assert!(matches!(waits, Outcome::NotSaved(DbError::Misuse(_))), "{waits:?}");
+    assert!(matches!(other, Outcome::Saved { .. }), "{other:?}");
+    assert_eq!(logins(store).await, ["y"]);
+}
+
 /// Everything in a SQLite master that must be the same on all: rows with their
 /// versions and digests, and tombstones.
 pub(crate) fn contents(file: &Path) -> Vec<String> {

@@ -2,7 +2,10 @@
 
 use multi_master::{Db, DbError, OpenError, Outcome, Policy, Tx, fields, params};
 
-use crate::common::{MIGRATIONS, add, contents, embedded, logins, open, pay};
+use crate::common::{
+    MIGRATIONS, add, contents, embedded, errors_touch_no_other_write, logins, open, pay,
+    waiting_for_something_else_is_refused,
+};
 
 #[tokio::test]
 async fn a_write_is_on_both_files_and_outlives_the_process() {
@@ -108,47 +111,7 @@ async fn a_store_is_used_by_one_process_at_a_time() {
 async fn an_error_in_one_write_of_a_group_touches_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Policy::Available).await;
-    let _ = add(&store, 0, "taken").await;
-    // All are submitted before the writer's thread can have finished the first:
-    // most share a commit.
-    let writes = (1..200i64).map(|id| {
-        let store = store.clone();
-        async move {
-            let outcome: Outcome<(), DbError> = store
-                .write(async move |tx: &mut Tx| {
-                    let login = format!("account {id}");
-                    let fields = fields! {"id" => id, "login" => login, "balance" => 0i64};
-                    tx.insert("accounts", fields).await?;
-                    match id % 5 {
-                        // The closure says no after it changed something.
-                        1 => Err(DbError::Busy),
-                        // So does an index.
-                        2 => {
-                            let fields =
-                                fields! {"id" => -id, "login" => "taken", "balance" => 0i64};
-                            tx.insert("accounts", fields).await
-                        }
-                        3 => panic!("a mistake in a closure"),
-                        _ => Ok(()),
-                    }
-                })
-                .await;
-            (id, outcome)
-        }
-    });
-    for (id, outcome) in futures_util::future::join_all(writes).await {
-        match (id % 5, &outcome) {
-            (1, Outcome::NotSaved(DbError::Busy))
-            | (2, Outcome::NotSaved(DbError::Duplicate { .. }))
-            | (3, Outcome::NotSaved(DbError::Misuse(_)))
-            | (0 | 4, Outcome::Saved { .. }) => {}
-            _ => panic!("{id}: {outcome:?}"),
-        }
-    }
-    let right: Vec<String> = std::iter::once("taken".to_owned())
-        .chain((1..200).filter(|id| matches!(id % 5, 0 | 4)).map(|id| format!("account {id}")))
-        .collect();
-    assert_eq!(logins(&store).await, right);
+    errors_touch_no_other_write(&store).await;
     store.close().await;
     assert_eq!(contents(&folder.path().join("a.db")), contents(&folder.path().join("b.db")));
 }
@@ -157,16 +120,7 @@ async fn an_error_in_one_write_of_a_group_touches_no_other() {
 async fn a_closure_that_waits_for_something_else_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Policy::Available).await;
-    let waits: Outcome<(), DbError> = store
-        .write(async move |tx: &mut Tx| {
-            tx.insert("accounts", fields! {"id" => 1i64, "login" => "x", "balance" => 0i64})
-                .await?;
-            std::future::pending::<()>().await;
-            Ok(())
-        })
-        .await;
-    assert!(matches!(waits, Outcome::NotSaved(DbError::Misuse(_))), "{waits:?}");
-    assert!(logins(&store).await.is_empty());
+    waiting_for_something_else_is_refused(&store).await;
 }
 
 #[tokio::test]

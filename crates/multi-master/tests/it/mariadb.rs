@@ -10,8 +10,12 @@ use multi_master::{
     Column, Config, Db, DbError, Index, Kind, MasterConfig, MasterName, MasterState, Migration,
     MultiMaster, Outcome, Policy, Step, Tx, Verify, fields, params,
 };
+use mysql_async::prelude::Queryable as _;
 
-use crate::common::{MIGRATIONS, add, logins, pay};
+use crate::common::{
+    MIGRATIONS, add, errors_touch_no_other_write, logins, pay,
+    waiting_for_something_else_is_refused,
+};
 
 pub(crate) struct Pair {
     pub(crate) servers: [MariaDb; 2],
@@ -416,6 +420,104 @@ async fn a_statement_whose_future_is_dropped_ends_its_write_alone() {
     }
     assert!(matches!(pay(&store, 1, 5).await, Outcome::Saved { value: 105, .. }));
     assert_eq!(store.epoch(), 1, "no master was taken out");
+    pair.assert_same();
+}
+
+#[tokio::test]
+async fn writes_that_share_a_transaction_do_not_share_their_errors() {
+    let Some(pair) = Pair::start("groups") else { return };
+    for policy in [Policy::Available, Policy::All] {
+        let store = pair.open(policy).await;
+        for id in [501, 502] {
+            let _ = add(&store, id, &format!("{id}")).await;
+        }
+        store.close().await;
+        // The first packet of its connection is refused by an update.
+        let store = pair.open(policy).await;
+        let refused: Outcome<(), DbError> = store
+            .write(async move |tx: &mut Tx| {
+                tx.update("accounts", params![501i64], fields! {"login" => "502"}).await?;
+                let fields = fields! {"id" => 503i64, "login" => "503", "balance" => 0i64};
+                tx.insert("accounts", fields).await
+            })
+            .await;
+        let Outcome::NotSaved(DbError::Duplicate { table, index }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((table.as_str(), index.as_str()), ("accounts", "accounts_login"));
+        for id in [501i64, 502] {
+            let gone = store
+                .write(async move |tx: &mut Tx| tx.delete("accounts", params![id]).await)
+                .await;
+            assert!(matches!(gone, Outcome::Saved { value: true, .. }), "{gone:?}");
+        }
+        errors_touch_no_other_write(&store).await;
+        assert!(store.verify(Verify::default(), |_| {}).await.unwrap().is_well());
+        pair.assert_same();
+        store.close().await;
+        for server in &pair.servers {
+            server.sql("books", "delete from accounts").unwrap();
+        }
+    }
+    let store = pair.open(Policy::Available).await;
+    waiting_for_something_else_is_refused(&store).await;
+    assert_eq!(store.epoch(), 1, "no master was taken out");
+}
+
+#[tokio::test]
+async fn a_difference_is_found_by_the_write_that_meets_it_and_harms_no_other() {
+    let Some(pair) = Pair::start("differ") else { return };
+    let store = pair.open(Policy::Available).await;
+    for id in 0..12 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    pair.servers[1].sql("books", "update accounts set _v = _v + 1 where id = 1").unwrap();
+    pair.servers[1].sql("books", "insert into accounts values (20, 'x', 1, null, 0, 0)").unwrap();
+    let pays = futures_util::future::join_all((0..12).map(|id| pay(&store, id, 5)));
+    let (paid, added) = futures_util::future::join(pays, add(&store, 20, "y")).await;
+    for (id, outcome) in paid.iter().enumerate() {
+        match outcome {
+            Outcome::NotSaved(DbError::Diverged(what)) if id == 1 => {
+                assert!(what.contains("one row of `accounts` met 0 rows"), "{what}");
+            }
+            Outcome::Saved { value: 105, .. } if id != 1 => {}
+            _ => panic!("{id}: {outcome:?}"),
+        }
+    }
+    let Outcome::NotSaved(DbError::Diverged(what)) = added else { panic!("{added:?}") };
+    assert!(what.contains("accounts"), "{what}");
+    let repair = Verify { repair: true, unhurried: false };
+    assert_eq!(store.verify(repair, |_| {}).await.unwrap().repaired, 2);
+    assert!(matches!(pay(&store, 1, 5).await, Outcome::Saved { value: 105, .. }));
+    pair.assert_same();
+}
+
+/// Somebody else holds a row: who writes to it waits, and nobody else does.
+#[tokio::test]
+async fn a_row_that_is_held_keeps_nobody_waiting_who_does_not_want_it() {
+    let Some(pair) = Pair::start("held row") else { return };
+    let mut config = pair.config(Policy::Available);
+    config.limits.statement = Duration::from_secs(30);
+    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    let _ = add(&store, 1, "minji").await;
+    let mut by_hand = mysql_async::Conn::from_url(pair.servers[0].url("books")).await.unwrap();
+    by_hand.query_drop("begin").await.unwrap();
+    by_hand.query_drop("select * from accounts where id = 1 for update").await.unwrap();
+    // They are submitted together, and more come while one of them waits.
+    let (held, others) = (pay(&store, 1, 5), async {
+        for round in 0..3i64 {
+            let first = 10 + round * 20;
+            let names: Vec<_> =
+                (first..first + 20).map(|id| (id, format!("account {id}"))).collect();
+            let adds = names.iter().map(|(id, name)| add(&store, *id, name));
+            for added in futures_util::future::join_all(adds).await {
+                assert!(matches!(added, Outcome::Saved { .. }), "{added:?}");
+            }
+        }
+        by_hand.query_drop("rollback").await.unwrap();
+    });
+    let (held, ()) = futures_util::future::join(held, others).await;
+    assert!(matches!(held, Outcome::Saved { value: 105, .. }), "{held:?}");
     pair.assert_same();
 }
 

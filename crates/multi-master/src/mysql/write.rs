@@ -1,0 +1,592 @@
+//! A group of writes: they run one after the other in one transaction on the
+//! primary, which orders them against others by its locks; then each other
+//! master gets all of it in one packet; then all commit.
+
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use stdx::Backoff;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::config::Policy;
+use crate::db::{self, Tx, WriteSet};
+use crate::error::{DbError, TxId};
+use crate::fault::Fault;
+use crate::job::{self, Ran, Verdict, WriteJob};
+use crate::link::Link;
+use crate::membership::View;
+use crate::mysql::MySqlLink;
+use crate::mysql::gather::{TURN_MAX, Turn};
+use crate::mysql::pool::Lease;
+use crate::mysql::store::MySqlStore;
+use crate::render::Statement;
+use crate::sabotage::{Point, reached};
+use crate::shared::{Command, Failed};
+use crate::witness::SILENCE_MAX;
+
+/// Runs of one group before its writes are given back as busy, where it is not
+/// for rows that others hold.
+const RUNS_MAX: u32 = 10;
+/// How long a write is run again and again while others hold its rows.
+const HELD_MAX: Duration = Duration::from_secs(40);
+/// A closure that takes longer does more than one write should.
+const CLOSURE_MAX: Duration = Duration::from_secs(30);
+/// Writes share a marker, and with it a transaction, until it has as many bytes.
+/// A master that catches up holds some hundred markers in memory.
+const SHARED_MARKER_BYTES: usize = 64 << 10;
+/// Pauses between runs after a deadlock.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
+/// How long it takes until what a dead process left is settled.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2 * SILENCE_MAX.as_secs());
+
+type Job = Box<dyn WriteJob>;
+
+/// What a write's caller is told once its group has committed. Also a refusal
+/// waits for that: it may rest on what another write of the group did.
+enum Held {
+    Changed,
+    Unchanged,
+    Refused(Verdict),
+}
+
+/// Why a group can't go on.
+enum Stop {
+    Fault(Fault),
+    /// One of its writes, or what one before it had put off, has to be undone,
+    /// and can't be alone; and what its caller is told where it was alone.
+    Spoilt(Verdict),
+}
+
+/// What is to be done with a group.
+enum Next {
+    Done,
+    /// One of them spoils the others: half of them, and the other half.
+    Halves(Vec<Job>),
+    Again(Vec<Job>, Again),
+}
+
+/// Why writes have to be run again.
+enum Again {
+    /// Others held the rows.
+    Busy,
+    /// All connections were in use.
+    Full,
+    /// Another view is coming into force.
+    Moved,
+    /// Another master holds something else than the primary.
+    Differs(String),
+    /// This master can't be used.
+    Failed(usize, String),
+}
+
+impl Again {
+    /// What a fault before any commit means: `Err` where it is the end.
+    fn of(at: usize, fault: Fault) -> Result<Self, Fault> {
+        match fault {
+            Fault::Lost(why) => Ok(Self::Failed(at, why)),
+            Fault::Busy => Ok(Self::Busy),
+            Fault::Full => Ok(Self::Full),
+            Fault::Moved => Ok(Self::Moved),
+            other => Err(other),
+        }
+    }
+}
+
+impl MySqlStore {
+    /// Runs a group until each of its writes has its verdict.
+    pub(super) async fn write(self: Rc<Self>, group: Vec<Job>, turn: Turn) {
+        let mut finished = pin!(self.finish(group, &turn));
+        if tokio::time::timeout(TURN_MAX, &mut finished).await.is_err() {
+            turn.end();
+            finished.await;
+        }
+    }
+
+    async fn finish(self: &Rc<Self>, mut group: Vec<Job>, turn: &Turn) {
+        let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+        let (mut runs, mut differed) = (0, false);
+        let began = Instant::now();
+        while runs < RUNS_MAX {
+            let view = self.shared.view();
+            if let Err(error) = self.shared.may_write(&view) {
+                return self.refuse(group, &error);
+            }
+            let (left, again) = match self.run(&view, group, turn).await {
+                Next::Done => return,
+                Next::Halves(mut left) => {
+                    self.shared.counters.retried.add(left.len() as u64);
+                    let other = left.split_off(left.len() / 2);
+                    return self.apart([left, other]);
+                }
+                Next::Again(left, again) => (left, again),
+            };
+            self.shared.counters.retried.add(left.len() as u64);
+            group = left;
+            runs += 1;
+            match again {
+                // One that waits for a row is not to keep the others waiting.
+                Again::Busy if group.len() > 1 => {
+                    self.gather.conflicted();
+                    return self.apart(group.into_iter().map(|one| vec![one]));
+                }
+                Again::Busy if began.elapsed() < HELD_MAX => {
+                    runs -= 1;
+                    tokio::time::sleep(backoff.pause(&self.shared.random)).await;
+                }
+                Again::Busy => break,
+                Again::Full => {}
+                // A master may have failed between another write's commits: then
+                // that is about to be known, and it does not count.
+                Again::Differs(_) if !differed => {
+                    differed = true;
+                    self.commits.all_so_far().await;
+                }
+                Again::Differs(_) if group.len() > 1 => {
+                    let other = group.split_off(group.len() / 2);
+                    return self.apart([group, other]);
+                }
+                // A process that fell may have left it so: then it is settled when
+                // the others take it for dead.
+                Again::Differs(_)
+                    if self.shared.among_others && began.elapsed() < SETTLED_WITHIN =>
+                {
+                    self.wait_for_change(&view).await;
+                }
+                Again::Differs(what) => {
+                    tracing::error!(severity = "CRITICAL", what, "the masters hold different rows");
+                    return self.refuse(group, &DbError::Diverged(what));
+                }
+                Again::Moved => self.wait_for_change(&view).await,
+                Again::Failed(at, why) => {
+                    let failed = Failed::Connection(why);
+                    if self.shared.report(&view, at, failed).await.is_err() {
+                        return self.refuse(group, &DbError::Closed);
+                    }
+                }
+            }
+        }
+        self.refuse(group, &DbError::Busy);
+    }
+
+    /// Runs each of these groups by itself, all at the same time, out of turn.
+    fn apart(self: &Rc<Self>, groups: impl IntoIterator<Item = Vec<Job>>) {
+        for group in groups {
+            let store = Rc::clone(self);
+            let finished: Pin<Box<dyn Future<Output = ()>>> =
+                Box::pin(async move { store.finish(group, &Turn::over()).await });
+            tokio::task::spawn_local(finished);
+        }
+    }
+
+    fn refuse(&self, group: Vec<Job>, error: &DbError) {
+        for job in group {
+            self.tell(job, Verdict::NotSaved(error.clone()));
+        }
+    }
+
+    async fn wait_for_change(&self, old: &View) {
+        let mut views = self.shared.view.subscribe();
+        let changed = views.wait_for(|view| view.generation != old.generation);
+        drop(tokio::time::timeout(self.shared.limits.statement, changed).await);
+    }
+
+    /// Runs a group once.
+    async fn run(self: &Rc<Self>, view: &Arc<View>, group: Vec<Job>, turn: &Turn) -> Next {
+        let unsure = self.commits.unsure();
+        let first = view.serving()[0];
+        let (mut link, lease) = match self.writing[first].lease(&self.shared, view).await {
+            Ok((link, lease)) => (Link::MySql(Box::new(link)), lease),
+            Err(fault) => return self.stopped(group, first, fault),
+        };
+        mysql(&mut link).begin_write(view.epoch);
+        let mut set = WriteSet::default();
+        let mut ran = Vec::new();
+        let mut rest = group.into_iter();
+        while set.journal.len() < SHARED_MARKER_BYTES
+            && let Some(mut job) = rest.next()
+        {
+            let (back, held) = self.run_one(link, &mut job, &mut set).await;
+            link = back;
+            let stop = match held {
+                Ok(held) => {
+                    ran.push((job, held));
+                    continue;
+                }
+                Err(stop) => stop,
+            };
+            let left: Vec<Job> =
+                ran.into_iter().map(|(job, _)| job).chain([job]).chain(rest).collect();
+            undo(link, lease).await;
+            return match stop {
+                Stop::Fault(fault) => self.stopped(left, first, fault),
+                Stop::Spoilt(verdict) => self.spoilt(left, verdict, unsure).await,
+            };
+        }
+        if rest.len() > 0 {
+            let (store, rest) = (Rc::clone(self), rest.collect());
+            tokio::task::spawn_local(async move {
+                let turn = store.gather.turn().await;
+                store.write(rest, turn).await;
+            });
+        }
+        let sealed = self.seal(&mut link, set, view.epoch, &ran).await;
+        // It holds all its locks now.
+        turn.end();
+        let jobs = |ran: Vec<(Job, Held)>| ran.into_iter().map(|(job, _)| job).collect();
+        match sealed {
+            Ok(Some(sealed)) => {
+                let writes = ran.len();
+                let primary = Branch { at: first, link, lease };
+                match self.spread(view, primary, sealed).await {
+                    Ok(verdict) => {
+                        self.gather.went_through(writes);
+                        self.conclude(ran, &verdict, unsure)
+                    }
+                    Err(again) => Next::Again(jobs(ran), again),
+                }
+            }
+            Ok(None) => {
+                undo(link, lease).await;
+                self.commits.all_so_far().await;
+                let txid = self.shared.new_txid();
+                self.conclude(ran, &Verdict::Saved { txid, owed: view.away() }, unsure)
+            }
+            Err(fault) => {
+                undo(link, lease).await;
+                match Again::of(first, fault) {
+                    Ok(again) => Next::Again(jobs(ran), again),
+                    Err(fault) => {
+                        self.spoilt(jobs(ran), Verdict::NotSaved(fault.into()), unsure).await
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs one write of a group on the primary, and adds what it did to the
+    /// group's.
+    async fn run_one(
+        &self,
+        mut link: Link,
+        job: &mut Job,
+        set: &mut WriteSet,
+    ) -> (Link, Result<Held, Stop>) {
+        mysql(&mut link).mark();
+        let awaits_answer = mysql(&mut link).awaits_answer();
+        reached(Point::BeforeStatements);
+        let mut tx = Tx::new(link, Arc::clone(&self.shared.schema), self.shared.clock.clone());
+        let ran = {
+            let mut run = pin!(AssertUnwindSafe(job.run(&mut tx)).catch_unwind());
+            let ran = poll_fn(|context| match run.as_mut().poll(context) {
+                Poll::Ready(Ok(went_well)) => Poll::Ready(Ran::Returned(went_well)),
+                Poll::Ready(Err(_)) => Poll::Ready(Ran::Panicked),
+                Poll::Pending if awaits_answer.load(Ordering::Relaxed) => Poll::Pending,
+                Poll::Pending => Poll::Ready(Ran::Waited),
+            });
+            tokio::time::timeout(CLOSURE_MAX, ran).await
+        };
+        let misuse = match &ran {
+            Ok(ran) => job::misuse(ran),
+            Err(_) => Some(DbError::Misuse("the closure took longer than 30 s")),
+        };
+        let done = match (tx.fault.take(), misuse) {
+            (Some(fault @ (Fault::Lost(_) | Fault::Busy | Fault::Moved)), _) => {
+                return (tx.into_link(), Err(Stop::Fault(fault)));
+            }
+            (_, Some(misuse)) => Err(Verdict::NotSaved(misuse)),
+            // The closure's own error says more than the statement's.
+            (_, None) if ran != Ok(Ran::Returned(true)) => Err(Verdict::Refused),
+            (Some(fault), None) => Err(Verdict::NotSaved(fault.into())),
+            (None, None) => tx.write_set().map_err(|fault| Verdict::NotSaved(fault.into())),
+        };
+        let mut link = tx.into_link();
+        let held = match done {
+            Ok(_) if !mysql(&mut link).is_open() => {
+                let dropped = "a statement's future was dropped before its answer came";
+                Err(Stop::Spoilt(Verdict::NotSaved(DbError::Misuse(dropped))))
+            }
+            Ok(Some(done)) => {
+                set.statements.extend(done.statements);
+                set.journal.append(done.journal);
+                Ok(Held::Changed)
+            }
+            Ok(None) => Ok(Held::Unchanged),
+            Err(verdict) if mysql(&mut link).undo_to_mark() => Ok(Held::Refused(verdict)),
+            Err(verdict) => Err(Stop::Spoilt(verdict)),
+        };
+        (link, held)
+    }
+
+    fn stopped(&self, left: Vec<Job>, at: usize, fault: Fault) -> Next {
+        match Again::of(at, fault) {
+            Ok(again) => Next::Again(left, again),
+            Err(fault) => {
+                self.refuse(left, &fault.into());
+                Next::Done
+            }
+        }
+    }
+
+    async fn spoilt(&self, mut left: Vec<Job>, verdict: Verdict, unsure: u64) -> Next {
+        if left.len() > 1 {
+            return Next::Halves(left);
+        }
+        let Some(job) = left.pop() else { return Next::Done };
+        self.commits.all_so_far().await;
+        self.conclude(vec![(job, Held::Refused(verdict.clone()))], &verdict, unsure)
+    }
+
+    /// Tells each caller, when the group has its verdict and the commits are known
+    /// that it may have read from. What changed nothing, or was refused, is run
+    /// again where one of them may be gone: it may rest on that.
+    fn conclude(&self, ran: Vec<(Job, Held)>, verdict: &Verdict, unsure: u64) -> Next {
+        let (alone, certain) = (ran.len() == 1, self.commits.unsure() == unsure);
+        let mut left = Vec::new();
+        for (job, held) in ran {
+            match held {
+                Held::Changed => self.tell(job, verdict.clone()),
+                Held::Unchanged | Held::Refused(_) if !certain => left.push(job),
+                Held::Unchanged => {
+                    let (txid, owed) = (self.shared.new_txid(), self.shared.view().away());
+                    self.tell(job, Verdict::Saved { txid, owed });
+                }
+                Held::Refused(verdict) => self.tell(job, verdict),
+            }
+        }
+        match left.len() {
+            0 => Next::Done,
+            _ if alone => Next::Again(left, Again::Busy),
+            _ => Next::Halves(left),
+        }
+    }
+
+    /// Ends the group on the primary with its marker. `None` where it changed
+    /// nothing.
+    async fn seal(
+        &self,
+        link: &mut Link,
+        set: WriteSet,
+        epoch: u64,
+        ran: &[(Job, Held)],
+    ) -> Result<Option<Sealed>, Fault> {
+        let WriteSet { mut statements, journal } = set;
+        if journal.is_empty() {
+            // Nothing to commit; but what was read must have been current.
+            if ran.iter().any(|(_, held)| matches!(held, Held::Unchanged)) {
+                link.flush().await?;
+            }
+            return Ok(None);
+        }
+        reached(Point::AfterStatements);
+        let txid = self.shared.new_txid();
+        let marker = db::marker(txid, epoch, journal.into_marker());
+        link.push(&marker).await?;
+        link.flush().await?;
+        statements.push(marker);
+        Ok(Some(Sealed { txid, statements }))
+    }
+
+    /// Runs the group on the other masters, and commits.
+    async fn spread<'a>(
+        &'a self,
+        view: &Arc<View>,
+        primary: Branch<'a>,
+        sealed: Sealed,
+    ) -> Result<Verdict, Again> {
+        reached(Point::MarkerSent);
+        let serving = view.serving();
+        let others = serving[1..].iter().map(|&at| self.apply(view, at, &sealed));
+        let (mut branches, mut fault) = (Vec::new(), None);
+        for (result, &at) in join_all(others).await.into_iter().zip(&serving[1..]) {
+            match result {
+                Ok(branch) => branches.push(branch),
+                Err(why) => fault = fault.or(Some((at, why))),
+            }
+        }
+        if let Some((at, fault)) = fault {
+            branches.push(primary);
+            join_all(branches.into_iter().map(|branch| undo(branch.link, branch.lease))).await;
+            return Err(Again::of(at, fault).unwrap_or_else(|fault| {
+                let master = &view.masters[at].name;
+                Again::Differs(format!("{master}: {}", DbError::from(fault)))
+            }));
+        }
+        reached(Point::BeforeCommits);
+        let ticket = self.commits.begin();
+        let txid = sealed.txid;
+        let verdict = match self.shared.policy {
+            #[cfg(feature = "faults")]
+            _ if super::planted::compensates() => {
+                self.commit_and_compensate(view, primary, branches, &sealed).await
+            }
+            Policy::Available => self.commit_available(view, primary, branches, txid).await,
+            Policy::All => self.commit_all(view, primary, branches, txid).await,
+        };
+        reached(Point::BeforeAnswer);
+        self.commits.end(ticket, matches!(verdict, Verdict::Saved { .. })).await;
+        Ok(verdict)
+    }
+
+    async fn apply<'a>(
+        &'a self,
+        view: &View,
+        at: usize,
+        sealed: &Sealed,
+    ) -> Result<Branch<'a>, Fault> {
+        let (mut link, lease) = self.writing[at].lease(&self.shared, view).await?;
+        link.begin_write(view.epoch);
+        let mut link = Link::MySql(Box::new(link));
+        let all = async {
+            for statement in &sealed.statements {
+                link.push(statement).await?;
+            }
+            link.flush().await
+        };
+        match all.await {
+            Ok(()) => Ok(Branch { at, link, lease }),
+            Err(fault) => {
+                undo(link, lease).await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// All at the same time: any one of them makes it saved.
+    async fn commit_available(
+        &self,
+        view: &Arc<View>,
+        primary: Branch<'_>,
+        mut others: Vec<Branch<'_>>,
+        txid: TxId,
+    ) -> Verdict {
+        others.insert(0, primary);
+        let masters: Vec<usize> = others.iter().map(|branch| branch.at).collect();
+        let failed: Vec<(usize, Fault)> = join_all(others.into_iter().enumerate().map(commit_nth))
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+            .collect();
+        if failed.is_empty() {
+            return Verdict::Saved { txid, owed: view.away() };
+        }
+        let owed: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
+        // Those that failed stop serving before anybody hears that it is saved.
+        if self.report_all(view, failed).await && self.shared.view().keeps(&masters, &owed) {
+            return Verdict::Saved { txid, owed: view.owed(&owed) };
+        }
+        self.doubt(txid).await
+    }
+
+    /// The others first; the primary's commit decides.
+    async fn commit_all(
+        &self,
+        view: &Arc<View>,
+        primary: Branch<'_>,
+        others: Vec<Branch<'_>>,
+        txid: TxId,
+    ) -> Verdict {
+        let all: Vec<usize> = others.iter().map(|branch| branch.at).collect();
+        let results = join_all(others.into_iter().map(commit)).await;
+        if let Some(fault) = results.into_iter().find_map(Result::err).map(|(_, fault)| fault) {
+            // The primary has not committed, and never will: not saved. Whoever
+            // has it already is set right when it joins again.
+            undo(primary.link, primary.lease).await;
+            self.report_all(view, all.into_iter().map(|at| (at, fault.clone())).collect()).await;
+            return Verdict::NotSaved(DbError::MasterAway(self.shared.view().away()));
+        }
+        reached(Point::BeforePrimaryCommit);
+        match commit(primary).await {
+            Ok(()) => Verdict::Saved { txid, owed: view.away() },
+            Err(failed) => {
+                self.report_all(view, vec![failed]).await;
+                self.doubt(txid).await
+            }
+        }
+    }
+
+    /// Takes masters out; false when the store is closing.
+    pub(super) async fn report_all(&self, view: &View, failed: Vec<(usize, Fault)>) -> bool {
+        for (at, fault) in failed {
+            let failed = Failed::Master(DbError::from(fault).to_string());
+            if self.shared.report(view, at, failed).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The answer to a commit was lost; perhaps it can be looked up.
+    async fn doubt(&self, txid: TxId) -> Verdict {
+        let (reply, answer) = oneshot::channel();
+        drop(self.shared.supervisor.send(Command::Lookup { txid, reply }));
+        match answer.await {
+            Ok(Some(true)) => {
+                let owed = self.shared.view().away();
+                Verdict::Saved { txid, owed }
+            }
+            Ok(Some(false)) => Verdict::NotSaved(DbError::Busy),
+            Ok(None) | Err(_) => Verdict::InDoubt(txid),
+        }
+    }
+}
+
+/// A transaction that has run on the primary, its marker last.
+pub(super) struct Sealed {
+    pub(super) txid: TxId,
+    pub(super) statements: Vec<Statement>,
+}
+
+/// One master's part of a write.
+pub(super) struct Branch<'a> {
+    pub(super) at: usize,
+    pub(super) link: Link,
+    pub(super) lease: Lease<'a>,
+}
+
+/// As [`commit`], of one of several that commit at the same time.
+async fn commit_nth((nth, branch): (usize, Branch<'_>)) -> Result<(), (usize, Fault)> {
+    if nth > 0 {
+        reached(Point::BetweenCommits);
+    }
+    commit(branch).await
+}
+
+pub(super) async fn commit(mut branch: Branch<'_>) -> Result<(), (usize, Fault)> {
+    match branch.link.commit().await {
+        Ok(()) => {
+            reached(Point::AfterOneCommit);
+            give_back(branch.link, branch.lease);
+            Ok(())
+        }
+        Err(fault) => Err((branch.at, fault)),
+    }
+}
+
+/// Rolls back; a connection on which that fails is closed, which does the same.
+pub(super) async fn undo(mut link: Link, lease: Lease<'_>) {
+    if link.rollback().await.is_ok() {
+        give_back(link, lease);
+    }
+}
+
+fn give_back(link: Link, lease: Lease<'_>) {
+    if let Link::MySql(link) = link {
+        lease.give_back(*link);
+    }
+}
+
+fn mysql(link: &mut Link) -> &mut MySqlLink {
+    match link {
+        Link::MySql(link) => link,
+        Link::Sqlite(_) => unreachable!("the masters of a set are of one kind"),
+    }
+}
