@@ -58,7 +58,7 @@ pub(crate) trait Masters: Sized + Send {
     /// One can't be come to from the workers.
     fn cut_off(&mut self, master: usize) -> Result<(), LabError>;
     fn reconnect(&mut self, master: usize) -> Result<(), LabError>;
-    /// Starts those again that ended because of what was done to them.
+    /// Starts those again that have ended because of what was done to them.
     fn revive(&mut self) -> Result<(), LabError>;
     /// One has nothing any more.
     fn lose_data(&mut self, master: usize) -> Result<(), LabError>;
@@ -300,6 +300,8 @@ impl<M: Masters> Set<M> {
                         format!("{other:?}")
                     }
                 };
+                // A server that ends because of what was done to it takes its time.
+                self.masters.revive().map_err(|error| error.to_string())?;
                 if began.elapsed() > WHOLE_MAX {
                     return Err(format!("not whole after {} s: {told}", WHOLE_MAX.as_secs()));
                 }
