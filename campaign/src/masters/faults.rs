@@ -18,7 +18,7 @@ pub(crate) enum Fault<O> {
 /// What can be done to masters of one kind.
 pub(crate) trait Own: Copy + Debug {
     /// Each of them once, with a master to which it is done.
-    fn all(random: &Random, all: bool) -> Vec<Self>;
+    fn all(random: &Random) -> Vec<Self>;
     /// What it is called, whichever master it hits.
     fn kind(self) -> &'static str;
 }
@@ -109,8 +109,7 @@ impl Common {
                     1 => Act::Stop,
                     _ => Act::Kill,
                 };
-                // It is met while the set is opened, when nobody listens yet.
-                Self::Point(point, if point == Point::Undoing { Act::Kill } else { act })
+                Self::Point(point, act)
             })
             .collect()
     }
@@ -138,9 +137,8 @@ impl Common {
 /// Whether a point can be come to.
 pub(crate) fn is_met(point: Point, conditions: Conditions) -> bool {
     match point {
-        // The primary commits last.
-        Point::BetweenCommits => !conditions.all,
-        Point::BeforePrimaryCommit | Point::Undoing => conditions.all,
+        // With a master away nobody writes what another transaction could lose to.
+        Point::Undoing => !conditions.all,
         // What is shared is no worker's file.
         Point::WitnessWritten => !conditions.shared,
         _ => true,
@@ -186,7 +184,7 @@ pub(crate) enum OfServers {
 }
 
 impl Own for OfServers {
-    fn all(random: &Random, all: bool) -> Vec<Self> {
+    fn all(random: &Random) -> Vec<Self> {
         let master = || usize::from(random.one_in(2));
         vec![
             Self::Kill(master()),
@@ -207,7 +205,7 @@ impl Own for OfServers {
             Self::HoldRows(master()),
             Self::Deadlock(master()),
             Self::Empty(master()),
-            Self::OlderCopy(forgetful(random, all)),
+            Self::OlderCopy(master()),
         ]
     }
 
@@ -244,7 +242,8 @@ pub(crate) enum OfFiles {
     Delete(usize),
     /// Another program holds it.
     Lock(usize),
-    /// The worker is killed, and the end of the file's log is not on disk.
+    /// The worker is killed, and the end of the file's log is not on disk, as far
+    /// as it is not in the file yet.
     TearLog(usize),
     /// The worker is killed, and the file is gone.
     LoseWithWorker(usize),
@@ -253,14 +252,14 @@ pub(crate) enum OfFiles {
 }
 
 impl Own for OfFiles {
-    fn all(random: &Random, all: bool) -> Vec<Self> {
+    fn all(random: &Random) -> Vec<Self> {
         let master = || usize::from(random.one_in(2));
         vec![
             Self::Delete(master()),
             Self::Lock(master()),
-            Self::TearLog(forgetful(random, all)),
+            Self::TearLog(master()),
             Self::LoseWithWorker(master()),
-            Self::OlderCopy(forgetful(random, all)),
+            Self::OlderCopy(master()),
         ]
     }
 
@@ -273,12 +272,6 @@ impl Own for OfFiles {
             Self::OlderCopy(_) => "the worker is killed, a file is older",
         }
     }
-}
-
-/// A master that may forget what it had: under `all` the primary decides, and one
-/// that forgets what it has flushed would decide wrong.
-fn forgetful(random: &Random, all: bool) -> usize {
-    if all { 1 } else { usize::from(random.one_in(2)) }
 }
 
 /// Faults in an order of chance, each once before any comes again.
@@ -308,7 +301,7 @@ impl<O: Own> Deck<O> {
             self.left = self.only.clone().unwrap_or_else(|| {
                 let common = Common::all(random, self.conditions).into_iter();
                 let points = Common::points(random, self.conditions).into_iter();
-                let own = O::all(random, self.conditions.all).into_iter().map(Fault::Own);
+                let own = O::all(random).into_iter().map(Fault::Own);
                 common.chain(points).map(Fault::Common).chain(own).collect()
             });
             shuffle(&mut self.left, random);
@@ -356,15 +349,5 @@ mod tests {
         let again = Random::new(Seed(7));
         let mut same = Deck::<OfServers>::full(conditions);
         assert_eq!(format!("{:?}", same.deal(&again)), orders[0][0], "the seed decides");
-    }
-
-    #[test]
-    fn under_all_the_primary_forgets_nothing() {
-        let random = Random::new(Seed(1));
-        for _ in 0..50 {
-            for fault in OfFiles::all(&random, true) {
-                assert!(!matches!(fault, OfFiles::TearLog(0) | OfFiles::OlderCopy(0)));
-            }
-        }
     }
 }

@@ -48,6 +48,9 @@ pub(crate) trait Masters: Sized + Send {
     const KIND: &'static str;
     /// Whether several processes may have them open.
     const SHARED: bool;
+    /// Which one commits while the other one is yet to be told to, at
+    /// [`Point::BetweenCommits`].
+    const COMMITS_FIRST: usize;
 
     /// Each in its directory.
     fn start(software: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError>;

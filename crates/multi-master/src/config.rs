@@ -14,10 +14,11 @@ pub use self::witness::WitnessConfig;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
-    /// Every master has it or none: the others commit first and the primary's
-    /// commit decides. With a master away writes are refused.
+    /// Every master has it or none. With a master away a write is refused before
+    /// anything of it is saved. One that fails in the very commit is owed it
+    /// ([`Outcome::Owed`](crate::Outcome::Owed)): it has it before it serves again.
     All,
-    /// The masters that live have it; those that are away are owed it.
+    /// The masters that serve have it; those that are away are owed it.
     Available,
 }
 

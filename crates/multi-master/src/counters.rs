@@ -52,8 +52,8 @@ pub struct Counts {
     pub read_failovers: u64,
     /// Transactions given to a master that had been away, or taken back there.
     pub settled: u64,
-    /// Those of them that were taken back: the master that decides never had
-    /// them.
+    /// Those of them that were taken back: something else took their place on the
+    /// master that served.
     pub undone: u64,
     /// Comparisons of the masters that came to their end.
     pub verifications: u64,

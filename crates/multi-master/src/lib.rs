@@ -61,8 +61,8 @@
 //!    transaction, and share a marker of some 64 KiB (on SQLite a group may have
 //!    more than one): they have one fate and one transaction id.
 //! 3. The other masters run the same statements; each must meet one row at the
-//!    version that the primary had. Then all commit: at the same time under
-//!    [`Policy::Available`], the primary last under [`Policy::All`].
+//!    version that the primary had. Then all commit, at the same time. From here
+//!    on a marker on any master means that it is saved.
 //! 4. A master that fails stops serving **before** the caller is told
 //!    [`Outcome::Owed`]: the witness hears of it, then the epoch row of those
 //!    that are left, which every writer shares.
@@ -95,10 +95,9 @@
 //!   COMMITTED`, every read of a write with `FOR UPDATE`) rows that were read
 //!   can't change before the commit, and the **absence** of a row is not held:
 //!   a unique index has to decide. A read sees one moment of one master, after
-//!   every write that was acknowledged before it began. It may see a transaction
-//!   that a crash in the same instant takes back: with the policy `all` on a
-//!   master that is not the primary, and on MariaDB on any, because InnoDB shows
-//!   a commit before it is on the disk.
+//!   every write that was acknowledged before it began. On MariaDB it may see a
+//!   transaction that a crash of every master in the same instant takes back,
+//!   because InnoDB shows a commit before it is on the disk.
 //!
 //! # What it does not do
 //!

@@ -13,13 +13,11 @@
 //! those of which the witness says so. They are the same while this process can
 //! reach anybody: whoever stops serving is out for the witness before the next
 //! write is acknowledged. While nobody can be reached, those that the witness
-//! names may lead, when one answers again: under [`Policy::Available`] nobody
-//! else holds every acknowledged write. Under [`Policy::All`] nothing is written
-//! while a master is away, so each holds all.
+//! names may lead, when one answers again: nobody else holds every acknowledged
+//! write.
 
 use uuid::Uuid;
 
-use crate::config::Policy;
 use crate::error::MasterName;
 use crate::sabotage::{Bug, is};
 use crate::witness::Testimony;
@@ -149,7 +147,6 @@ impl View {
 /// The state machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Membership {
-    policy: Policy,
     view: View,
     /// Who takes the writes of this epoch, as the witness has it or is about to.
     serving: Vec<bool>,
@@ -166,7 +163,7 @@ pub(crate) struct Membership {
 
 impl Membership {
     /// Nobody serves yet; the rest is what the witness says.
-    pub(crate) fn new(policy: Policy, names: &[MasterName], testimony: &Testimony) -> Self {
+    pub(crate) fn new(names: &[MasterName], testimony: &Testimony) -> Self {
         let masters = names
             .iter()
             .map(|name| MasterStatus { name: name.clone(), state: MasterState::Down, reason: None })
@@ -178,7 +175,7 @@ impl Membership {
         let in_force = epoch.saturating_sub(u64::from(paused));
         let view = View { epoch: in_force, generation: 0, masters, refuses: None };
         let serving = names.iter().map(|name| testimony.serving.contains(name)).collect();
-        Self { policy, view, serving, epoch, paused, untold: None, left }
+        Self { view, serving, epoch, paused, untold: None, left }
     }
 
     pub(crate) const fn view(&self) -> &View {
@@ -232,20 +229,16 @@ impl Membership {
         [self.view.epoch, self.epoch]
     }
 
-    /// Whether nothing that was acknowledged can be missing on `master`.
-    pub(crate) fn holds_all(&self, master: usize) -> bool {
-        self.serving[master] || self.policy == Policy::All
-    }
-
-    /// The masters of which one has to be there for anybody to serve.
+    /// The masters that lack nothing that was acknowledged: one of them has to be
+    /// there for anybody to serve.
     pub(crate) fn hold_all(&self) -> Vec<MasterName> {
-        let all = (0..self.serving.len()).filter(|&at| self.holds_all(at));
+        let all = (0..self.serving.len()).filter(|&at| self.serving[at]);
         all.map(|at| self.view.masters[at].name.clone()).collect()
     }
 
     /// Whether `master` may serve although nobody else does.
     pub(crate) fn may_lead(&self, master: usize) -> bool {
-        self.holds_all(master) && self.view.serving().is_empty()
+        self.serving[master] && self.view.serving().is_empty()
     }
 
     /// Another process has changed what the witness says. What this one was
@@ -374,7 +367,7 @@ impl Membership {
     /// [`Self::may_lead`].
     pub(crate) fn join(&mut self, masters: &[usize]) {
         assert!(
-            !self.view.serving().is_empty() || masters.iter().any(|&at| self.holds_all(at)),
+            !self.view.serving().is_empty() || masters.iter().any(|&at| self.serving[at]),
             "a master that misses writes can't serve alone"
         );
         for &master in masters {
@@ -409,17 +402,17 @@ mod tests {
 
     use super::*;
 
-    fn set(policy: Policy, masters: usize) -> Membership {
+    fn set(masters: usize) -> Membership {
         let names: Vec<MasterName> =
             ["a", "b", "c"][..masters].iter().map(|name| MasterName((*name).to_owned())).collect();
         let testimony =
             Testimony { set: Uuid::nil(), epoch: 1, serving: names.clone(), paused: false };
-        Membership::new(policy, &names, &testimony)
+        Membership::new(&names, &testimony)
     }
 
     #[test]
-    fn under_available_the_survivor_leads_alone() {
-        let mut set = set(Policy::Available, 2);
+    fn the_survivor_leads_alone() {
+        let mut set = set(2);
         set.join(&[0, 1]);
         assert_eq!(set.view().epoch, 1, "as the witness has it");
         set.fail(0, "gone".to_owned());
@@ -433,7 +426,7 @@ mod tests {
 
     #[test]
     fn a_write_is_kept_by_a_master_that_serves() {
-        let mut set = set(Policy::Available, 2);
+        let mut set = set(2);
         set.join(&[0, 1]);
         assert!(set.view().keeps(&[0, 1], &[0]));
         assert!(!set.view().keeps(&[0, 1], &[0, 1]));
@@ -446,18 +439,8 @@ mod tests {
     }
 
     #[test]
-    fn under_all_each_holds_all() {
-        let mut set = set(Policy::All, 2);
-        set.join(&[0]);
-        set.join(&[1]);
-        set.fail(0, "gone".to_owned());
-        set.fail(1, "gone".to_owned());
-        assert!(set.may_lead(0) && set.may_lead(1));
-    }
-
-    #[test]
     fn an_old_report_does_not_take_out_a_master_that_is_back() {
-        let mut set = set(Policy::Available, 2);
+        let mut set = set(2);
         set.join(&[0, 1]);
         let seen = set.view().generation;
         assert!(set.is_news(1, seen));
@@ -471,7 +454,7 @@ mod tests {
 
     #[test]
     fn a_suspect_takes_writes_and_is_read_only_where_nobody_else_can_be() {
-        let mut set = set(Policy::Available, 2);
+        let mut set = set(2);
         set.join(&[0, 1]);
         let epoch = set.view().epoch;
         set.suspect(0, "a connection fell".to_owned());
@@ -495,7 +478,7 @@ mod tests {
     /// which a write could pass that master by.
     #[test]
     fn a_pause_is_no_part_of_the_view_whatever_is_published_meanwhile() {
-        let mut set = set(Policy::Available, 2);
+        let mut set = set(2);
         set.join(&[0]);
         set.behind(1, "test".to_owned());
         set.joining(1);
@@ -518,7 +501,7 @@ mod tests {
 
     #[test]
     fn what_another_process_says_replaces_what_this_one_was_about_to_say() {
-        let mut set = set(Policy::Available, 2);
+        let mut set = set(2);
         set.join(&[0, 1]);
         set.fail(1, "gone from here".to_owned());
         assert_eq!(set.testimony(Uuid::nil()), said(2, &["a"], false));
@@ -536,7 +519,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_cut_off_from_a_master_writes_nothing_and_takes_nobody_out() {
-        let mut set = set(Policy::Available, 2);
+        let mut set = set(2);
         set.join(&[0, 1]);
         set.fail(1, "cut off".to_owned());
         // Another process reaches it, and has brought it back.
@@ -557,7 +540,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_said_is_forgotten_when_nobody_is_left() {
-        let mut set = set(Policy::Available, 2);
+        let mut set = set(2);
         set.join(&[0, 1]);
         set.fail(0, "gone".to_owned());
         set.witnessed(Some("the disk is full".to_owned()));
@@ -594,8 +577,7 @@ mod tests {
             ),
             all in any::<bool>(),
         ) {
-            let policy = if all { Policy::All } else { Policy::Available };
-            let mut set = set(policy, 3);
+            let mut set = set(3);
             let (mut acknowledged, mut has, mut epoch) = (0, [0; 3], 1);
             for event in events {
                 match event {
@@ -618,10 +600,8 @@ mod tests {
                     },
                     Event::Write => {
                         let serving = set.view().serving();
-                        let may = match policy {
-                            Policy::All => set.view().all_serve(),
-                            Policy::Available => !serving.is_empty(),
-                        };
+                        // Under the policy `all`, or under `available`.
+                        let may = if all { set.view().all_serve() } else { !serving.is_empty() };
                         if may {
                             acknowledged += 1;
                             for at in serving {
@@ -632,7 +612,7 @@ mod tests {
                 }
                 for at in set.view().serving() {
                     prop_assert_eq!(has[at], acknowledged);
-                    prop_assert!(set.holds_all(at));
+                    prop_assert!(set.is_in(at));
                 }
                 let (serving, reading) = (set.view().serving(), set.view().reading());
                 prop_assert!(reading.iter().all(|at| serving.contains(at)));

@@ -2,8 +2,10 @@
 //!
 //! Markers are exchanged both ways. What a marker changed is applied by
 //! version: a row takes a change only when the change is newer, so that order
-//! and repetition do not matter. One of the two is the authority: what it says
-//! was aborted is aborted, and the other is then made the same.
+//! and repetition do not matter. A marker anywhere means that its transaction
+//! counts: a master that lacks it may have forgotten it. Only where something
+//! else took its place meanwhile, on the master that serves, it is marked as
+//! aborted there; what that one says counts, and the other is made the same.
 
 mod at_once;
 #[cfg(test)]
@@ -14,7 +16,6 @@ use std::collections::BTreeMap;
 use stdx::HybridTime;
 use uuid::Uuid;
 
-use crate::config::Policy;
 use crate::db;
 use crate::error::txid_of;
 use crate::fault::Fault;
@@ -94,42 +95,23 @@ impl Marker {
     }
 }
 
-/// What is done with a marker that only `from` has, and who is the authority.
+/// What is done with a marker that only `from` has. What the master that serves
+/// says was aborted is aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// `from` decides: `to` gets what the transaction changed.
+    /// `from` serves: `to` gets what the transaction changed.
     Follow,
-    /// `from` decides, and `to` was filled from it row by row while writes went
+    /// `from` serves, and `to` was filled from it row by row while writes went
     /// on: it holds rows of many moments. What is in the way of a change is of a
     /// later moment, and goes: the marker that put it there comes.
     Fill,
-    /// `to` decides. `from` was away, and nobody was told that the transaction
+    /// `to` serves. `from` was away, and nobody was told that the transaction
     /// failed: `to` gets it, unless something else took its place meanwhile.
     RollForward,
-    /// `to` decides, being the primary: the transaction never happens.
-    Abort,
 }
 
-impl Rule {
-    /// The rules for what only the master that was away has, and for what only
-    /// the one that serves has. The authority is the one that serves, unless
-    /// the other is the primary and the policy is `all`.
-    pub(crate) fn both(
-        policy: Policy,
-        away_is_primary: bool,
-        base_is_primary: bool,
-    ) -> (Self, Self) {
-        match policy {
-            Policy::All if away_is_primary => (Self::Follow, Self::Abort),
-            Policy::All if base_is_primary => (Self::Abort, Self::Follow),
-            // Under `all`: two others, and the primary decides when it is back.
-            Policy::All | Policy::Available => (Self::RollForward, Self::Follow),
-        }
-    }
-}
-
-/// A transaction that the authority says never happened, and that the other
-/// master holds.
+/// A transaction that the master that serves says never happened, and that the
+/// other one holds.
 #[derive(Debug)]
 pub(crate) struct Loser {
     txid: Uuid,
@@ -146,7 +128,7 @@ pub(crate) struct Pass {
     pub(crate) settled: usize,
     /// How much they hold.
     pub(crate) bytes: usize,
-    /// What has to be undone on the master that is not the authority.
+    /// What has to be undone on the master that was away.
     pub(crate) losers: Vec<Loser>,
 }
 
@@ -162,10 +144,10 @@ pub(crate) async fn pass(
     until: Option<i64>,
 ) -> Result<Pass, At> {
     let mut pass = Pass::default();
-    // What is older than the markers of the authority was decided before.
+    // What is older than the markers of the one that serves was decided before.
     let decided = match rule {
         Rule::Follow | Rule::Fill => None,
-        Rule::RollForward | Rule::Abort => tables::trimmed(to).await.map_err(At::To)?,
+        Rule::RollForward => tables::trimmed(to).await.map_err(At::To)?,
     };
     loop {
         // Between two pages whoever waits for this may give it up.
@@ -178,28 +160,26 @@ pub(crate) async fn pass(
         for marker in page {
             match (has.get(&marker.txid), rule) {
                 (Some(aborted), _) if *aborted == marker.aborted => continue,
-                (None, Rule::RollForward | Rule::Abort) if Some(marker.txid) <= decided => continue,
+                (None, Rule::RollForward) if Some(marker.txid) <= decided => continue,
                 (None, Rule::Fill) if marker.aborted && !marker.ops.is_empty() => {
                     // It was undone after rows of it may have been copied.
                     pass.losers.push(marker.copied_before_it_lost());
                     open.push(marker);
                 }
                 (None, _) => open.push(marker),
-                // `from` decides: aborted, and `to` holds it.
+                // `from` serves: aborted, and `to` holds it.
                 (Some(false), Rule::Follow | Rule::Fill) => {
                     pass.losers.push(loser(to, marker.txid).await.map_err(At::To)?);
                 }
-                // `from` decides: it counts, and `to` says that it was aborted.
+                // `from` serves: it counts, and `to` says that it was aborted.
                 (Some(true), Rule::Follow | Rule::Fill) => {
                     overruled.push(marker.txid);
                     open.push(marker);
                 }
-                // `to` decides: aborted, and `from` holds it.
-                (Some(true), Rule::RollForward | Rule::Abort) => {
-                    pass.losers.push(marker.loses(None));
-                }
-                // `to` decides: it counts. The pass the other way sees to it.
-                (Some(false), Rule::RollForward | Rule::Abort) => continue,
+                // `to` serves: aborted, and `from` holds it.
+                (Some(true), Rule::RollForward) => pass.losers.push(marker.loses(None)),
+                // `to` serves: it counts. The pass the other way sees to it.
+                (Some(false), Rule::RollForward) => continue,
             }
             pass.settled += 1;
         }
@@ -207,10 +187,7 @@ pub(crate) async fn pass(
         if open.is_empty() {
             continue;
         }
-        if rule == Rule::Abort {
-            abort_on_primary(to, &open).await.map_err(At::To)?;
-            pass.losers.extend(open.into_iter().map(|marker| marker.loses(None)));
-        } else if matches!(rule, Rule::Follow | Rule::Fill) && overruled.is_empty() {
+        if matches!(rule, Rule::Follow | Rule::Fill) && overruled.is_empty() {
             match at_once::forward(to, schema, &open, rule).await {
                 Ok(()) => {}
                 // Unique values moved between rows, or a row is in the way: one
@@ -420,23 +397,6 @@ async fn version(
     rows.first().map(|row| read(row, "_v")).transpose()
 }
 
-/// The primary decides: these transactions never happen. The marker's id being
-/// the primary key, a commit that is still under way there can't succeed after.
-async fn abort_on_primary(primary: &mut Link, markers: &[Marker]) -> Result<(), Fault> {
-    primary.begin().await?;
-    for marker in markers {
-        primary.push(&aborted(marker.txid, marker.epoch)).await?;
-    }
-    match primary.commit().await {
-        // One of them was committed there meanwhile: look again.
-        Err(Fault::Duplicate { .. }) => {
-            primary.rollback().await?;
-            Err(Fault::Busy)
-        }
-        other => other,
-    }
-}
-
 /// The marker of a transaction that never happens.
 fn aborted(txid: Uuid, epoch: i64) -> Statement {
     Marker { seq: 0, txid, epoch, aborted: true, ops: Vec::new() }.statement()
@@ -476,17 +436,6 @@ pub(crate) async fn undo(
         return Ok(());
     }
     to.begin().await.map_err(At::To)?;
-    undo_within(from, to, schema, losers).await?;
-    to.commit().await.map_err(At::To)
-}
-
-/// As [`undo`], in the transaction that is open on `to`.
-pub(crate) async fn undo_within(
-    from: &mut Link,
-    to: &mut Link,
-    schema: &Schema,
-    losers: &[Loser],
-) -> Result<(), At> {
     let mut touched = BTreeMap::new();
     for loser in losers {
         let mut ops = decode(&loser.ops, loser.txid, schema).map_err(At::To)?;
@@ -509,7 +458,7 @@ pub(crate) async fn undo_within(
         let tomb = tables::buried(from, info.name, key).await.map_err(At::From)?;
         put(to, info, key, right, tomb).await.map_err(At::To)?;
     }
-    Ok(())
+    to.commit().await.map_err(At::To)
 }
 
 async fn take_away(to: &mut Link, info: &TableInfo, key: &[Value]) -> Result<(), Fault> {
@@ -542,7 +491,7 @@ async fn put(
 
 fn decode<'a>(ops: &[u8], txid: Uuid, schema: &'a Schema) -> Result<Vec<RowOp<'a>>, Fault> {
     if ops.is_empty() {
-        // An abort marker for a transaction that the primary never saw.
+        // An abort marker of a master that never saw the transaction.
         return Ok(Vec::new());
     }
     write_set::decode(ops, schema).map_err(|why| Fault::Lost(format!("{txid}: {why}")))

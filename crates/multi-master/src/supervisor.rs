@@ -25,7 +25,6 @@ pub(crate) use self::recovery::{Ask, Brought};
 use self::processes::Processes;
 use self::recovery::Recovery;
 use self::trim::LogSize;
-use crate::config::Policy;
 use crate::error::{MasterName, TxId};
 use crate::fault::Fault;
 use crate::lease::LEASE;
@@ -546,17 +545,12 @@ impl Supervisor {
     async fn lookup(&self, txid: TxId) -> Option<bool> {
         use stdx::ids::Id as _;
         let view = self.membership.view();
-        let decisive = match self.shared.policy {
-            Policy::All if !view.serves(0) => return None,
-            Policy::All => vec![0],
-            Policy::Available => view.serving(),
-        };
-        for at in decisive {
+        for at in view.serving() {
             if let Some(saved) = self.lookup_at(at, txid).await.ok()? {
                 return Some(saved);
             }
         }
-        if self.shared.policy == Policy::Available && !view.all_serve() {
+        if !view.all_serve() {
             return None;
         }
         // What is older than the oldest marker may have been saved.

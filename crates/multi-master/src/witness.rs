@@ -33,7 +33,7 @@ pub(crate) struct Testimony {
     /// Counted up with every change.
     pub(crate) epoch: u64,
     /// The masters that take the writes of this epoch. Nobody else holds all
-    /// that was acknowledged, but for the policy `all`.
+    /// that was acknowledged.
     pub(crate) serving: Vec<MasterName>,
     /// Nobody writes under this epoch: somebody is about to change who serves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -227,10 +227,11 @@ async fn a_person_decides_which_master_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_gets_the_one_answer_after_a_commit_whose_answer_was_lost() {
     let Some(pair) = Pair::start("a commit whose answer was lost", "all") else { return };
-    let proxy = Proxy::to(pair.masters[0].address()).unwrap();
-    let through = pair.masters[0].url_at(proxy.address(), "endpaper");
-    let text = std::fs::read_to_string(pair.config()).unwrap();
-    let text = text.replace(&pair.masters[0].url("endpaper"), &through);
+    let proxies = pair.masters.each_ref().map(|master| Proxy::to(master.address()).unwrap());
+    let mut text = std::fs::read_to_string(pair.config()).unwrap();
+    for (master, proxy) in pair.masters.iter().zip(&proxies) {
+        text = text.replace(&master.url("endpaper"), &master.url_at(proxy.address(), "endpaper"));
+    }
     std::fs::write(pair.config(), text).unwrap();
     let server = pair.serve();
     let reader = Reader::sign_up(&server, "reader").await;
@@ -243,22 +244,26 @@ async fn a_repeat_gets_the_one_answer_after_a_commit_whose_answer_was_lost() {
         server.ask(Method::POST, "/api/v1/memos", Some(&reader.token), Some(memo.clone())).await
     };
 
-    // The primary, whose commit decides, does it and can't say so. Another write
-    // may have been in between, which is not ours: then once more.
+    // Both masters do it, and neither can say so. Another write may have been in
+    // between, which is not ours: then once more.
     let mut done = Value::Null;
     for round in 0..5 {
         done = memo(
             &format!("0190163d-8694-739b-aea5-966c26f8ad9{round}"),
             &format!("저장되었을까? {round}"),
         );
-        proxy.drop_next_answer("commit", Fall::Silence).unwrap();
-        let dropped = proxy.counters().answers_dropped + 1;
+        let dropped = || proxies.each_ref().map(|proxy| proxy.counters().answers_dropped);
+        let before = dropped();
+        for proxy in &proxies {
+            proxy.drop_next_answer("commit", Fall::Silence).unwrap();
+        }
         let cut = async {
-            until("the answer is lost", async || proxy.counters().answers_dropped == dropped).await;
-            proxy.refuse().unwrap();
+            let lost = before.map(|dropped| dropped + 1);
+            until("the answers are lost", async || dropped() == lost).await;
+            proxies.iter().for_each(|proxy| proxy.refuse().unwrap());
         };
         let ((status, answer), ()) = tokio::join!(post(&done), cut);
-        proxy.pass().unwrap();
+        proxies.iter().for_each(|proxy| proxy.pass().unwrap());
         until_up(&server).await;
         if status == StatusCode::GATEWAY_TIMEOUT {
             assert_eq!(answer["error"]["code"], "OUTCOME_UNKNOWN", "{answer}");
@@ -274,12 +279,12 @@ async fn a_repeat_gets_the_one_answer_after_a_commit_whose_answer_was_lost() {
     assert!(status.is_success(), "{second}");
     assert_eq!(first["data"], second["data"], "one answer");
 
-    // And one that never came to the primary.
+    // And one that never came to a master.
     let lost = memo("0190163d-8694-739b-aea5-966c26f8ad9f", "아직 아니다.");
-    proxy.refuse().unwrap();
+    proxies.iter().for_each(|proxy| proxy.refuse().unwrap());
     let (status, answer) = post(&lost).await;
     assert!(status.is_server_error(), "{answer}");
-    proxy.pass().unwrap();
+    proxies.iter().for_each(|proxy| proxy.pass().unwrap());
     until_up(&server).await;
     assert!(post(&lost).await.0.is_success());
     let memos = reader.get(&server, &format!("/api/v1/memos/books/{book}")).await;

@@ -174,9 +174,8 @@ impl<M: Masters> Set<M> {
     /// to, where the policy lets it, and the other one later.
     fn one_by_one(&mut self, worker: usize, first: usize, hold: Hold<'_>) -> Result<(), String> {
         let lab = |why: LabError| why.to_string();
-        let point = if self.setup.all { Point::BeforePrimaryCommit } else { Point::BetweenCommits };
-        self.arm(worker, point, Act::Kill)?;
-        self.wait_until_come_to(&[worker], point)?;
+        self.arm(worker, Point::BetweenCommits, Act::Kill)?;
+        self.wait_until_come_to(&[worker], Point::BetweenCommits)?;
         self.kill_workers().map_err(lab)?;
         let other = 1 - first;
         self.masters.leave(other).map_err(lab)?;

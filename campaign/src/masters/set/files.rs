@@ -26,6 +26,7 @@ impl Masters for Files {
     type Own = OfFiles;
     const KIND: &'static str = "SQLite";
     const SHARED: bool = false;
+    const COMMITS_FIRST: usize = 1;
 
     fn start(_: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError> {
         let files = directories.clone().map(|directory| directory.join("master.db"));
@@ -103,12 +104,16 @@ impl Masters for Files {
             }
             OfFiles::TearLog(master) => {
                 set.kill_workers()?;
-                let log = with_ending(&file(set, master), "-wal");
-                if let Ok(file) = fs::OpenOptions::new().write(true).open(&log)
-                    && let Ok(about) = file.metadata()
-                {
-                    let kept = random.below(about.len() + 1);
-                    file.set_len(kept).map_err(|source| disk(&log, source))?;
+                let file = file(set, master);
+                let log = with_ending(&file, "-wal");
+                if let Ok(bytes) = fs::read(&log) {
+                    let shared = fs::read(with_ending(&file, "-shm")).unwrap_or_default();
+                    let least = in_the_file(&bytes, &shared).min(bytes.len());
+                    let lost = random.below((bytes.len() - least) as u64 + 1);
+                    let kept = bytes.len() as u64 - lost;
+                    let log_file = fs::OpenOptions::new().write(true).open(&log);
+                    let cut = log_file.and_then(|log| log.set_len(kept));
+                    cut.map_err(|source| disk(&log, source))?;
                 }
                 set.start_workers()?;
                 hold();
@@ -132,6 +137,19 @@ impl Masters for Files {
         }
         Ok(())
     }
+}
+
+/// How much of a log may be in the file already: what SQLite copies there it has
+/// flushed in the log before. Without it the file would be of two moments, which
+/// no crash leaves. Both formats: <https://www.sqlite.org/walformat.html>.
+fn in_the_file(log: &[u8], shared: &[u8]) -> usize {
+    let word =
+        |bytes: &[u8], at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
+    // `nBackfill` and `nBackfillAttempted`, in the byte order of the machine.
+    let frames = [96, 128].into_iter().filter_map(|at| word(shared, at)).map(u32::from_ne_bytes);
+    let page = word(log, 8).map_or(0, u32::from_be_bytes);
+    let (header, frame_header) = (32, 24);
+    header + frames.max().unwrap_or(0) as usize * (page as usize + frame_header)
 }
 
 /// A file that is not there need not be removed.

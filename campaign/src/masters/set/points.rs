@@ -14,6 +14,8 @@ use crate::masters::wire::{Act, Arm, Reply, Request};
 const COME_TO_WITHIN: Duration = Duration::from_secs(20);
 /// How long a worker has to answer that may have come to the point as well.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
+/// How long a commit takes at most that a master was told to do, in milliseconds.
+const COMMITS_WITHIN: u64 = 300;
 /// How long a master is away that comes back only so that a point is come to.
 const AWAY: Duration = Duration::from_millis(400);
 /// The most passes before what was armed happens.
@@ -27,7 +29,8 @@ enum Way {
     Return,
     /// A master that has to be filled.
     Copy,
-    /// A set that is opened after a crash between two commits.
+    /// A crash between two commits after which others go on: what only one master
+    /// has loses against them.
     Undo,
 }
 
@@ -39,7 +42,6 @@ const fn way(point: Point) -> Way {
         | Point::BeforeCommits
         | Point::BetweenCommits
         | Point::AfterOneCommit
-        | Point::BeforePrimaryCommit
         | Point::BeforeAnswer => Way::Write,
         Point::Settled
         | Point::HoldingWriters
@@ -87,10 +89,22 @@ impl<M: Masters> Set<M> {
                 self.arm_all(point, act)?;
                 self.masters.lose_data(master).map_err(lab)?;
             }
-            Way::Undo => return self.undo(worker, hold),
+            Way::Undo => return self.undo(worker, act, hold),
         }
         let come_to = self.wait_until_come_to(&armed, point)?;
-        for other in armed.into_iter().filter(|at| Some(*at) != come_to) {
+        self.go_on_from(act, come_to, &armed, hold)
+    }
+
+    /// What comes after what was armed has happened, or has not.
+    fn go_on_from(
+        &mut self,
+        act: Act,
+        come_to: Option<usize>,
+        armed: &[usize],
+        hold: Hold<'_>,
+    ) -> Result<(), String> {
+        let lab = |why: LabError| why.to_string();
+        for &other in armed.iter().filter(|at| Some(**at) != come_to) {
             // It may have come to it, too.
             drop(self.try_tell(other, &Request::Disarm));
         }
@@ -112,29 +126,26 @@ impl<M: Masters> Set<M> {
         Ok(())
     }
 
-    /// One crash between the commits, and another one while it is undone.
-    fn undo(&mut self, worker: usize, hold: Hold<'_>) -> Result<(), String> {
+    /// A crash after which only one master has a transaction, the other is written
+    /// to alone, and another crash while the first is undone.
+    fn undo(&mut self, worker: usize, act: Act, hold: Hold<'_>) -> Result<(), String> {
         let lab = |why: LabError| why.to_string();
-        self.arm(worker, Point::BeforePrimaryCommit, Act::Kill)?;
-        if self.wait_until_come_to(&[worker], Point::BeforePrimaryCommit)?.is_some() {
-            self.kill_workers().map_err(lab)?;
-            let armed = Arm { point: Point::Undoing.name().to_owned(), act: Act::Kill, passes: 0 };
-            // It ends before it is ready, and its log comes with the error.
-            match self.start_one(worker, Some(&armed)) {
-                Err(why) if why.to_string().contains(&told(Point::Undoing)) => {
-                    *self.fired.entry(Point::Undoing).or_default() += 1;
-                }
-                Err(_) => {}
-                // Or later, when it takes those for dead that were killed with it.
-                Ok(()) => {
-                    self.wait_until_come_to(&[worker], Point::Undoing)?;
-                    self.kill_worker(worker).map_err(lab)?;
-                }
-            }
-            self.start_workers().map_err(lab)?;
+        // Who was told to commit does so meanwhile.
+        self.arm(worker, Point::BetweenCommits, Act::Hang(COMMITS_WITHIN * 4))?;
+        if self.wait_until_come_to(&[worker], Point::BetweenCommits)?.is_none() {
+            return Ok(());
         }
+        std::thread::sleep(Duration::from_millis(COMMITS_WITHIN));
+        self.kill_workers().map_err(lab)?;
+        self.masters.leave(M::COMMITS_FIRST).map_err(lab)?;
+        let started = self.start_workers();
         hold();
-        Ok(())
+        self.arm_all(Point::Undoing, act)?;
+        self.masters.come_back(M::COMMITS_FIRST).map_err(lab)?;
+        started.map_err(lab)?;
+        let everyone: Vec<usize> = (0..self.workers.len()).collect();
+        let come_to = self.wait_until_come_to(&everyone, Point::Undoing)?;
+        self.go_on_from(act, come_to, &everyone, hold)
     }
 
     pub(super) fn arm(&mut self, worker: usize, point: Point, act: Act) -> Result<(), String> {

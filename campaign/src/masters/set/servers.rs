@@ -64,6 +64,7 @@ impl Masters for Servers {
     type Own = OfServers;
     const KIND: &'static str = "MariaDB";
     const SHARED: bool = true;
+    const COMMITS_FIRST: usize = 0;
 
     fn start(software: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError> {
         let start = |directory: &PathBuf| -> Result<(MariaDb, Proxy), LabError> {

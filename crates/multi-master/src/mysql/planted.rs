@@ -28,12 +28,10 @@ impl MySqlStore {
     pub(super) async fn commit_and_compensate(
         &self,
         view: &Arc<View>,
-        primary: Branch<'_>,
-        others: Vec<Branch<'_>>,
+        branches: Vec<Branch<'_>>,
         sealed: &Sealed,
     ) -> Verdict {
         let txid = sealed.txid;
-        let branches = std::iter::once(primary).chain(others);
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         if is(Bug::Compensation) {
             for branch in branches {
@@ -48,9 +46,9 @@ impl MySqlStore {
                 }
             }
         } else {
-            let all: Vec<Branch<'_>> = branches.collect();
-            let at: Vec<usize> = all.iter().map(|branch| branch.at).collect();
-            for (result, at) in join_all(all.into_iter().map(commit)).await.into_iter().zip(at) {
+            let at: Vec<usize> = branches.iter().map(|branch| branch.at).collect();
+            for (result, at) in join_all(branches.into_iter().map(commit)).await.into_iter().zip(at)
+            {
                 match result {
                     Ok(()) => done.push(at),
                     Err(fault) => failed.push(fault),

@@ -17,7 +17,6 @@ use stdx::Backoff;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::config::Policy;
 use crate::db::{self, Tx, WriteSet};
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
@@ -405,7 +404,7 @@ impl MySqlStore {
         reached(Point::MarkerSent);
         let serving = view.serving();
         let others = serving[1..].iter().map(|&at| self.apply(view, at, &sealed));
-        let (mut branches, mut fault) = (Vec::new(), None);
+        let (mut branches, mut fault) = (vec![primary], None);
         for (result, &at) in join_all(others).await.into_iter().zip(&serving[1..]) {
             match result {
                 Ok(branch) => branches.push(branch),
@@ -413,7 +412,6 @@ impl MySqlStore {
             }
         }
         if let Some((at, fault)) = fault {
-            branches.push(primary);
             join_all(branches.into_iter().map(|branch| undo(branch.link, branch.lease))).await;
             return Err(Again::of(at, fault).unwrap_or_else(|fault| {
                 let master = &view.masters[at].name;
@@ -422,15 +420,7 @@ impl MySqlStore {
         }
         reached(Point::BeforeCommits);
         let ticket = self.commits.begin();
-        let txid = sealed.txid;
-        let verdict = match self.shared.policy {
-            #[cfg(feature = "faults")]
-            _ if super::planted::compensates() => {
-                self.commit_and_compensate(view, primary, branches, &sealed).await
-            }
-            Policy::Available => self.commit_available(view, primary, branches, txid).await,
-            Policy::All => self.commit_all(view, primary, branches, txid).await,
-        };
+        let verdict = self.commit_all(view, branches, &sealed).await;
         reached(Point::BeforeAnswer);
         self.commits.end(ticket, matches!(verdict, Verdict::Saved { .. })).await;
         Ok(verdict)
@@ -461,20 +451,24 @@ impl MySqlStore {
     }
 
     /// All at the same time: any one of them makes it saved.
-    async fn commit_available(
+    async fn commit_all(
         &self,
         view: &Arc<View>,
-        primary: Branch<'_>,
-        mut others: Vec<Branch<'_>>,
-        txid: TxId,
+        branches: Vec<Branch<'_>>,
+        sealed: &Sealed,
     ) -> Verdict {
-        others.insert(0, primary);
-        let masters: Vec<usize> = others.iter().map(|branch| branch.at).collect();
-        let failed: Vec<(usize, Fault)> = join_all(others.into_iter().enumerate().map(commit_nth))
-            .await
-            .into_iter()
-            .filter_map(Result::err)
-            .collect();
+        #[cfg(feature = "faults")]
+        if super::planted::compensates() {
+            return self.commit_and_compensate(view, branches, sealed).await;
+        }
+        let txid = sealed.txid;
+        let masters: Vec<usize> = branches.iter().map(|branch| branch.at).collect();
+        let failed: Vec<(usize, Fault)> =
+            join_all(branches.into_iter().enumerate().map(commit_nth))
+                .await
+                .into_iter()
+                .filter_map(Result::err)
+                .collect();
         if failed.is_empty() {
             return Verdict::Saved { txid, owed: view.away() };
         }
@@ -484,33 +478,6 @@ impl MySqlStore {
             return Verdict::Saved { txid, owed: view.owed(&owed) };
         }
         self.doubt(txid).await
-    }
-
-    /// The others first; the primary's commit decides.
-    async fn commit_all(
-        &self,
-        view: &Arc<View>,
-        primary: Branch<'_>,
-        others: Vec<Branch<'_>>,
-        txid: TxId,
-    ) -> Verdict {
-        let all: Vec<usize> = others.iter().map(|branch| branch.at).collect();
-        let results = join_all(others.into_iter().map(commit)).await;
-        if let Some(fault) = results.into_iter().find_map(Result::err).map(|(_, fault)| fault) {
-            // The primary has not committed, and never will: not saved. Whoever
-            // has it already is set right when it joins again.
-            undo(primary.link, primary.lease).await;
-            self.report_all(view, all.into_iter().map(|at| (at, fault.clone())).collect()).await;
-            return Verdict::NotSaved(DbError::MasterAway(self.shared.view().away()));
-        }
-        reached(Point::BeforePrimaryCommit);
-        match commit(primary).await {
-            Ok(()) => Verdict::Saved { txid, owed: view.away() },
-            Err(failed) => {
-                self.report_all(view, vec![failed]).await;
-                self.doubt(txid).await
-            }
-        }
     }
 
     /// Takes masters out; false when the store is closing.

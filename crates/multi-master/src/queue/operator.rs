@@ -4,7 +4,6 @@ use stdx::ids::Id as _;
 use tokio::sync::oneshot;
 
 use super::{QueueError, QueueItem, Retried};
-use crate::config::Policy;
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
 use crate::shared::{Command, Shared};
@@ -42,13 +41,6 @@ pub(crate) async fn drop_item(
     match item {
         QueueItem::Master(name) => {
             let at = away(shared, item)?;
-            if shared.policy == Policy::All {
-                return Err(QueueError::Refused(
-                    "under the policy `all` nothing is written while a master is away, so nothing \
-                     is owed to it"
-                        .to_owned(),
-                ));
-            }
             let (reply, answer) = oneshot::channel();
             let ask = FillAnew {
                 to: name.clone(),

@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{Counted, LOOKUP_EVERY};
-use crate::config::Policy;
 use crate::error::TxId;
 use crate::fault::Fault;
 use crate::membership::{MasterState, View};
@@ -139,7 +138,7 @@ impl Shared {
         let (reply, answer) = oneshot::channel();
         drop(self.supervisor.send(Command::Lookup { txid, reply }));
         let found = answer.await.ok().flatten();
-        let found = found.ok_or_else(|| why_unknown(self.policy, &self.view()));
+        let found = found.ok_or_else(|| why_unknown(&self.view()));
         let now = self.now();
         let left = self.queue.pending().looked_up(now, txid, found.clone());
         if let (true, Ok(saved)) = (left, &found) {
@@ -153,18 +152,12 @@ impl Shared {
 }
 
 /// Why nobody can say what became of a transaction.
-fn why_unknown(policy: Policy, view: &View) -> String {
-    let missing = match policy {
-        Policy::All if !view.serves(0) => vec![view.masters[0].name.0.as_str()],
-        Policy::All => Vec::new(),
-        Policy::Available => {
-            let away = view.masters.iter().filter(|master| !master.state.serves());
-            away.map(|master| master.name.0.as_str()).collect()
-        }
-    };
+fn why_unknown(view: &View) -> String {
+    let missing = view.away();
     if missing.is_empty() {
         "the masters could not be asked, or markers of its time are not kept any more".to_owned()
     } else {
+        let missing: Vec<&str> = missing.iter().map(|name| name.0.as_str()).collect();
         format!("{} may have it, and can't be asked", missing.join(", "))
     }
 }

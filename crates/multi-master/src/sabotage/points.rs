@@ -38,8 +38,6 @@ points! {
     BetweenCommits = "between the commits",
     /// A master has committed; others may have.
     AfterOneCommit = "after a commit",
-    /// The policy `all`: every master but the primary has committed.
-    BeforePrimaryCommit = "before the primary's commit",
     /// All have committed, and the caller was not told.
     BeforeAnswer = "before the answer",
     /// A master that comes back has nearly everything.

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::config::Policy;
 use crate::db::{self, Tx, WriteSet};
 use crate::error::{DbError, MasterName, TxId};
 use crate::fault::Fault;
@@ -272,10 +271,7 @@ impl Lanes {
                 fault => Next::failed(left, at, fault),
             };
         }
-        match shared.policy {
-            Policy::Available => self.commit_available(shared, group, &answers),
-            Policy::All => self.commit_all(shared, group, &answers),
-        }
+        self.commit_all(shared, group, &answers)
     }
 
     /// The other file holds something else than the primary. One write that
@@ -293,12 +289,7 @@ impl Lanes {
     }
 
     /// The other files commit meanwhile.
-    fn commit_available(
-        &mut self,
-        shared: &Shared,
-        group: Group,
-        answers: &[(usize, Answers)],
-    ) -> Next {
+    fn commit_all(&mut self, shared: &Shared, group: Group, answers: &[(usize, Answers)]) -> Next {
         let mut failed = Vec::new();
         reached(Point::BetweenCommits);
         if let Err(fault) = ready(self.primary().commit()) {
@@ -322,30 +313,6 @@ impl Lanes {
             self.in_doubt(shared, group);
         }
         Next::NewView { left: Vec::new(), failed: None }
-    }
-
-    /// The primary commits last, when all others have.
-    fn commit_all(&mut self, shared: &Shared, group: Group, answers: &[(usize, Answers)]) -> Next {
-        for (_, answers) in answers {
-            if let Err(fault) = answered(answers) {
-                // The primary has not committed, and never will: not saved.
-                // Whoever has it already is set right when it joins again.
-                let others: Vec<(usize, Fault)> =
-                    self.others.iter().map(|lane| (lane.at, fault.clone())).collect();
-                self.rollback();
-                report_all(shared, &self.view, others);
-                refuse(shared, waiting(group), &DbError::MasterAway(shared.view().away()));
-                return Next::Done;
-            }
-        }
-        reached(Point::BeforePrimaryCommit);
-        if let Err(fault) = ready(self.primary().commit()) {
-            report_all(shared, &self.view, vec![(self.primary_at, fault)]);
-            self.in_doubt(shared, group);
-            return Next::NewView { left: Vec::new(), failed: None };
-        }
-        self.saved(shared, group, &self.view.away());
-        Next::Done
     }
 
     fn saved(&self, shared: &Shared, group: Group, owed: &[MasterName]) {

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::processes::{HEAR_EVERY, Processes};
 use super::recovery::{Brought, Recovery, base_fault, needs_copy};
 use super::{FENCE_WAITS_MAX, PROBE_MAX, Supervisor, Try, greet, list, stranger, why};
-use crate::config::Policy;
 use crate::error::{MasterName, OpenError};
 use crate::fault::Fault;
 use crate::lease::LEASE;
@@ -62,7 +61,7 @@ impl Supervisor {
         let mut testimony = testimony(&shared, names, &mut witness, &mut links).await?;
         if let Some(lead) = &shared.lead {
             let others = processes.others_serve();
-            testimony = decided(lead, &shared, names, &mut witness, &links, others).await?;
+            testimony = decided(lead, names, &mut witness, &links, others).await?;
         }
         if !names.iter().any(|name| testimony.serving.contains(name)) {
             return Err(OpenError::Config(format!(
@@ -70,7 +69,7 @@ impl Supervisor {
                 list(&testimony.serving)
             )));
         }
-        let membership = Membership::new(shared.policy, names, &testimony);
+        let membership = Membership::new(names, &testimony);
         let probe = shared.limits.probe;
         let tries = names
             .iter()
@@ -439,7 +438,6 @@ async fn testimony(
 /// A person has decided that `lead` goes on although it misses writes.
 async fn decided(
     lead: &MasterName,
-    shared: &Shared,
     names: &[MasterName],
     witness: &mut Witness,
     links: &[Greeted],
@@ -454,7 +452,7 @@ async fn decided(
     if others {
         return Err(refused("other processes have the set open: end them first".to_owned()));
     }
-    let holds_all = |at: usize| shared.policy == Policy::All || known.serving.contains(&names[at]);
+    let holds_all = |at: usize| known.serving.contains(&names[at]);
     if let Some(whole) = (0..names.len()).find(|&at| holds_all(at) && links[at].is_ok()) {
         return Err(refused(format!(
             "nobody has to decide: `{}` answers, and holds every write. Start as always",

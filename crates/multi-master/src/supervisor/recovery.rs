@@ -213,29 +213,28 @@ impl Recovery {
             tracing::warn!(master = %name, rows = copied, "filled");
         }
         copy::tell_marks(base, link).await.map_err(failed)?;
-        self.settle(base_at, base, at, link, lacks).await
+        self.settle(base_at, base, link, lacks).await
     }
 
     async fn settle(
         &self,
         base_at: usize,
         base: &mut Link,
-        at: usize,
         link: &mut Link,
         filled: bool,
     ) -> Result<Progress, Brought> {
         let schema = &self.shared.schema;
-        let (back, forth) = if filled {
-            // It has nothing of its own to decide about.
-            (Rule::Abort, Rule::Fill)
-        } else {
-            Rule::both(self.shared.policy, at == 0, base_at == 0)
-        };
         let tag = |at| from_base(base_at, at);
         let on_base = |fault| base_fault(base_at, fault);
-        // What only the master that was away has, is decided first.
-        let pass = settle::pass(link, base, schema, back, 0, None).await;
-        let pass = pass.map_err(|at| tag(at.swapped()))?;
+        let forth = if filled { Rule::Fill } else { Rule::Follow };
+        // What only the master that was away has, is decided first. One that was
+        // filled has nothing of its own.
+        let pass = if filled {
+            settle::Pass::default()
+        } else {
+            let pass = settle::pass(link, base, schema, Rule::RollForward, 0, None).await;
+            pass.map_err(|at| tag(at.swapped()))?
+        };
         let mut progress = Progress {
             forth,
             losers: pass.losers,
@@ -280,16 +279,7 @@ impl Recovery {
         let last = settle::pass(base, link, schema, forth, after, None).await.map_err(tag)?;
         progress.settled += last.settled;
         progress.losers.extend(last.losers);
-        if forth == Rule::Abort {
-            // What is undone here the others have still.
-            progress.news |= !progress.losers.is_empty();
-            // The master that is back decides: what it never had is undone on
-            // the base before anybody goes on.
-            let undone = settle::undo_within(link, base, schema, &progress.losers).await;
-            undone.map_err(|at| tag(at.swapped()))?;
-        } else {
-            settle::undo(base, link, schema, &progress.losers).await.map_err(tag)?;
-        }
+        settle::undo(base, link, schema, &progress.losers).await.map_err(tag)?;
         // Another process may have cut the log, or decided that it has to be filled.
         let held = copy::still_holds(base, link, &self.names[at], forth == Rule::Fill).await;
         if !held.map_err(|fault| Brought::Failed(super::why(fault)))? {

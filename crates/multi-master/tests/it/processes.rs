@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lab::proxy::{Fall, Traffic};
+use lab::proxy::{Fall, Traffic, Way};
 use lab::{Proxy, Scratch};
 use multi_master::{
     Config, Db, DbError, MasterConfig, MasterName, MasterState, MultiMaster, OpenError, Outcome,
-    Policy, Verify, WitnessConfig, WitnessServer, params,
+    Policy, Tx, Verify, WitnessConfig, WitnessServer, fields, params,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -348,8 +348,7 @@ async fn a_frozen_process_comes_back_to_another_view() {
     assert_kept(&set, (saved + mine, unknown));
 }
 
-/// Under `all` the others commit first: a process that dies then leaves what
-/// only they have.
+/// Nobody was told what became of it: it counts, because somebody may have seen it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_process_leaves_that_dies_between_two_commits_is_settled_by_another() {
     let Some(set) = Set::start("dead process").await else { return };
@@ -357,24 +356,40 @@ async fn what_a_process_leaves_that_dies_between_two_commits_is_settled_by_anoth
     accounts(&one).await;
     let (other, _other) = set.process(Policy::All).await;
     let before = other.epoch();
-    let b = &network.0[B];
+    let [a, b, _] = &network.0;
     // The whole request: other statements have the word too.
     b.drop_next_answer(b"\x03commit", Fall::Silence).unwrap();
+    b.set(Way::ToClient, Traffic::Held).unwrap();
+    let asked = b.counters().to_server.received_bytes;
     let dying = tokio::spawn({
         let one = one.clone();
-        async move { pay(&one, 1, 1_000).await }
+        async move {
+            let pay = one.write(async |tx: &mut Tx| {
+                let fields = fields! {"balance" => 1_100i64, "note" => "책".repeat(1_000)};
+                tx.update("accounts", params![1i64], fields).await
+            });
+            pay.await
+        }
     });
+    // The statements are far larger than anything else that it is asked. When it
+    // has them, the primary has run them, and neither commits yet.
+    b.wait_until("asked to write", WITHIN, |counters| {
+        counters.to_server.received_bytes > asked + 3_000
+    })
+    .unwrap();
+    a.set(Way::ToServer, Traffic::Lost).unwrap();
+    b.set(Way::ToClient, Traffic::Passes).unwrap();
     b.wait_until("asked to commit", WITHIN, |counters| counters.answers_dropped == 1).unwrap();
     assert_eq!(total(&set), [300, 1_300], "only b has it");
     network.kill();
     within("settling", &other, other.wait_for_epoch(before + 1)).await;
     whole(&other).await;
-    assert_eq!(total(&set), [300, 300], "the primary never had it");
-    assert!(matches!(pay(&other, 1, 1).await, Outcome::Saved { value: 101, .. }));
+    assert_eq!(total(&set), [1_300, 1_300], "what b has counts");
+    assert!(matches!(pay(&other, 1, 1).await, Outcome::Saved { value: 1_101, .. }));
     let dead = dying.await.unwrap();
     assert!(!matches!(dead, Outcome::Saved { .. } | Outcome::Owed { .. }), "{dead:?}");
     other.close().await;
-    assert_eq!(total(&set), [301, 301]);
+    assert_eq!(total(&set), [1_301, 1_301]);
 }
 
 #[tokio::test]
