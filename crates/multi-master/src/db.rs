@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use stdx::HybridClock;
+use stdx::{HybridClock, HybridTime};
 
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
@@ -129,6 +129,26 @@ impl DerefMut for Tx {
 pub(crate) struct WriteSet {
     pub(crate) statements: Vec<Statement>,
     pub(crate) journal: Journal,
+    /// Rows that were inserted.
+    pub(crate) inserted: Vec<Inserted>,
+}
+
+/// A row that was inserted, perhaps where another one was deleted before.
+#[derive(Debug)]
+pub(crate) struct Inserted {
+    pub(crate) table: &'static str,
+    /// As `mm_tombstones.k` has it.
+    pub(crate) key: Vec<u8>,
+    pub(crate) version: HybridTime,
+}
+
+impl WriteSet {
+    /// Adds what came after it.
+    pub(crate) fn append(&mut self, later: Self) {
+        self.statements.extend(later.statements);
+        self.journal.append(later.journal);
+        self.inserted.extend(later.inserted);
+    }
 }
 
 impl Tx {
@@ -164,6 +184,11 @@ impl Tx {
         let row = self.db.known(info.row(fields))?;
         let after = Image { row, version: self.clock.tick() };
         self.set.journal.add(info, &Change::Insert { after: &after });
+        self.set.inserted.push(Inserted {
+            table: info.name,
+            key: write_set::key_bytes(&info.key_of(&after.row)),
+            version: after.version,
+        });
         self.apply(write_set::insert(info, after)).await
     }
 

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::copy::Mark;
 #[cfg(doc)]
 use crate::copy::Position;
+use crate::db::Inserted;
 use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
@@ -210,6 +211,26 @@ pub(crate) async fn buried(
         )
         .await?;
     rows.first().map(|row| read(row, "v")).transpose()
+}
+
+/// The newest version at which one of these rows was deleted before.
+pub(crate) async fn newest_buried(
+    link: &mut Link,
+    rows: &[Inserted],
+) -> Result<Option<HybridTime>, Fault> {
+    let mut by_table: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for row in rows {
+        by_table.entry(row.table).or_default().push(Value::Bytes(row.key.clone()));
+    }
+    let (mut any, mut params) = (Vec::new(), Vec::new());
+    for (table, keys) in by_table {
+        any.push(format!("(tbl = ? and k in ({}))", vec!["?"; keys.len()].join(", ")));
+        params.push(table.into());
+        params.extend(keys);
+    }
+    let sql = format!("select max(v) as v from mm_tombstones where {}", any.join(" or "));
+    let newest = link.query(&sql, &params).await?;
+    newest.first().map_or(Ok(None), |row| read(row, "v"))
 }
 
 /// Writes the epoch row, in the transaction that is open.

@@ -17,7 +17,7 @@ use stdx::Backoff;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::db::{self, Tx, WriteSet};
+use crate::db::{self, Inserted, Tx, WriteSet};
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
 use crate::job::{self, Ran, Verdict, WriteJob};
@@ -30,6 +30,7 @@ use crate::mysql::store::MySqlStore;
 use crate::render::Statement;
 use crate::sabotage::{Point, reached};
 use crate::shared::{Command, Failed};
+use crate::tables;
 use crate::witness::SILENCE_MAX;
 
 /// Runs of one group before its writes are given back as busy, where it is not
@@ -42,6 +43,8 @@ const CLOSURE_MAX: Duration = Duration::from_secs(30);
 /// Writes share a marker, and with it a transaction, until it has as many bytes.
 /// A master that catches up holds some hundred markers in memory.
 const SHARED_MARKER_BYTES: usize = 64 << 10;
+/// Rows of which it is asked at once when they were deleted before.
+const ASKED_AT_ONCE: usize = 200;
 /// Pauses between runs after a deadlock.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 /// How long it takes until what a dead process left is settled.
@@ -314,8 +317,7 @@ impl MySqlStore {
                 Err(Stop::Spoilt(Verdict::NotSaved(DbError::Misuse(dropped))))
             }
             Ok(Some(done)) => {
-                set.statements.extend(done.statements);
-                set.journal.append(done.journal);
+                set.append(done);
                 Ok(Held::Changed)
             }
             Ok(None) => Ok(Held::Unchanged),
@@ -377,7 +379,7 @@ impl MySqlStore {
         epoch: u64,
         ran: &[(Job, Held)],
     ) -> Result<Option<Sealed>, Fault> {
-        let WriteSet { mut statements, journal } = set;
+        let WriteSet { mut statements, journal, inserted } = set;
         if journal.is_empty() {
             // Nothing to commit; but what was read must have been current.
             if ran.iter().any(|(_, held)| matches!(held, Held::Unchanged)) {
@@ -389,9 +391,28 @@ impl MySqlStore {
         let txid = self.shared.new_txid();
         let marker = db::marker(txid, epoch, journal.into_marker());
         link.push(&marker).await?;
+        if self.shared.among_others {
+            self.after_deletions(link, &inserted).await?;
+        }
         link.flush().await?;
         statements.push(marker);
         Ok(Some(Sealed { txid, statements }))
+    }
+
+    /// Rows that are inserted have to be newer than those that were deleted in
+    /// their place: masters that come back go by versions. Who reads or changes a
+    /// row learns its version; who finds none learns nothing of when another
+    /// process deleted it, and that one's clock may be ahead.
+    async fn after_deletions(&self, link: &mut Link, inserted: &[Inserted]) -> Result<(), Fault> {
+        for inserted in inserted.chunks(ASKED_AT_ONCE) {
+            // The rows are held: who deleted one before has committed.
+            let deleted = tables::newest_buried(link, inserted).await?;
+            if deleted >= inserted.iter().map(|one| one.version).min() {
+                self.shared.clock.resume(deleted.unwrap_or_default());
+                return Err(Fault::Busy);
+            }
+        }
+        Ok(())
     }
 
     /// Runs the group on the other masters, and commits.

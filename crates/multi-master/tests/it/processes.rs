@@ -355,6 +355,10 @@ async fn what_a_process_leaves_that_dies_between_two_commits_is_settled_by_anoth
     let (one, network) = set.process(Policy::All).await;
     accounts(&one).await;
     let (other, _other) = set.process(Policy::All).await;
+    // It has connections that can be used.
+    for amount in [5, -5] {
+        assert!(matches!(pay(&one, 1, amount).await, Outcome::Saved { .. }));
+    }
     let before = other.epoch();
     let [a, b, _] = &network.0;
     // The whole request: other statements have the word too.
@@ -390,6 +394,40 @@ async fn what_a_process_leaves_that_dies_between_two_commits_is_settled_by_anoth
     assert!(!matches!(dead, Outcome::Saved { .. } | Outcome::Owed { .. }), "{dead:?}");
     other.close().await;
     assert_eq!(total(&set), [1_301, 1_301]);
+}
+
+/// A row that is not there says nothing of when it was deleted.
+#[tokio::test]
+async fn a_row_is_made_again_by_a_process_whose_clock_is_not_ahead() {
+    for time in [Duration::from_hours(1), Duration::from_mins(1)] {
+        let Some(mut set) = Set::start(&format!("clocks at {time:?}")).await else { return };
+        let (mut config, _network) = set.config(Policy::Available);
+        let clocks = [(); 2].map(|()| stdx::Clock::starting_at(config.clock.now()));
+        config.clock = clocks[0].clone();
+        let one = MultiMaster::open(config.clone(), MIGRATIONS).await.unwrap();
+        accounts(&one).await;
+        config.clock = clocks[1].clone();
+        let other = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+        set.pair.servers[B].kill().unwrap();
+        until_state(&one, B, MasterState::Down).await;
+        until_state(&other, B, MasterState::Down).await;
+        // What is done next is done at this time.
+        clocks[0].advance(time);
+        clocks[1].advance(Duration::from_hours(1));
+        let delete = async |tx: &mut Tx| tx.delete("accounts", params![2i64]).await;
+        let deleted = other.write(delete).await;
+        assert!(matches!(deleted, Outcome::Owed { value: true, .. }), "{deleted:?}");
+        let again = add(&one, 2, "again").await;
+        assert!(matches!(again, Outcome::Owed { .. }), "{again:?}");
+        set.pair.servers[B].restart().unwrap();
+        whole(&one).await;
+        whole(&other).await;
+        one.close().await;
+        other.close().await;
+        set.pair.assert_same();
+        let there = set.pair.servers[B].sql("books", "select login from accounts where id = 2");
+        assert_eq!(there.unwrap().trim(), "again");
+    }
 }
 
 #[tokio::test]
