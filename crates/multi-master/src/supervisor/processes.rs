@@ -199,7 +199,7 @@ impl Supervisor {
         let processes = self.dead();
         let settled = !self.processes.others_serve();
         let Some(client) = self.witness.shared() else { return };
-        // Where one of these fails, the next answer shows it: it is done again.
+        // Where one of these fails, the next answer shows it, and it is done again.
         drop(client.ask(Ask::Serve).await);
         if settled {
             drop(client.ask(Ask::Forget { processes }).await);

@@ -1,5 +1,7 @@
 //! How one of several processes asks their witness.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, BufStream};
@@ -7,7 +9,7 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::wire::{self, Reply, Request};
-use super::{Answer, Ask, Testimony};
+use super::{Answer, Ask, Stage, Testimony};
 use crate::config::WitnessConfig;
 
 /// How long the witness has to answer.
@@ -18,6 +20,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Client {
     at: WitnessConfig,
     process: Uuid,
+    /// Whether the process has the set open, as far as it knows.
+    serves: Arc<AtomicBool>,
     connection: Option<Connection>,
 }
 
@@ -29,13 +33,14 @@ enum Connection {
 }
 
 impl Client {
-    pub(crate) const fn new(at: WitnessConfig, process: Uuid) -> Self {
-        Self { at, process, connection: None }
+    pub(crate) fn new(at: WitnessConfig, process: Uuid) -> Self {
+        Self { at, process, serves: Arc::default(), connection: None }
     }
 
     /// The same process over a connection of its own.
     pub(crate) fn another(&self) -> Self {
-        Self::new(self.at.clone(), self.process)
+        let serves = Arc::clone(&self.serves);
+        Self { at: self.at.clone(), process: self.process, serves, connection: None }
     }
 
     /// The process that asks.
@@ -56,7 +61,24 @@ impl Client {
     }
 
     /// Asks, and says why where no answer comes within a second.
+    ///
+    /// A process that has the set open is told nothing before the witness knows
+    /// that. It may have been taken for dead, settled and forgotten while it was
+    /// frozen: what it writes from here on somebody has to settle when it dies.
     pub(crate) async fn ask(&mut self, ask: Ask) -> Result<Answer, String> {
+        match ask {
+            Ask::Serve => self.serves.store(true, Ordering::Relaxed),
+            Ask::Leave => self.serves.store(false, Ordering::Relaxed),
+            _ => {}
+        }
+        let answer = self.ask_once(ask).await?;
+        if self.serves.load(Ordering::Relaxed) && answer.stage != Stage::Serving {
+            return self.ask_once(Ask::Serve).await;
+        }
+        Ok(answer)
+    }
+
+    async fn ask_once(&mut self, ask: Ask) -> Result<Answer, String> {
         let limit = ANSWER_MAX;
         let answer = tokio::time::timeout(limit, self.ask_again(ask)).await;
         let answer = answer

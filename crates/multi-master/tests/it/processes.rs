@@ -351,10 +351,31 @@ async fn a_frozen_process_comes_back_to_another_view() {
 /// Nobody was told what became of it: it counts, because somebody may have seen it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_process_leaves_that_dies_between_two_commits_is_settled_by_another() {
-    let Some(set) = Set::start("dead process").await else { return };
+    dies_between_two_commits("dead process", false).await;
+}
+
+/// Once it was taken for dead, and what it had left was settled: that it came
+/// back has to be known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn also_of_a_process_that_was_taken_for_dead_before() {
+    dies_between_two_commits("dead process that was frozen", true).await;
+}
+
+async fn dies_between_two_commits(test: &str, was_frozen: bool) {
+    let Some(set) = Set::start(test).await else { return };
     let (one, network) = set.process(Policy::All).await;
     accounts(&one).await;
     let (other, _other) = set.process(Policy::All).await;
+    if was_frozen {
+        let before = other.epoch();
+        network.freeze();
+        within("settling what it left", &other, other.wait_for_epoch(before + 1)).await;
+        whole(&other).await;
+        network.thaw();
+        let epoch = other.epoch();
+        within("the other's epoch", &one, one.wait_for_epoch(epoch)).await;
+        whole(&one).await;
+    }
     // It has connections that can be used.
     for amount in [5, -5] {
         assert!(matches!(pay(&one, 1, amount).await, Outcome::Saved { .. }));
