@@ -503,21 +503,26 @@ async fn a_row_that_is_held_keeps_nobody_waiting_who_does_not_want_it() {
     let mut by_hand = mysql_async::Conn::from_url(pair.servers[0].url("books")).await.unwrap();
     by_hand.query_drop("begin").await.unwrap();
     by_hand.query_drop("select * from accounts where id = 1 for update").await.unwrap();
-    // They are submitted together, and more come while one of them waits.
-    let (held, others) = (pay(&store, 1, 5), async {
-        for round in 0..3i64 {
-            let first = 10 + round * 20;
-            let names: Vec<_> =
-                (first..first + 20).map(|id| (id, format!("account {id}"))).collect();
-            let adds = names.iter().map(|(id, name)| add(&store, *id, name));
-            for added in futures_util::future::join_all(adds).await {
-                assert!(matches!(added, Outcome::Saved { .. }), "{added:?}");
-            }
+    // They are submitted together, one who waits for the row among others: those
+    // are done before it is let go.
+    let done = tokio::sync::watch::Sender::new(0);
+    let one = async |id: i64| {
+        if id % 20 == 10 {
+            let held = pay(&store, 1, 1).await;
+            assert!(matches!(held, Outcome::Saved { .. }), "{held:?}");
+        } else {
+            let added = add(&store, id, &format!("account {id}")).await;
+            assert!(matches!(added, Outcome::Saved { .. }), "{added:?}");
+            done.send_modify(|done| *done += 1);
         }
+    };
+    let all = futures_util::future::join_all((10..70).map(one));
+    let let_go = async {
+        done.subscribe().wait_for(|done| *done == 57).await.unwrap();
         by_hand.query_drop("rollback").await.unwrap();
-    });
-    let (held, ()) = futures_util::future::join(held, others).await;
-    assert!(matches!(held, Outcome::Saved { value: 105, .. }), "{held:?}");
+    };
+    futures_util::future::join(all, let_go).await;
+    assert!(matches!(pay(&store, 1, 0).await, Outcome::Saved { value: 103, .. }));
     pair.assert_same();
 }
 
