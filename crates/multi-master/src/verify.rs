@@ -351,6 +351,14 @@ impl Comparison<'_> {
         key: &[Value],
         seen: &[Seen],
     ) -> Result<Repair, DbError> {
+        let away = self.view.away();
+        if matches!(seen[best(seen)].held, Held::Altered(_)) && !away.is_empty() {
+            let away = away.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            return Ok(Repair::Failed(format!(
+                "it was changed by hand, and {away} may hold it as it was: compare again when \
+                 every master serves"
+            )));
+        }
         for Master { name, link } in &mut self.masters {
             link.batch("savepoint one").await.map_err(|fault| of(name, fault))?;
         }

@@ -128,10 +128,14 @@ impl<M: Masters> Set<M> {
         let before = self.conflicts().map_err(lab)?;
         self.masters.by_hand(master, &store::edited_by_hand(id)).map_err(lab)?;
         hold();
-        match self.call(0)?.ask(&Request::Repair) {
-            Ok(Reply::Findings(found))
-                if found.different == 1 && found.repaired == 1 && found.is_well() => {}
-            other => return Err(format!("a row changed by hand was not repaired: {other:?}")),
+        let until = Instant::now() + KEPT_WITHIN;
+        loop {
+            match self.call(0)?.ask(&Request::Repair) {
+                Ok(Reply::Findings(found)) if found.different == 1 && found.is_well() => break,
+                // A master is brought back just now: what a fault before this one left.
+                _ if Instant::now() < until => std::thread::sleep(LOOK_AGAIN),
+                other => return Err(format!("a row changed by hand was not repaired: {other:?}")),
+            }
         }
         for at in 0..2 {
             let is = self.masters.by_hand(at, &store::kept(id)).map_err(lab)?;

@@ -123,6 +123,30 @@ async fn what_was_changed_by_hand_is_found_told_and_repaired() {
     store.close().await;
 }
 
+/// What was changed by hand is not what all should have only because the master
+/// that still has the right row is away.
+#[tokio::test]
+async fn a_row_is_repaired_only_when_nobody_who_may_have_it_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = filled(folder, 10).await;
+    let before = rows(folder, "a");
+    let b = lab::TakenAway::take(&folder.join("b.db")).unwrap();
+    store.wait_until(|masters| !masters[1].state.serves()).await;
+    by_hand(folder, "a", "update accounts set balance = 1000000 where id = 5");
+    let found = verify(&store, REPAIR).await;
+    assert_eq!((found.different, found.repaired), (1, 0), "{found:#?}");
+    let Repair::Failed(why) = &found.rows_told[0].outcome else { panic!("{found:#?}") };
+    assert!(why.contains("`b` may hold it"), "{why}");
+    b.put_back().unwrap();
+    store.wait_until_whole().await;
+    let found = verify(&store, REPAIR).await;
+    assert_eq!((found.different, found.repaired), (1, 1), "{found:#?}");
+    assert_eq!(found.rows_told[0].outcome, Repair::As(MasterName("b".to_owned())));
+    store.close().await;
+    assert_eq!((&rows(folder, "a"), &before), (&rows(folder, "b"), &before));
+}
+
 #[tokio::test]
 async fn a_row_that_can_not_be_repaired_says_why_and_spoils_no_other() {
     let folder = tempfile::tempdir().unwrap();
