@@ -23,6 +23,8 @@ const REST: Duration = Duration::from_millis(8);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a client waits before it calls a worker that is away again.
 const CALL_AGAIN: Duration = Duration::from_millis(20);
+/// When everything has healed, somebody serves within this time.
+const SERVED_WITHIN: Duration = Duration::from_secs(20);
 /// Registers and lists of one round.
 const KEYS: u64 = 4;
 /// Time for one judge.
@@ -53,6 +55,17 @@ impl Call {
         let mut reply = String::new();
         self.reader.read_line(&mut reply)?;
         Ok(serde_json::from_str(&reply)?)
+    }
+
+    /// Asks again while nobody serves: what a fault led to may come a moment late.
+    pub(crate) fn ask_until_served(&mut self, request: &Request) -> std::io::Result<Reply> {
+        let until = Instant::now() + SERVED_WITHIN;
+        loop {
+            match self.ask(request)? {
+                Reply::Refused(_) if Instant::now() < until => std::thread::sleep(CALL_AGAIN),
+                reply => return Ok(reply),
+            }
+        }
     }
 }
 
@@ -180,7 +193,7 @@ impl Load {
             // From each master in turn, since reads are spread over them.
             for _ in 0..2 {
                 let open = last.invoke(vec![list_append::Step::Read { list }]);
-                match call.ask(&Request::List(list)) {
+                match call.ask_until_served(&Request::List(list)) {
                     Ok(Reply::Lists(shown)) => open.ok(shown),
                     other => return Err(format!("a list can't be read in the end: {other:?}")),
                 }

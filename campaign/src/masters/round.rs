@@ -84,7 +84,7 @@ pub(super) fn round<M: Masters>(
                 }
                 Err(why) => refusals.push(("going on", why)),
             }
-            match call.ask(&Request::Verify) {
+            match call.ask_until_served(&Request::Verify) {
                 Ok(Reply::Findings(found)) => {
                     line.different += found.different;
                     refusals.extend(found.structure.into_iter().map(|why| ("structure", why)));

@@ -18,7 +18,7 @@ use stdx::Random;
 
 use super::faults::{Conditions, Fault, Own};
 use super::load::{Addresses, Call};
-use super::wire::{Arm, Reply, Request};
+use super::wire::{Reply, Request};
 
 pub(crate) use self::files::Files;
 pub(crate) use self::servers::Servers;
@@ -31,6 +31,10 @@ const START_MAX: Duration = Duration::from_mins(1);
 /// How long a worker takes to end that was killed.
 const ENDED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a worker is tried that may rightly not start.
+const TRIED: Duration = Duration::from_secs(2);
+/// How long it takes on a busy machine until workers go on with one master.
+const ALONE_WITHIN: Duration = Duration::from_secs(10);
 /// The disk that can be filled: what an hour's load leaves fits, and it takes no
 /// more memory than is used.
 const DISK_BYTES: u64 = 4 << 30;
@@ -180,7 +184,7 @@ impl<M: Masters> Set<M> {
         }
     }
 
-    fn arguments(&self, armed: Option<&Arm>) -> Vec<String> {
+    fn arguments(&self) -> Vec<String> {
         let mut arguments = vec!["masters-worker".to_owned()];
         if self.setup.all {
             arguments.push("--all".to_owned());
@@ -196,10 +200,6 @@ impl<M: Masters> Set<M> {
         if let Some(bug) = self.setup.bug {
             arguments.extend(["--bug".to_owned(), bug.to_owned()]);
         }
-        if let Some(arm) = armed {
-            let arm = serde_json::to_string(arm).unwrap_or_default();
-            arguments.extend(["--arm".to_owned(), arm]);
-        }
         arguments
     }
 
@@ -213,7 +213,7 @@ impl<M: Masters> Set<M> {
         let until = Instant::now() + limit;
         for worker in 0..self.workers.len() {
             while !self.is_running(worker) {
-                match self.start_one(worker, None) {
+                match self.start_one(worker) {
                     Ok(()) => {}
                     Err(error) if Instant::now() > until => return Err(error),
                     Err(_) => std::thread::sleep(LOOK_AGAIN),
@@ -223,9 +223,9 @@ impl<M: Masters> Set<M> {
         Ok(())
     }
 
-    fn start_one(&mut self, worker: usize, armed: Option<&Arm>) -> Result<(), LabError> {
+    fn start_one(&mut self, worker: usize) -> Result<(), LabError> {
         let binary = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("campaign"));
-        let started = Program::start(&binary, self.arguments(armed));
+        let started = Program::start(&binary, self.arguments());
         if let Err(why) = &started {
             self.note(&format!("{why}\n"));
         }

@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::store;
-use super::wire::{Arm, Reply, Request};
+use super::wire::{Reply, Request};
 
 /// How often the worker's clock is set.
 const TICK: Duration = Duration::from_millis(1);
@@ -30,9 +30,6 @@ pub(crate) struct Arguments {
     /// The URL of each master
     #[arg(long)]
     master: Vec<String>,
-    /// A crash point that is armed before the store is opened, as JSON
-    #[arg(long)]
-    arm: Option<String>,
     /// A planted bug
     #[arg(long)]
     bug: Option<String>,
@@ -47,10 +44,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         .with_max_level(tracing::Level::INFO)
         .with_ansi(false)
         .init();
-    if let Some(arm) = &arguments.arm {
-        let arm: Arm = serde_json::from_str(arm).map_err(|error| error.to_string())?;
-        sabotaged::arm(&arm)?;
-    }
     if let Some(bug) = &arguments.bug {
         sabotaged::plant(bug)?;
     }

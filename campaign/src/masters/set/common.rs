@@ -6,13 +6,11 @@ use lab::LabError;
 use multi_master::sabotage::Point;
 use stdx::Random;
 
-use super::{Hold, LOOK_AGAIN, Masters, Set};
+use super::{ALONE_WITHIN, Hold, LOOK_AGAIN, Masters, Set, TRIED};
 use crate::masters::faults::Common;
 use crate::masters::store;
 use crate::masters::wire::{Act, Reply, Request};
 
-/// How long a worker is tried that may rightly not start.
-const TRIED: Duration = Duration::from_secs(2);
 /// When the others take a process for dead, and some.
 const TAKEN_FOR_DEAD: Duration = Duration::from_millis(5_500);
 /// How long there is no witness before a master goes.
@@ -183,9 +181,11 @@ impl<M: Masters> Set<M> {
         self.kill_workers().map_err(lab)?;
         let other = 1 - first;
         self.masters.leave(other).map_err(lab)?;
-        let started = self.start_workers();
-        hold();
+        // Where that one was just out, nobody serves yet.
+        if self.start_within(ALONE_WITHIN).is_ok() {
+            hold();
+        }
         self.masters.come_back(other).map_err(lab)?;
-        started.map_err(lab)
+        self.start_workers().map_err(lab)
     }
 }

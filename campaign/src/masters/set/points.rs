@@ -6,7 +6,7 @@ use lab::LabError;
 use multi_master::sabotage::Point;
 use stdx::Random;
 
-use super::{Hold, LOOK_AGAIN, Masters, Set};
+use super::{ALONE_WITHIN, Hold, LOOK_AGAIN, Masters, Set};
 use crate::masters::load::Call;
 use crate::masters::wire::{Act, Arm, Reply, Request};
 
@@ -138,11 +138,19 @@ impl<M: Masters> Set<M> {
         std::thread::sleep(Duration::from_millis(COMMITS_WITHIN));
         self.kill_workers().map_err(lab)?;
         self.masters.leave(M::COMMITS_FIRST).map_err(lab)?;
-        let started = self.start_workers();
-        hold();
-        self.arm_all(Point::Undoing, act)?;
+        // Where the other one was just out, nobody serves yet.
+        let alone = self.start_within(ALONE_WITHIN).is_ok();
+        let armed = if alone {
+            hold();
+            self.arm_all(Point::Undoing, act)
+        } else {
+            Ok(())
+        };
         self.masters.come_back(M::COMMITS_FIRST).map_err(lab)?;
-        started.map_err(lab)?;
+        armed?;
+        if !alone {
+            return self.start_workers().map_err(lab);
+        }
         let everyone: Vec<usize> = (0..self.workers.len()).collect();
         let come_to = self.wait_until_come_to(&everyone, Point::Undoing)?;
         self.go_on_from(act, come_to, &everyone, hold)
