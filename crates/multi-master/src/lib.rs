@@ -148,6 +148,7 @@ mod shared;
 mod sqlite;
 mod supervisor;
 mod tables;
+mod timely;
 mod verify;
 mod witness;
 mod write_set;

@@ -34,6 +34,7 @@ use crate::sabotage::{Bug, Point, is, reached};
 use crate::shared::{Command, Failed, Shared};
 use crate::sqlite::IfAbsent;
 use crate::tables::{self, Identity};
+use crate::timely::timely;
 use crate::witness::{Unsaid, Witness};
 use crate::write_set;
 
@@ -184,8 +185,8 @@ impl Supervisor {
         }
         self.membership.suspect(master, why.clone());
         self.publish();
-        let answered = tokio::time::timeout(SUSPECT_MAX, self.wrong_with(master)).await;
-        if answered == Ok(None) {
+        let answered = timely(SUSPECT_MAX, self.wrong_with(master)).await;
+        if answered == Some(None) {
             self.membership.clear(master);
             self.publish();
             return None;
@@ -483,8 +484,8 @@ impl Supervisor {
                 self.membership.join(&[at]);
                 self.is_back(at);
                 if bringing.news {
-                    // They have to get what it had, or lose what it undid.
-                    let why = "it gets what a master that is back decided";
+                    // They have to get what it had.
+                    let why = "it gets what only a master that is back had";
                     for other in (0..self.tries.len()).filter(|&other| other != at && other != base)
                     {
                         if self.membership.view().serves(other) {

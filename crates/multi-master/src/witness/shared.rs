@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::wire::{self, Reply, Request};
 use super::{Answer, Ask, Stage, Testimony};
 use crate::config::WitnessConfig;
+use crate::timely::timely;
 
 /// How long the witness has to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -80,9 +81,9 @@ impl Client {
 
     async fn ask_once(&mut self, ask: Ask) -> Result<Answer, String> {
         let limit = ANSWER_MAX;
-        let answer = tokio::time::timeout(limit, self.ask_again(ask)).await;
+        let answer = timely(limit, self.ask_again(ask)).await;
         let answer = answer
-            .unwrap_or_else(|_| Err(format!("no answer within {} ms", limit.as_millis())))
+            .unwrap_or_else(|| Err(format!("no answer within {} ms", limit.as_millis())))
             .map_err(|why| format!("{}: {why}", self.at));
         if answer.is_err() {
             self.connection = None;
