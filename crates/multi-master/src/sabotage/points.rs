@@ -44,8 +44,8 @@ points! {
     Settled = "settled",
     /// Writers are held back for a master that comes back.
     HoldingWriters = "holding writers back",
-    /// What a master has and its authority has not is taken away, and what was
-    /// there before is not put back.
+    /// What a master has, and what lost its place on the one that serves, is taken
+    /// away, and what was there before is not put back.
     Undoing = "undoing",
     /// The witness was told, and the masters were not.
     WitnessTold = "the witness is told",

@@ -227,14 +227,10 @@ impl Recovery {
         let tag = |at| from_base(base_at, at);
         let on_base = |fault| base_fault(base_at, fault);
         let forth = if filled { Rule::Fill } else { Rule::Follow };
-        // What only the master that was away has, is decided first. One that was
-        // filled has nothing of its own.
-        let pass = if filled {
-            settle::Pass::default()
-        } else {
-            let pass = settle::pass(link, base, schema, Rule::RollForward, 0, None).await;
-            pass.map_err(|at| tag(at.swapped()))?
-        };
+        // What only the master that was away has, is decided first. Also one that was
+        // filled may have what its base has forgotten since.
+        let pass = settle::pass(link, base, schema, Rule::RollForward, 0, None).await;
+        let pass = pass.map_err(|at| tag(at.swapped()))?;
         let mut progress = Progress {
             forth,
             losers: pass.losers,
