@@ -1,5 +1,6 @@
 //! The handles that closures of reads and writes get.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use stdx::{HybridClock, HybridTime};
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
 use crate::link::Link;
-use crate::render::{Rows, Statement};
+use crate::render::{Dialect, Rows, Statement};
 use crate::schema::{Schema, TableInfo};
 use crate::value::{Row, Value};
 use crate::write_set::{self, Change, Image, Journal};
@@ -76,7 +77,17 @@ impl Db {
         let schema = Arc::clone(&self.schema);
         let info = self.known(schema.table(table))?;
         self.known(info.check_key(&key))?;
-        self.query_first(&info.sql.select, key).await
+        self.row(info, &key).await
+    }
+
+    async fn row(&mut self, info: &TableInfo, key: &[Value]) -> Result<Option<Row>, DbError> {
+        self.sound()?;
+        let row = if self.locking {
+            self.link.get_locked(info, key).await
+        } else {
+            self.link.query(&info.sql.select, key).await.map(|rows| rows.into_iter().next())
+        };
+        row.map_err(|fault| self.fail(fault))
     }
 
     fn sound(&self) -> Result<(), DbError> {
@@ -129,18 +140,13 @@ impl DerefMut for Tx {
 pub(crate) struct WriteSet {
     pub(crate) statements: Vec<Statement>,
     pub(crate) journal: Journal,
-    /// Rows that were inserted.
-    pub(crate) inserted: Vec<Inserted>,
+    /// Rows that were inserted, perhaps where another process deleted one before.
+    pub(crate) inserted: Inserted,
 }
 
-/// A row that was inserted, perhaps where another one was deleted before.
-#[derive(Debug)]
-pub(crate) struct Inserted {
-    pub(crate) table: &'static str,
-    /// As `mm_tombstones.k` has it.
-    pub(crate) key: Vec<u8>,
-    pub(crate) version: HybridTime,
-}
+/// By table and key, as `mm_tombstones` has them: at which version the row was
+/// inserted, and nothing where it was deleted after that.
+pub(crate) type Inserted = BTreeMap<(&'static str, Vec<u8>), Option<HybridTime>>;
 
 impl WriteSet {
     /// Adds what came after it.
@@ -184,12 +190,15 @@ impl Tx {
         let row = self.db.known(info.row(fields))?;
         let after = Image { row, version: self.clock.tick() };
         self.set.journal.add(info, &Change::Insert { after: &after });
-        self.set.inserted.push(Inserted {
-            table: info.name,
-            key: write_set::key_bytes(&info.key_of(&after.row)),
-            version: after.version,
-        });
-        self.apply(write_set::insert(info, after)).await
+        if self.db.link.dialect() == Dialect::Sqlite {
+            return self.apply(write_set::insert(info, after)).await;
+        }
+        let (key, row) = (info.key_of(&after.row), info.as_row(after.clone()));
+        let at = (info.name, write_set::key_bytes(&key));
+        self.set.inserted.insert(at, Some(after.version));
+        self.apply(write_set::insert(info, after)).await?;
+        self.db.link.changed(info, &key, Some(&row));
+        Ok(())
     }
 
     /// Sets the named fields of the row with this primary key, and returns the
@@ -226,7 +235,9 @@ impl Tx {
         let changed: Vec<usize> =
             (0..after.row.len()).filter(|&at| before.row[at] != after.row[at]).collect();
         self.apply(write_set::update(info, &key, &changed, &after, before.version)).await?;
-        Ok(info.as_row(after))
+        let row = info.as_row(after);
+        self.db.link.changed(info, &key, Some(&row));
+        Ok(row)
     }
 
     /// Deletes the row with this primary key; `false` when there is none.
@@ -237,15 +248,19 @@ impl Tx {
         let Some(before) = self.image(info, &key).await? else { return Ok(false) };
         let version = self.clock.tick_after(before.version);
         self.set.journal.add(info, &Change::Delete { before: &before, version });
+        if self.db.link.dialect() != Dialect::Sqlite {
+            self.set.inserted.insert((info.name, write_set::key_bytes(&key)), None);
+        }
         self.apply(write_set::delete(info, &key, before.version)).await?;
         self.apply(write_set::tombstone(info.name, &key, version)).await?;
+        self.db.link.changed(info, &key, None);
         Ok(true)
     }
 
     /// The row as this transaction sees and holds it.
     async fn image(&mut self, info: &TableInfo, key: &[Value]) -> Result<Option<Image>, DbError> {
         self.db.known(info.check_key(key))?;
-        let row = self.db.query_first(&info.sql.select, key.to_vec()).await?;
+        let row = self.db.row(info, key).await?;
         let image = match row {
             Some(row) => Some(self.db.known(Image::of(info, row))?),
             None => None,

@@ -6,6 +6,7 @@ use crate::fault::Fault;
 use crate::mysql::MySqlLink;
 use crate::numbers::Meter;
 use crate::render::{Dialect, Statement};
+use crate::schema::TableInfo;
 use crate::sqlite::SqliteLink;
 use crate::value::{Row, Value};
 
@@ -51,6 +52,27 @@ impl Link {
             // A SQLite transaction that writes holds all of the file.
             Self::Sqlite(link) => link.query(sql, params),
             Self::MySql(link) => link.query(&format!("{sql} for update"), params).await,
+        }
+    }
+
+    /// The row with this key, which is held until the transaction ends.
+    pub(crate) async fn get_locked(
+        &mut self,
+        info: &TableInfo,
+        key: &[Value],
+    ) -> Result<Option<Row>, Fault> {
+        match self {
+            Self::Sqlite(link) => Ok(link.query(&info.sql.select, key)?.into_iter().next()),
+            Self::MySql(link) => link.get_locked(info, key).await,
+        }
+    }
+
+    /// What the transaction made of a row: `None` where it took it away.
+    pub(crate) fn changed(&mut self, info: &TableInfo, key: &[Value], row: Option<&Row>) {
+        match self {
+            // Asking for it again costs nothing.
+            Self::Sqlite(_) => {}
+            Self::MySql(link) => link.changed(info, key.to_vec(), row.cloned()),
         }
     }
 
@@ -127,7 +149,7 @@ impl Link {
 
     pub(crate) async fn rollback(&mut self) -> Result<(), Fault> {
         if let Self::MySql(link) = self {
-            link.forget();
+            link.end();
             #[cfg(feature = "faults")]
             if link.seems_rolled_back() {
                 return Ok(());

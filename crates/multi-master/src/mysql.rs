@@ -10,6 +10,8 @@ mod commits;
 
 mod gather;
 
+mod known;
+
 mod write;
 
 #[cfg(feature = "faults")]

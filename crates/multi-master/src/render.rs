@@ -116,6 +116,18 @@ impl TableInfo {
         };
     }
 
+    /// "The key is one of so many".
+    pub(crate) fn one_of(&self, keys: usize, dialect: Dialect) -> String {
+        let columns: Vec<&str> = self.key.iter().map(|&at| self.columns[at].name).collect();
+        let one = format!("({})", vec!["?"; columns.len()].join(", "));
+        let marks = vec![one.as_str(); keys].join(", ");
+        let values = match dialect {
+            Dialect::Sqlite => "values ",
+            Dialect::MariaDb | Dialect::MySql => "",
+        };
+        format!("({}) in ({values}{marks})", columns.join(", "))
+    }
+
     /// `update … set` of these columns; then the key and the old version.
     pub(crate) fn update_sql(&self, changed: &[usize]) -> String {
         let mut sql = format!("update {} set ", self.name);

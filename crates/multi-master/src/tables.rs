@@ -9,7 +9,6 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::copy::Mark;
 #[cfg(doc)]
 use crate::copy::Position;
-use crate::db::Inserted;
 use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
@@ -213,24 +212,33 @@ pub(crate) async fn buried(
     rows.first().map(|row| read(row, "v")).transpose()
 }
 
-/// The newest version at which one of these rows was deleted before.
-pub(crate) async fn newest_buried(
+/// The newest version at which one of these rows was deleted, of those that are not
+/// older than the row that is now in its place.
+pub(crate) async fn newer_deletion(
     link: &mut Link,
-    rows: &[Inserted],
+    rows: &[(&'static str, Vec<u8>, HybridTime)],
 ) -> Result<Option<HybridTime>, Fault> {
-    let mut by_table: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    for row in rows {
-        by_table.entry(row.table).or_default().push(Value::Bytes(row.key.clone()));
+    let mut by_table: BTreeMap<&str, BTreeMap<&[u8], HybridTime>> = BTreeMap::new();
+    for (table, key, version) in rows {
+        by_table.entry(table).or_default().insert(key, *version);
     }
     let (mut any, mut params) = (Vec::new(), Vec::new());
-    for (table, keys) in by_table {
+    for (table, keys) in &by_table {
         any.push(format!("(tbl = ? and k in ({}))", vec!["?"; keys.len()].join(", ")));
-        params.push(table.into());
-        params.extend(keys);
+        params.push((*table).into());
+        params.extend(keys.keys().map(|key| Value::Bytes(key.to_vec())));
     }
-    let sql = format!("select max(v) as v from mm_tombstones where {}", any.join(" or "));
-    let newest = link.query(&sql, &params).await?;
-    newest.first().map_or(Ok(None), |row| read(row, "v"))
+    let sql = format!("select tbl, k, v from mm_tombstones where {}", any.join(" or "));
+    let mut newest = None;
+    for row in link.query(&sql, &params).await? {
+        let (table, key): (String, Vec<u8>) = (read(&row, "tbl")?, read(&row, "k")?);
+        let deleted: HybridTime = read(&row, "v")?;
+        let inserted = by_table.get(table.as_str()).and_then(|keys| keys.get(key.as_slice()));
+        if inserted.is_some_and(|inserted| *inserted <= deleted) {
+            newest = newest.max(Some(deleted));
+        }
+    }
+    Ok(newest)
 }
 
 /// Writes the epoch row, in the transaction that is open.

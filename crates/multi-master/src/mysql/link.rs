@@ -8,6 +8,7 @@
 //! are inserted into one table one after the other become one statement: parsing
 //! costs a server more than a row does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -21,9 +22,12 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 use crate::config::Limits;
 use crate::error::DbError;
 use crate::fault::Fault;
+use crate::mysql::known::KnownRows;
 use crate::numbers::Meter;
 use crate::render::{Dialect, Rows, Sql, Statement, inline};
 use crate::sabotage::{Bug, is};
+use crate::schema::TableInfo;
+use crate::timely::timely;
 use crate::value::{Row, Value};
 
 /// A packet is sent when it is longer; servers take at least 16 MiB.
@@ -86,7 +90,14 @@ pub(crate) struct MySqlLink {
     /// The `insert` which is the last of them, and takes more rows.
     inserting: Option<Sql>,
     meter: Option<Arc<Meter>>,
+    known: KnownRows,
+    /// Nobody is asked: it is only found out what is read first.
+    scout: Option<Scout>,
 }
+
+/// The row that a write reads first, before it changes any: table and key.
+#[derive(Debug, Default)]
+struct Scout(Option<(&'static str, Vec<Value>)>);
 
 /// A statement whose answer nobody needs yet.
 #[derive(Debug)]
@@ -165,23 +176,38 @@ impl MySqlLink {
             }
             Ok::<_, mysql_async::Error>((connection, dialect, bytes_max))
         };
-        let (connection, dialect, bytes_max) =
-            match tokio::time::timeout(limits.connect, open).await {
-                Ok(Ok(open)) => open,
-                Ok(Err(error)) => return Err(Fault::Lost(not_open(&place, &error))),
-                Err(_) => {
-                    return Err(Fault::Lost(format!(
-                        "{place}: no database answered within {} ms",
-                        limits.connect.as_millis()
-                    )));
-                }
-            };
+        let (connection, dialect, bytes_max) = match timely(limits.connect, open).await {
+            Some(Ok(open)) => open,
+            Some(Err(error)) => return Err(Fault::Lost(not_open(&place, &error))),
+            None => {
+                return Err(Fault::Lost(format!(
+                    "{place}: no database answered within {} ms",
+                    limits.connect.as_millis()
+                )));
+            }
+        };
         Ok(Self {
             connection: Some(connection),
             dialect,
             statement: limits.statement,
             commit: limits.commit,
             bytes_max,
+            ..Self::without_server()
+        })
+    }
+
+    /// For a closure that is run only up to its first statement.
+    pub(super) fn scout() -> Self {
+        Self { scout: Some(Scout::default()), ..Self::without_server() }
+    }
+
+    fn without_server() -> Self {
+        Self {
+            connection: None,
+            dialect: Dialect::MariaDb,
+            statement: Duration::ZERO,
+            commit: Duration::ZERO,
+            bytes_max: usize::MAX,
             awaits_answer: Arc::default(),
             abandoned: false,
             mark: None,
@@ -191,7 +217,14 @@ impl MySqlLink {
             bytes: 0,
             inserting: None,
             meter: None,
-        })
+            known: KnownRows::default(),
+            scout: None,
+        }
+    }
+
+    /// What the closure reads first, where that is a row by its primary key.
+    pub(super) fn found(&mut self) -> Option<(&'static str, Vec<Value>)> {
+        self.scout.as_mut()?.0.take()
     }
 
     pub(crate) fn count_on(&mut self, meter: &Arc<Meter>) {
@@ -263,6 +296,9 @@ impl MySqlLink {
     }
 
     pub(crate) async fn push(&mut self, statement: &Statement) -> Result<(), Fault> {
+        if self.scout.is_some() {
+            return std::future::pending().await;
+        }
         if self.put_off_row(statement) {
             return if self.bytes > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) };
         }
@@ -292,6 +328,7 @@ impl MySqlLink {
 
     /// What comes from here on can be taken back until it is sent.
     pub(super) fn mark(&mut self) {
+        self.known.mark();
         self.mark = Some(Mark {
             statements: self.put_off.len(),
             last: self.put_off.last().map(|last| (last.sql.len(), last.expect)),
@@ -315,6 +352,7 @@ impl MySqlLink {
         }
         self.bytes = mark.bytes;
         self.inserting = mark.inserting;
+        self.known.undo_to_mark();
         true
     }
 
@@ -323,8 +361,13 @@ impl MySqlLink {
         Arc::clone(&self.awaits_answer)
     }
 
-    /// Drops what was put off.
-    pub(crate) fn forget(&mut self) {
+    /// The transaction ends, and what was put off is dropped.
+    pub(crate) fn end(&mut self) {
+        self.known.clear();
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.put_off.clear();
         self.bytes = 0;
         self.inserting = None;
@@ -377,6 +420,7 @@ impl MySqlLink {
         self.flush().await?;
         let began = Instant::now();
         let done = self.run(sql, self.commit, &[]).await;
+        self.known.clear();
         self.count(Meter::commit, began);
         done
     }
@@ -396,7 +440,60 @@ impl MySqlLink {
         .await
     }
 
+    /// The row with this key, which is held until the transaction ends.
+    pub(crate) async fn get_locked(
+        &mut self,
+        info: &TableInfo,
+        key: &[Value],
+    ) -> Result<Option<Row>, Fault> {
+        if let Some(Scout(found)) = &mut self.scout {
+            *found = Some((info.name, key.to_vec()));
+            return std::future::pending().await;
+        }
+        if let Some(known) = self.known.get(info.name, key) {
+            return Ok(known.row().cloned());
+        }
+        let rows = self.query(&format!("{} for update", info.sql.select), key).await?;
+        let row = rows.into_iter().next();
+        self.known.read(info.name, key.to_vec(), row.clone());
+        Ok(row)
+    }
+
+    /// Reads rows of one table in one packet; they are known from here on, and held.
+    pub(super) async fn read_ahead(
+        &mut self,
+        info: &TableInfo,
+        keys: &BTreeSet<Vec<Value>>,
+    ) -> Result<(), Fault> {
+        // Of a small table all rows would be read, and waited for.
+        let sql = format!(
+            "select {} from {} force index (primary) where {} for update",
+            info.sql.columns,
+            info.name,
+            info.one_of(keys.len(), self.dialect)
+        );
+        let params: Vec<Value> = keys.iter().flatten().cloned().collect();
+        let mut select = String::new();
+        inline(&mut select, &sql, &params);
+        let rows = self.send_packet(Some(select)).await?;
+        let there = rows.into_iter().map(|row| (info.key_of(row.values()), row));
+        let mut there: BTreeMap<Vec<Value>, Row> = there.collect();
+        for key in keys {
+            self.known.read(info.name, key.clone(), there.remove(key));
+        }
+        Ok(())
+    }
+
+    /// What the transaction made of a row, when its statement is on its way.
+    pub(crate) fn changed(&mut self, info: &TableInfo, key: Vec<Value>, row: Option<Row>) {
+        self.known.changed(info.name, key, row);
+    }
+
     pub(crate) async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Fault> {
+        if self.scout.is_some() {
+            return std::future::pending().await;
+        }
+        self.known.forget_absences();
         if !self.put_off.is_empty() && can_be_inlined(sql, params) {
             let mut select = String::new();
             inline(&mut select, sql, params);
@@ -440,10 +537,9 @@ impl MySqlLink {
         };
         self.abandoned = true;
         let awaited = Awaited::begin(&self.awaits_answer);
-        let result =
-            tokio::time::timeout(limit, work(&mut connection)).await.unwrap_or_else(|_| {
-                Err(Fault::Lost(format!("no answer within {} ms", limit.as_millis())))
-            });
+        let result = timely(limit, work(&mut connection)).await.unwrap_or_else(|| {
+            Err(Fault::Lost(format!("no answer within {} ms", limit.as_millis())))
+        });
         drop(awaited);
         self.abandoned = false;
         if result.is_err() {
@@ -763,22 +859,7 @@ mod tests {
 
     /// One that is not connected: what it would send can be looked at.
     fn link(bytes_max: usize) -> MySqlLink {
-        MySqlLink {
-            connection: None,
-            dialect: Dialect::MariaDb,
-            statement: Duration::ZERO,
-            commit: Duration::ZERO,
-            bytes_max,
-            awaits_answer: Arc::default(),
-            abandoned: false,
-            mark: None,
-            #[cfg(feature = "faults")]
-            timed_out: false,
-            put_off: Vec::new(),
-            bytes: 0,
-            inserting: None,
-            meter: None,
-        }
+        MySqlLink { bytes_max, ..MySqlLink::without_server() }
     }
 
     fn insert(table: &'static str, value: i64) -> Statement {

@@ -2,6 +2,7 @@
 //! primary, which orders them against others by its locks; then each other
 //! master gets all of it in one packet; then all commit.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -31,6 +32,8 @@ use crate::render::Statement;
 use crate::sabotage::{Point, reached};
 use crate::shared::{Command, Failed};
 use crate::tables;
+use crate::timely::timely;
+use crate::value::Value;
 use crate::witness::SILENCE_MAX;
 
 /// Runs of one group before its writes are given back as busy, where it is not
@@ -210,6 +213,17 @@ impl MySqlStore {
             Err(fault) => return self.stopped(group, first, fault),
         };
         mysql(&mut link).begin_write(view.epoch);
+        let group = match self.read_ahead(mysql(&mut link), group).await {
+            Ok(group) => group,
+            Err((group, fault)) => {
+                undo(link, lease).await;
+                return match Again::of(first, fault) {
+                    Ok(again) => Next::Again(group, again),
+                    // One of them reads what can't be read: alone it is told so.
+                    Err(_) => Next::Halves(group),
+                };
+            }
+        };
         let mut set = WriteSet::default();
         let mut ran = Vec::new();
         let mut rest = group.into_iter();
@@ -274,6 +288,42 @@ impl MySqlStore {
         }
     }
 
+    /// Reads at once what the writes of a group read first, where that is a row by
+    /// its key: one answer of the server is waited for, not one for each. What
+    /// they read is found out by running each up to there, which may be for
+    /// nothing: where it then reads something else, it asks for that.
+    async fn read_ahead(
+        &self,
+        link: &mut MySqlLink,
+        mut group: Vec<Job>,
+    ) -> Result<Vec<Job>, (Vec<Job>, Fault)> {
+        if group.len() == 1 {
+            return Ok(group);
+        }
+        let mut wanted: BTreeMap<&str, BTreeSet<Vec<Value>>> = BTreeMap::new();
+        for job in &mut group {
+            if let Some((table, key)) = self.reads_first(job) {
+                wanted.entry(table).or_default().insert(key);
+            }
+        }
+        for (table, keys) in wanted {
+            let info = self.shared.schema.table(table).expect("it was read from");
+            if let Err(fault) = link.read_ahead(info, &keys).await {
+                return Err((group, fault));
+            }
+        }
+        Ok(group)
+    }
+
+    /// Runs a closure up to its first statement.
+    fn reads_first(&self, job: &mut Job) -> Option<(&'static str, Vec<Value>)> {
+        let link = Link::MySql(Box::new(MySqlLink::scout()));
+        let mut tx = Tx::new(link, Arc::clone(&self.shared.schema), self.shared.clock.clone());
+        // What it does wrong it does once more.
+        let _: job::Ran<bool> = job::run_ready(job.run(&mut tx));
+        mysql(&mut tx.into_link()).found()
+    }
+
     /// Runs one write of a group on the primary, and adds what it did to the
     /// group's.
     async fn run_one(
@@ -294,11 +344,11 @@ impl MySqlStore {
                 Poll::Pending if awaits_answer.load(Ordering::Relaxed) => Poll::Pending,
                 Poll::Pending => Poll::Ready(Ran::Waited),
             });
-            tokio::time::timeout(CLOSURE_MAX, ran).await
+            timely(CLOSURE_MAX, ran).await
         };
         let misuse = match &ran {
-            Ok(ran) => job::misuse(ran),
-            Err(_) => Some(DbError::Misuse("the closure took longer than 30 s")),
+            Some(ran) => job::misuse(ran),
+            None => Some(DbError::Misuse("the closure took longer than 30 s")),
         };
         let done = match (tx.fault.take(), misuse) {
             (Some(fault @ (Fault::Lost(_) | Fault::Busy | Fault::Moved)), _) => {
@@ -306,7 +356,7 @@ impl MySqlStore {
             }
             (_, Some(misuse)) => Err(Verdict::NotSaved(misuse)),
             // The closure's own error says more than the statement's.
-            (_, None) if ran != Ok(Ran::Returned(true)) => Err(Verdict::Refused),
+            (_, None) if ran != Some(Ran::Returned(true)) => Err(Verdict::Refused),
             (Some(fault), None) => Err(Verdict::NotSaved(fault.into())),
             (None, None) => tx.write_set().map_err(|fault| Verdict::NotSaved(fault.into())),
         };
@@ -392,7 +442,7 @@ impl MySqlStore {
         let marker = db::marker(txid, epoch, journal.into_marker());
         link.push(&marker).await?;
         if self.shared.among_others {
-            self.after_deletions(link, &inserted).await?;
+            self.after_deletions(link, inserted).await?;
         }
         link.flush().await?;
         statements.push(marker);
@@ -403,12 +453,15 @@ impl MySqlStore {
     /// their place: masters that come back go by versions. Who reads or changes a
     /// row learns its version; who finds none learns nothing of when another
     /// process deleted it, and that one's clock may be ahead.
-    async fn after_deletions(&self, link: &mut Link, inserted: &[Inserted]) -> Result<(), Fault> {
-        for inserted in inserted.chunks(ASKED_AT_ONCE) {
+    async fn after_deletions(&self, link: &mut Link, inserted: Inserted) -> Result<(), Fault> {
+        let there = inserted
+            .into_iter()
+            .filter_map(|((table, key), version)| version.map(|version| (table, key, version)));
+        let there: Vec<_> = there.collect();
+        for rows in there.chunks(ASKED_AT_ONCE) {
             // The rows are held: who deleted one before has committed.
-            let deleted = tables::newest_buried(link, inserted).await?;
-            if deleted >= inserted.iter().map(|one| one.version).min() {
-                self.shared.clock.resume(deleted.unwrap_or_default());
+            if let Some(deleted) = tables::newer_deletion(link, rows).await? {
+                self.shared.clock.resume(deleted);
                 return Err(Fault::Busy);
             }
         }

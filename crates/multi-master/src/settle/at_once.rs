@@ -96,21 +96,9 @@ pub(super) async fn forward(
 
 /// Deletes the rows with these keys.
 fn take_away(info: &TableInfo, keys: &[Vec<Value>], dialect: Dialect) -> Statement {
-    let sql = format!("delete from {} where {}", info.name, one_of(info, keys.len(), dialect));
+    let sql = format!("delete from {} where {}", info.name, info.one_of(keys.len(), dialect));
     let params = keys.iter().flatten().cloned().collect();
     Statement { sql: Sql::Made(sql.into()), params, rows: Rows::Any, table: info.name }
-}
-
-/// "The key is one of so many".
-fn one_of(info: &TableInfo, keys: usize, dialect: Dialect) -> String {
-    let columns: Vec<&str> = info.key.iter().map(|&at| info.columns[at].name).collect();
-    let one = format!("({})", vec!["?"; columns.len()].join(", "));
-    let marks = vec![one.as_str(); keys].join(", ");
-    let values = match dialect {
-        Dialect::Sqlite => "values ",
-        Dialect::MariaDb | Dialect::MySql => "",
-    };
-    format!("({}) in ({values}{marks})", columns.join(", "))
 }
 
 /// What `to` holds of the rows of these operations.
@@ -127,7 +115,7 @@ async fn present<'a>(
         let columns: Vec<&str> = info.key.iter().map(|&at| info.columns[at].name).collect();
         for keys in keys.chunks(ASKED_AT_ONCE) {
             let list = columns.join(", ");
-            let condition = one_of(info, keys.len(), to.dialect());
+            let condition = info.one_of(keys.len(), to.dialect());
             let sql = format!("select {list}, _v from {name} where {condition}");
             let params: Vec<Value> = keys.iter().flat_map(|key| (*key).clone()).collect();
             // Held: what is found is what is taken away below.

@@ -122,6 +122,82 @@ pub(crate) async fn errors_touch_no_other_write(store: &MultiMaster) {
     assert_eq!(counted, 100 + 33);
 }
 
+/// Writes to a few rows at once: each sees what those before it left, and nothing
+/// of those that were refused.
+pub(crate) async fn writes_at_once_see_each_other(store: &MultiMaster) {
+    for id in 0..4 {
+        let _ = add(store, id, &format!("row {id}")).await;
+    }
+    let more = async |tx: &mut Tx, row: i64, more: i64| {
+        let seen = tx.get("accounts", params![row]).await?.expect("it is there");
+        let balance = seen.get::<i64>("balance")? + more;
+        let after = tx.update("accounts", params![row], fields! {"balance" => balance}).await?;
+        assert_eq!(after.get::<i64>("balance")?, balance);
+        Ok::<_, DbError>(balance)
+    };
+    let writes = (0..240i64).map(|id| async move {
+        let row = id % 4;
+        let outcome: Outcome<(), DbError> = store
+            .write(async move |tx: &mut Tx| {
+                match id % 6 {
+                    0 => more(tx, row, 1).await.map(drop),
+                    1 => {
+                        more(tx, row, 1_000).await?;
+                        Err(DbError::Overloaded)
+                    }
+                    2 => {
+                        let balance = more(tx, row, 1).await?;
+                        tx.delete("accounts", params![row]).await?;
+                        assert!(tx.get("accounts", params![row]).await?.is_none());
+                        let login = format!("row {row}");
+                        let again = fields! {"id" => row, "login" => login, "balance" => balance};
+                        tx.insert("accounts", again).await
+                    }
+                    3 => {
+                        more(tx, row, 1).await?;
+                        more(tx, (row + 1) % 4, 1).await.map(drop)
+                    }
+                    4 => {
+                        tx.delete("accounts", params![row]).await?;
+                        Err(DbError::Overloaded)
+                    }
+                    // Who is not there is there afterwards.
+                    _ => {
+                        assert!(tx.get("accounts", params![id + 1_000]).await?.is_none());
+                        let login = format!("new {id}");
+                        let new = fields! {"id" => id + 1_000, "login" => login, "balance" => 1i64};
+                        tx.insert("accounts", new).await?;
+                        more(tx, id + 1_000, 1).await.map(drop)
+                    }
+                }
+            })
+            .await;
+        let refused = matches!(outcome, Outcome::NotSaved(DbError::Overloaded));
+        let saved = matches!(outcome, Outcome::Saved { .. });
+        assert!(if [1, 4].contains(&(id % 6)) { refused } else { saved }, "{id}: {outcome:?}");
+    });
+    futures_util::future::join_all(writes).await;
+    let balances: Result<Vec<(i64, i64)>, DbError> = store
+        .read(async |db: &mut Db| {
+            let rows = db.query("select id, balance from accounts order by id", params![]).await?;
+            rows.iter().map(|row| Ok((row.get("id")?, row.get("balance")?))).collect()
+        })
+        .await;
+    let mut right: Vec<(i64, i64)> = (0..4).map(|id| (id, 100)).collect();
+    for id in 0..240 {
+        let rows: &[i64] = match id % 6 {
+            0 | 2 => &[0],
+            3 => &[0, 1],
+            _ => &[],
+        };
+        for more in rows {
+            right[usize::try_from((id + more) % 4).unwrap()].1 += 1;
+        }
+    }
+    right.extend((0..240).filter(|id| id % 6 == 5).map(|id| (id + 1_000, 2)));
+    assert_eq!(balances.unwrap(), right);
+}
+
 /// Nobody waits for a closure that waits for something else than its statements.
 pub(crate) async fn waiting_for_something_else_is_refused(store: &MultiMaster) {
     let waits = async {

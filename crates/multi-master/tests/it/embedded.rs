@@ -4,7 +4,7 @@ use multi_master::{Db, DbError, OpenError, Outcome, Policy, Tx, fields, params};
 
 use crate::common::{
     MIGRATIONS, add, contents, embedded, errors_touch_no_other_write, logins, open, pay,
-    waiting_for_something_else_is_refused,
+    waiting_for_something_else_is_refused, writes_at_once_see_each_other,
 };
 
 #[tokio::test]
@@ -105,6 +105,15 @@ async fn a_store_is_used_by_one_process_at_a_time() {
         multi_master::MultiMaster::open(embedded(folder.path(), Policy::Available), MIGRATIONS)
             .await;
     assert!(matches!(second, Err(OpenError::InUse(_))), "{second:?}");
+}
+
+#[tokio::test]
+async fn writes_that_share_a_commit_see_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    writes_at_once_see_each_other(&store).await;
+    store.close().await;
+    assert_eq!(contents(&folder.path().join("a.db")), contents(&folder.path().join("b.db")));
 }
 
 #[tokio::test]

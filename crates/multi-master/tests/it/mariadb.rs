@@ -8,13 +8,13 @@ use lab::proxy::{Traffic, Way};
 use lab::{MariaDb, Scratch};
 use multi_master::{
     Column, Config, Db, DbError, Index, Kind, MasterConfig, MasterName, MasterState, Migration,
-    MultiMaster, Outcome, Policy, Step, Tx, Verify, fields, params,
+    MultiMaster, Outcome, Policy, Step, Table, Tx, Verify, fields, params,
 };
 use mysql_async::prelude::Queryable as _;
 
 use crate::common::{
     MIGRATIONS, add, errors_touch_no_other_write, logins, pay,
-    waiting_for_something_else_is_refused,
+    waiting_for_something_else_is_refused, writes_at_once_see_each_other,
 };
 
 pub(crate) struct Pair {
@@ -421,6 +421,70 @@ async fn a_statement_whose_future_is_dropped_ends_its_write_alone() {
     assert!(matches!(pay(&store, 1, 5).await, Outcome::Saved { value: 105, .. }));
     assert_eq!(store.epoch(), 1, "no master was taken out");
     pair.assert_same();
+}
+
+#[tokio::test]
+async fn writes_that_share_a_transaction_see_each_other() {
+    let Some(pair) = Pair::start("groups that read") else { return };
+    let store = pair.open(Policy::Available).await;
+    writes_at_once_see_each_other(&store).await;
+    pair.assert_same();
+}
+
+/// A group waits for few answers, however many rows its writes read.
+#[tokio::test]
+async fn what_the_writes_of_a_group_read_first_is_read_at_once() {
+    let Some(pair) = Pair::start("reading ahead") else { return };
+    let store = pair.open(Policy::Available).await;
+    let rows = 60u64;
+    let names: Vec<_> = (0..60).map(|id| (id, format!("account {id}"))).collect();
+    let adds = names.iter().map(|(id, name)| add(&store, *id, name));
+    futures_util::future::join_all(adds).await;
+    let before = store.numbers()[0].statements.count();
+    let paid = futures_util::future::join_all((0..60).map(|id| pay(&store, id, 1))).await;
+    assert!(paid.iter().all(|paid| matches!(paid, Outcome::Saved { value: 101, .. })));
+    let asked = store.numbers()[0].statements.count() - before;
+    assert!(asked < rows, "{asked} packets for {rows} rows");
+    pair.assert_same();
+}
+
+/// One table that can't be read is the matter of who reads it.
+#[tokio::test]
+async fn what_can_not_be_read_ahead_refuses_one_write_alone() {
+    const NOTES: Migration = Migration {
+        name: "notes",
+        steps: &[Step::CreateTable(Table {
+            name: "notes",
+            key: &["id"],
+            columns: &[Column::new("id", Kind::Int)],
+            indexes: &[],
+        })],
+    };
+    let Some(pair) = Pair::start("reading ahead fails") else { return };
+    let config = pair.config(Policy::Available);
+    let store = MultiMaster::open(config, &[MIGRATIONS[0], NOTES]).await.unwrap();
+    for id in 0..10 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    for server in &pair.servers {
+        server.sql("books", "rename table notes to elsewhere").unwrap();
+    }
+    let writes = (0..10i64).map(|id| {
+        let store = store.clone();
+        async move {
+            let outcome: Outcome<(), DbError> = store
+                .write(async move |tx: &mut Tx| {
+                    let table = if id == 5 { "notes" } else { "accounts" };
+                    tx.get(table, params![id]).await?;
+                    tx.update("accounts", params![id], fields! {"balance" => 7i64}).await.map(drop)
+                })
+                .await;
+            (id, outcome)
+        }
+    });
+    for (id, outcome) in futures_util::future::join_all(writes).await {
+        assert_eq!(matches!(outcome, Outcome::Saved { .. }), id != 5, "{id}: {outcome:?}");
+    }
 }
 
 #[tokio::test]

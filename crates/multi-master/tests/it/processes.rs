@@ -417,6 +417,34 @@ async fn dies_between_two_commits(test: &str, was_frozen: bool) {
     assert_eq!(total(&set), [1_301, 1_301]);
 }
 
+/// Among others, too, one write may do to a row what it likes.
+#[tokio::test]
+async fn one_write_inserts_and_deletes_the_same_rows() {
+    let Some(set) = Set::start("one write, one row").await else { return };
+    let (one, _network) = set.process(Policy::Available).await;
+    accounts(&one).await;
+    let insert = async |tx: &mut Tx, id: i64| {
+        let login = format!("again {id}");
+        tx.insert("accounts", fields! {"id" => id, "login" => login, "balance" => 1i64}).await
+    };
+    let write = one.write(async move |tx: &mut Tx| {
+        insert(tx, 7).await?;
+        assert!(tx.delete("accounts", params![7i64]).await?);
+        for id in 1..=3i64 {
+            assert!(tx.delete("accounts", params![id]).await?);
+            insert(tx, id).await?;
+        }
+        insert(tx, 8).await?;
+        Ok::<_, DbError>(())
+    });
+    let written = within("the write", &one, write).await;
+    assert!(matches!(written, Outcome::Saved { .. }), "{written:?}");
+    assert_eq!(logins(&one).await, ["again 1", "again 2", "again 3", "again 8"]);
+    assert_eq!(one.counts().retried, 0, "at the first go");
+    one.close().await;
+    set.pair.assert_same();
+}
+
 /// A row that is not there says nothing of when it was deleted.
 #[tokio::test]
 async fn a_row_is_made_again_by_a_process_whose_clock_is_not_ahead() {
