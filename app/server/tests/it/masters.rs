@@ -260,10 +260,14 @@ async fn a_repeat_gets_the_one_answer_after_a_commit_whose_answer_was_lost() {
         let cut = async {
             let lost = before.map(|dropped| dropped + 1);
             until("the answers are lost", async || dropped() == lost).await;
-            proxies.iter().for_each(|proxy| proxy.refuse().unwrap());
+            for proxy in &proxies {
+                proxy.refuse().unwrap();
+            }
         };
         let ((status, answer), ()) = tokio::join!(post(&done), cut);
-        proxies.iter().for_each(|proxy| proxy.pass().unwrap());
+        for proxy in &proxies {
+            proxy.pass().unwrap();
+        }
         until_up(&server).await;
         if status == StatusCode::GATEWAY_TIMEOUT {
             assert_eq!(answer["error"]["code"], "OUTCOME_UNKNOWN", "{answer}");
@@ -281,10 +285,14 @@ async fn a_repeat_gets_the_one_answer_after_a_commit_whose_answer_was_lost() {
 
     // And one that never came to a master.
     let lost = memo("0190163d-8694-739b-aea5-966c26f8ad9f", "아직 아니다.");
-    proxies.iter().for_each(|proxy| proxy.refuse().unwrap());
+    for proxy in &proxies {
+        proxy.refuse().unwrap();
+    }
     let (status, answer) = post(&lost).await;
     assert!(status.is_server_error(), "{answer}");
-    proxies.iter().for_each(|proxy| proxy.pass().unwrap());
+    for proxy in &proxies {
+        proxy.pass().unwrap();
+    }
     until_up(&server).await;
     assert!(post(&lost).await.0.is_success());
     let memos = reader.get(&server, &format!("/api/v1/memos/books/{book}")).await;
