@@ -33,6 +33,8 @@ const ENDED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a worker is tried that may rightly not start.
 const TRIED: Duration = Duration::from_secs(2);
+/// When the others take a process for dead, and some.
+const TAKEN_FOR_DEAD: Duration = Duration::from_millis(5_500);
 /// How long it takes on a busy machine until workers go on with one master.
 const ALONE_WITHIN: Duration = Duration::from_secs(10);
 /// The disk that can be filled: what an hour's load leaves fits, and it takes no

@@ -6,13 +6,11 @@ use lab::LabError;
 use multi_master::sabotage::Point;
 use stdx::Random;
 
-use super::{ALONE_WITHIN, Hold, LOOK_AGAIN, Masters, Set, TRIED};
+use super::{ALONE_WITHIN, Hold, LOOK_AGAIN, Masters, Set, TAKEN_FOR_DEAD, TRIED};
 use crate::masters::faults::Common;
 use crate::masters::store;
 use crate::masters::wire::{Act, Reply, Request};
 
-/// When the others take a process for dead, and some.
-const TAKEN_FOR_DEAD: Duration = Duration::from_millis(5_500);
 /// How long there is no witness before a master goes.
 const WITHOUT_WITNESS: Duration = Duration::from_millis(500);
 /// A row that is to be changed by hand is written again and again for as long.
