@@ -19,6 +19,10 @@ use crate::write_set::{self, Change, Image, Journal};
 /// it: written as hexadecimal it fits the 16 MiB that MariaDB takes by default.
 const MARKER_BYTES_MAX: usize = 6 << 20;
 
+/// Writes of one group share a marker, and with it a transaction id, until it has
+/// as many bytes. A master that catches up holds some hundred markers in memory.
+pub(crate) const SHARED_MARKER_BYTES: usize = 64 << 10;
+
 /// Reads from one master, all from one moment.
 pub struct Db {
     pub(crate) link: Link,

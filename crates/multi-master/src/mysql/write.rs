@@ -18,7 +18,7 @@ use stdx::Backoff;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::db::{self, Inserted, Tx, WriteSet};
+use crate::db::{self, Inserted, SHARED_MARKER_BYTES, Tx, WriteSet};
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
 use crate::job::{self, Ran, Verdict, WriteJob};
@@ -43,9 +43,6 @@ const RUNS_MAX: u32 = 10;
 const HELD_MAX: Duration = Duration::from_secs(40);
 /// A closure that takes longer does more than one write should.
 const CLOSURE_MAX: Duration = Duration::from_secs(30);
-/// Writes share a marker, and with it a transaction, until it has as many bytes.
-/// A master that catches up holds some hundred markers in memory.
-const SHARED_MARKER_BYTES: usize = 64 << 10;
 /// Rows of which it is asked at once when they were deleted before.
 const ASKED_AT_ONCE: usize = 200;
 /// Pauses between runs after a deadlock.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::db::{self, Tx, WriteSet};
+use crate::db::{self, SHARED_MARKER_BYTES, Tx, WriteSet};
 use crate::error::{DbError, MasterName, TxId};
 use crate::fault::Fault;
 use crate::job::{self, Ran, Verdict};
@@ -21,10 +21,6 @@ use crate::write_set::Journal;
 const HANDED_MIN: usize = 4;
 /// The most, so that they begin early.
 const HANDED_MAX: usize = 16;
-
-/// Writes of one group share a marker until it has as many bytes. A master that
-/// catches up holds some hundred markers in memory.
-const SHARED_MARKER_BYTES: usize = 64 << 10;
 
 /// Connections for one view of the masters.
 pub(super) struct Lanes {
