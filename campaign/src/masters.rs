@@ -15,10 +15,13 @@
 //!   acknowledged before it began;
 //! - *rows*: the masters hold the same, and each row is what its digest says.
 //!
-//! Both kinds of masters run under both policies, side by side. Servers are
-//! written to by two processes that share a witness, files by one. Faults come in
-//! an order of chance, each once before any comes again. Where every one of them
-//! had its turn, a crash point that was never come to is an error of the run.
+//! Both kinds of masters run under both policies, side by side. Of the two pairs of
+//! servers one is written to by two processes that share a witness, which takes
+//! another way through the store than one process does: under `all` where the seed
+//! is odd, and under `available` where it is even. Files are written to by one
+//! process. Faults come in an order of chance, each once before any comes again.
+//! Where every one of them had its turn, a crash point that was never come to is an
+//! error of the run.
 
 mod faults;
 mod load;
@@ -45,13 +48,11 @@ pub(crate) struct Arguments {
     /// How long
     #[arg(long, default_value_t = 5)]
     minutes: u64,
-    /// The same seed puts the same faults in the same order
+    /// The same seed puts the same faults in the same order. Two processes write to
+    /// the servers under `available` where it is even, and under `all` where it is
+    /// odd
     #[arg(long)]
     seed: Option<u64>,
-    /// Processes that write to one pair of servers at the same time, and share a
-    /// witness. Files are always written by one
-    #[arg(long, default_value_t = 2)]
-    workers: usize,
 }
 
 /// Runs the campaign; `true` where nothing was lost, doubled or different.
@@ -66,7 +67,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
         eprintln!("campaign: left out: full disks: needs a mount namespace (`unshare --mount`)");
     }
     let time = Duration::from_mins(arguments.minutes);
-    let workers = arguments.workers.max(1);
     // Most of a round is waiting: all four run at the same time.
     let reports = std::thread::scope(|scope| {
         let lanes = [(false, false), (false, true), (true, false), (true, true)];
@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
                 let random = Random::new(Seed(seed.wrapping_mul(4).wrapping_add(lane)));
                 let setup = Setup {
                     all,
-                    workers,
+                    workers: if all == (seed % 2 == 1) { 2 } else { 1 },
                     bug: None,
                     small_disk: namespace::is_own().then(|| usize::from(random.one_in(2))),
                 };

@@ -20,9 +20,6 @@ enum Campaign {
         /// The same seed puts the same faults in the same order
         #[arg(long)]
         seed: Option<u64>,
-        /// Processes that write to one set at the same time
-        #[arg(long, default_value_t = 1)]
-        workers: usize,
     },
     /// Bugs that are planted, and that the judges of `masters` have to find
     Planted {
@@ -49,9 +46,8 @@ pub(crate) fn run_task(arguments: &Arguments) -> Result {
         }
     };
     match &arguments.campaign {
-        Campaign::Masters { minutes, seed, workers } => {
+        Campaign::Masters { minutes, seed } => {
             option("masters", Some(format!("--minutes={minutes}")));
-            option("--workers", Some(workers.to_string()));
             option("--seed", seed.map(|seed| seed.to_string()));
         }
         Campaign::Planted { minutes_each, seed, bug } => {

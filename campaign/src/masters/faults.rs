@@ -21,6 +21,10 @@ pub(crate) trait Own: Copy + Debug {
     fn all(random: &Random) -> Vec<Self>;
     /// What it is called, whichever master it hits.
     fn kind(self) -> &'static str;
+    /// Whether the master loses what it has, so that another one must have it.
+    fn takes_data(self) -> bool {
+        false
+    }
 }
 
 impl<O: Own> Fault<O> {
@@ -232,6 +236,10 @@ impl Own for OfServers {
             Self::Empty(_) => "a database is dropped",
             Self::OlderCopy(_) => "a server gets an older copy",
         }
+    }
+
+    fn takes_data(self) -> bool {
+        matches!(self, Self::Empty(_) | Self::OlderCopy(_))
     }
 }
 

@@ -162,7 +162,11 @@ impl<M: Masters> Set<M> {
     }
 
     pub(crate) fn kind(&self) -> String {
-        format!("{}, {}", M::KIND, if self.setup.all { "all" } else { "available" })
+        let policy = if self.setup.all { "all" } else { "available" };
+        match self.setup.workers {
+            1 => format!("{}, {policy}", M::KIND),
+            workers => format!("{}, {policy}, {workers} processes", M::KIND),
+        }
     }
 
     pub(crate) const fn conditions(&self) -> Conditions {
@@ -182,7 +186,12 @@ impl<M: Masters> Set<M> {
     ) -> Result<(), String> {
         match fault {
             Fault::Common(common) => self.suffer_common(common, random, hold),
-            Fault::Own(own) => M::suffer(self, own, random, hold).map_err(|why| why.to_string()),
+            Fault::Own(own) => {
+                if own.takes_data() {
+                    self.wait_until_settled()?;
+                }
+                M::suffer(self, own, random, hold).map_err(|why| why.to_string())
+            }
         }
     }
 
@@ -289,6 +298,16 @@ impl<M: Masters> Set<M> {
             Ok(Reply::Done) => Ok(()),
             other => Err(format!("{request:?}: {other:?}")),
         }
+    }
+
+    /// Waits until what earlier faults left is settled, too: where several processes
+    /// write, a master is out for that, and the other has what nobody else has.
+    fn wait_until_settled(&mut self) -> Result<(), String> {
+        if self.witness.is_some() {
+            std::thread::sleep(TAKEN_FOR_DEAD);
+            self.wait_until_whole()?;
+        }
+        Ok(())
     }
 
     /// Waits until every master is live in the eyes of every worker.

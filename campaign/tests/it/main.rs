@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use lab::Suite;
 
-/// One process on each set: two are for the hours of `cargo xtask lab masters`, and
-/// for the tests of `multi-master`.
-const ARGUMENTS: [&str; 7] = ["masters", "--minutes", "5", "--seed", "1", "--workers", "1"];
+/// Two processes write to the servers under `all`.
+const ARGUMENTS: [&str; 5] = ["masters", "--minutes", "5", "--seed", "1"];
 /// Of a campaign of five minutes, which may wait for slow machines.
 const ENDS_WITHIN: Duration = Duration::from_mins(15);
 

@@ -6,7 +6,7 @@ use lab::LabError;
 use multi_master::sabotage::Point;
 use stdx::Random;
 
-use super::{ALONE_WITHIN, Hold, LOOK_AGAIN, Masters, Set, TAKEN_FOR_DEAD};
+use super::{ALONE_WITHIN, Hold, LOOK_AGAIN, Masters, Set};
 use crate::masters::load::Call;
 use crate::masters::wire::{Act, Arm, Reply, Request};
 
@@ -86,6 +86,7 @@ impl<M: Masters> Set<M> {
                 self.masters.reconnect(master).map_err(lab)?;
             }
             Way::Copy => {
+                self.wait_until_settled()?;
                 self.arm_all(point, act)?;
                 self.masters.lose_data(master).map_err(lab)?;
             }
@@ -130,11 +131,7 @@ impl<M: Masters> Set<M> {
     /// to alone, and another crash while the first is undone.
     fn undo(&mut self, worker: usize, act: Act, hold: Hold<'_>) -> Result<(), String> {
         let lab = |why: LabError| why.to_string();
-        if self.witness.is_some() {
-            // What an earlier fault left is settled first: for that a master is out.
-            std::thread::sleep(TAKEN_FOR_DEAD);
-            self.wait_until_whole()?;
-        }
+        self.wait_until_settled()?;
         // Who was told to commit does so meanwhile.
         self.arm(worker, Point::BetweenCommits, Act::Hang(COMMITS_WITHIN * 4))?;
         if self.wait_until_come_to(&[worker], Point::BetweenCommits)?.is_none() {
