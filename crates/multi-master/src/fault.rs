@@ -18,7 +18,7 @@ pub(crate) enum Fault {
     /// A unique index refuses the row.
     Duplicate { table: String, index: String },
     /// A statement met another number of rows than it must.
-    Mismatch { table: &'static str, rows: u64 },
+    Mismatch { table: &'static str, met: u64, must: u64 },
     /// The row to change is not there.
     Missing { table: &'static str, key: String },
     /// The statement or a value is wrong.
@@ -31,8 +31,11 @@ impl From<Fault> for DbError {
             Fault::Lost(why) => Self::NoMaster(why),
             Fault::Busy | Fault::Full | Fault::Moved => Self::Busy,
             Fault::Duplicate { table, index } => Self::Duplicate { table, index },
-            Fault::Mismatch { table, rows } => {
-                Self::Diverged(format!("a change of one row of `{table}` met {rows} rows"))
+            Fault::Mismatch { table, met, must: 1 } => {
+                Self::Diverged(format!("a change of one row of `{table}` met {met} rows"))
+            }
+            Fault::Mismatch { table, met, must } => {
+                Self::Diverged(format!("a change of {must} rows of `{table}` met {met} rows"))
             }
             Fault::Missing { table, key } => Self::Missing { table: table.to_owned(), key },
             Fault::Refused(error) => error,

@@ -12,10 +12,14 @@ mod gather;
 
 mod known;
 
+mod lock_order;
+
+mod packet;
+
 mod write;
 
 #[cfg(feature = "faults")]
 mod planted;
 
-pub(crate) use link::MySqlLink;
+pub(crate) use link::{LockWait, MySqlLink};
 pub(crate) use store::{MySqlHandle, MySqlStore};

@@ -35,6 +35,64 @@ pub(crate) struct Statement {
 pub(crate) enum Sql {
     Fixed(&'static str),
     Made(Arc<str>),
+    Update(Arc<Update>),
+}
+
+/// `update … set` of some columns of one row, which is at some version.
+///
+/// Its parameters are the new values, the new version and digest, the key, and the
+/// old version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Update {
+    sql: String,
+    table: &'static str,
+    set: Vec<&'static str>,
+    key: Vec<&'static str>,
+    can_be_joined: bool,
+}
+
+impl Update {
+    /// Whether [`Self::joined`] finds its rows by their key: a server compares a
+    /// text of a temporary table by another collation.
+    pub(crate) const fn can_be_joined(&self) -> bool {
+        self.can_be_joined
+    }
+
+    pub(crate) fn key_of<'a>(&self, params: &'a [Value]) -> &'a [Value] {
+        let from = self.set.len() + 2;
+        &params[from..from + self.key.len()]
+    }
+
+    /// One statement that does the same to several rows, each of them once, on
+    /// MariaDB.
+    pub(crate) fn joined<'a>(&self, rows: impl Iterator<Item = &'a [Value]>) -> String {
+        let set = self.set.iter().copied().chain(["_v", "_d"]);
+        let found = self.key.iter().copied().chain(["_v"]);
+        let columns = self.set.len() + 2 + self.key.len() + 1;
+        // `values` gives its columns no names of their own.
+        let names: Vec<String> = (0..columns).map(|at| format!("null as c{at}")).collect();
+        let mut sql =
+            format!("update (select {} from dual where 0 union all values ", names.join(", "));
+        let row = format!("({})", vec!["?"; columns].join(", "));
+        for (at, params) in rows.enumerate() {
+            sql.push_str(if at == 0 { "" } else { ", " });
+            inline(&mut sql, &row, params);
+        }
+        let found = found
+            .enumerate()
+            .map(|(at, name)| format!("t.{name} = s.c{}", self.set.len() + 2 + at));
+        let found: Vec<String> = found.collect();
+        let set: Vec<String> =
+            set.enumerate().map(|(at, name)| format!("t.{name} = s.c{at}")).collect();
+        let _ = write!(
+            sql,
+            ") s straight_join {} t force index (primary) on {} set {}",
+            self.table,
+            found.join(" and "),
+            set.join(", ")
+        );
+        sql
+    }
 }
 
 impl From<&'static str> for Sql {
@@ -49,6 +107,7 @@ impl std::ops::Deref for Sql {
         match self {
             Self::Fixed(sql) => sql,
             Self::Made(sql) => sql,
+            Self::Update(update) => &update.sql,
         }
     }
 }
@@ -60,6 +119,17 @@ pub(crate) enum Rows {
     /// Of a statement that inserts so many.
     Exactly(u64),
     Any,
+}
+
+impl Rows {
+    /// How many it must meet.
+    pub(crate) const fn must(self) -> Option<u64> {
+        match self {
+            Self::One => Some(1),
+            Self::Exactly(rows) => Some(rows),
+            Self::Any => None,
+        }
+    }
 }
 
 /// The statements of a table that don't depend on the values.
@@ -128,14 +198,24 @@ impl TableInfo {
         format!("({}) in ({values}{marks})", columns.join(", "))
     }
 
-    /// `update … set` of these columns; then the key and the old version.
-    pub(crate) fn update_sql(&self, changed: &[usize]) -> String {
+    /// Sets these columns of a row.
+    pub(crate) fn update_sql(&self, changed: &[usize]) -> Update {
         let mut sql = format!("update {} set ", self.name);
         for &at in changed {
             let _ = write!(sql, "{} = ?, ", self.columns[at].name);
         }
         let _ = write!(sql, "_v = ?, _d = ? where {} and _v = ?", self.sql.where_key);
-        sql
+        let name = |&at: &usize| self.columns[at].name;
+        Update {
+            sql,
+            table: self.name,
+            set: changed.iter().map(name).collect(),
+            key: self.key.iter().map(name).collect(),
+            can_be_joined: !self
+                .key
+                .iter()
+                .any(|&at| matches!(self.columns[at].kind, Kind::Text { .. })),
+        }
     }
 }
 
@@ -230,12 +310,12 @@ pub(crate) fn inline(into: &mut String, sql: &str, params: &[Value]) {
             Value::Int(int) => {
                 let _ = write!(into, "{int}");
             }
-            Value::Text(text) if text.is_empty() => into.push_str("''"),
+            Value::Text(text) if text.is_empty() => into.push_str("_utf8mb4 ''"),
             Value::Text(text) => {
                 into.push_str("_utf8mb4 0x");
                 hex(into, text.as_bytes());
             }
-            Value::Bytes(bytes) if bytes.is_empty() => into.push_str("''"),
+            Value::Bytes(bytes) if bytes.is_empty() => into.push_str("x''"),
             Value::Bytes(bytes) => {
                 into.push_str("0x");
                 hex(into, bytes);
@@ -243,6 +323,17 @@ pub(crate) fn inline(into: &mut String, sql: &str, params: &[Value]) {
         }
     }
     debug_assert!(params.next().is_none(), "one ? for each parameter");
+}
+
+/// How long [`inline`] makes a statement, at most.
+pub(crate) fn inlined_bytes(sql: &str, params: &[Value]) -> usize {
+    let bytes = params.iter().map(|value| match value {
+        Value::Null => "null".len(),
+        Value::Int(_) => "-9223372036854775808".len(),
+        Value::Text(text) => "_utf8mb4 0x".len() + 2 * text.len(),
+        Value::Bytes(bytes) => "x''".len() + 2 * bytes.len(),
+    });
+    sql.len() + bytes.sum::<usize>()
 }
 
 fn hex(into: &mut String, bytes: &[u8]) {
@@ -267,12 +358,13 @@ mod tests {
             Value::Int(-5),
             Value::Bytes(vec![0, 255]),
             Value::from(""),
+            Value::Bytes(Vec::new()),
         ];
-        inline(&mut sql, "insert into t values (?, ?, ?, ?, ?)", &params);
+        inline(&mut sql, "insert into t values (?, ?, ?, ?, ?, ?)", &params);
         assert_eq!(
             sql,
             "insert into t values (_utf8mb4 0x273b2064726f70207461626c65206d656d6f733b202d2d, \
-             null, -5, 0x00ff, '')"
+             null, -5, 0x00ff, _utf8mb4 '', x'')"
         );
     }
 
@@ -310,7 +402,7 @@ mod tests {
         );
         let info = TableInfo::of(&TABLE).unwrap();
         assert_eq!(
-            info.update_sql(&[2]),
+            info.update_sql(&[2]).sql,
             "update memos set content = ?, _v = ?, _d = ? where id = ? and _v = ?"
         );
     }

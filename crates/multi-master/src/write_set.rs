@@ -101,7 +101,7 @@ pub(crate) fn update(
     params.extend_from_slice(key);
     params.push(old.into());
     Statement {
-        sql: Sql::Made(info.update_sql(changed).into()),
+        sql: Sql::Update(info.update_sql(changed).into()),
         params,
         rows: Rows::One,
         table: info.name,

@@ -19,20 +19,39 @@ pub(super) struct Commits {
     unsure: Cell<u64>,
 }
 
-impl Commits {
-    pub(super) fn begin(&self) -> u64 {
-        let ticket = self.next.get();
-        self.next.set(ticket + 1);
-        self.open.borrow_mut().insert(ticket);
-        ticket
-    }
+/// A commit that is under way. Where it is dropped, what became of it is not known,
+/// and nobody waits for it any more.
+pub(super) struct UnderWay<'a> {
+    commits: &'a Commits,
+    number: u64,
+    saved: bool,
+}
 
+impl UnderWay<'_> {
     /// Ends this commit, and waits for those that began before it.
-    pub(super) async fn end(&self, ticket: u64, saved: bool) {
-        self.unsure.set(self.unsure.get() + u64::from(!saved));
-        self.open.borrow_mut().remove(&ticket);
-        self.ended.notify_waiters();
-        self.before(ticket).await;
+    pub(super) async fn end(mut self, saved: bool) {
+        self.saved = saved;
+        let (commits, number) = (self.commits, self.number);
+        drop(self);
+        commits.before(number).await;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let Self { commits, number, saved } = self;
+        commits.unsure.set(commits.unsure.get() + u64::from(!*saved));
+        commits.open.borrow_mut().remove(number);
+        commits.ended.notify_waiters();
+    }
+}
+
+impl Commits {
+    pub(super) fn begin(&self) -> UnderWay<'_> {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        self.open.borrow_mut().insert(number);
+        UnderWay { commits: self, number, saved: false }
     }
 
     /// Waits for all that have begun by now.
@@ -67,13 +86,13 @@ mod tests {
     #[test]
     fn a_commit_is_acknowledged_after_those_that_began_before_it() {
         let commits = Commits::default();
-        let tickets = [0; 3].map(|_| commits.begin());
-        let mut last = std::pin::pin!(commits.end(tickets[2], true));
+        let [first, second, third] = [0; 3].map(|_| commits.begin());
+        let mut last = std::pin::pin!(third.end(true));
         assert!((&mut last).now_or_never().is_none(), "two are under way");
-        assert!(commits.end(tickets[0], true).now_or_never().is_some(), "none began before it");
+        assert!(first.end(true).now_or_never().is_some(), "none began before it");
         assert!((&mut last).now_or_never().is_none(), "one is under way");
         let _later = commits.begin();
-        assert!(commits.end(tickets[1], true).now_or_never().is_some());
+        assert!(second.end(true).now_or_never().is_some());
         assert!(last.now_or_never().is_some(), "one that began later is not waited for");
     }
 
@@ -82,12 +101,22 @@ mod tests {
         let commits = Commits::default();
         let before = commits.unsure();
         let (saved, lost) = (commits.begin(), commits.begin());
-        assert!(commits.end(saved, true).now_or_never().is_some());
+        assert!(saved.end(true).now_or_never().is_some());
         assert_eq!(commits.unsure(), before);
         let mut reader = std::pin::pin!(commits.all_so_far());
         assert!((&mut reader).now_or_never().is_none(), "it may have read what is under way");
-        assert!(commits.end(lost, false).now_or_never().is_some());
+        assert!(lost.end(false).now_or_never().is_some());
         assert!(reader.now_or_never().is_some());
+        assert_ne!(commits.unsure(), before);
+    }
+
+    #[test]
+    fn a_commit_whose_task_ended_by_a_panic_keeps_nobody_waiting() {
+        let commits = Commits::default();
+        let before = commits.unsure();
+        let (panics, other) = (commits.begin(), commits.begin());
+        drop(panics);
+        assert!(other.end(true).now_or_never().is_some());
         assert_ne!(commits.unsure(), before);
     }
 }

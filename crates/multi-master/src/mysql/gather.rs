@@ -7,14 +7,16 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::job::WriteJob;
+use crate::membership::View;
+use crate::shared::Shared;
 
 /// Writes that share one transaction. More would make the first wait for the
 /// last.
 const GROUP_MAX: usize = 64;
-/// Groups that have a turn at one time. More would be smaller ones, and
-/// wait for each other's rows; with one alone the primary has nothing to do while
-/// an answer is on its way.
-const TURNS: usize = 2;
+/// Groups that have a turn at one time, where the primary goes first. More would be
+/// smaller ones, and wait for each other's rows; with one alone the primary has
+/// nothing to do while an answer is on its way.
+const TURNS: u32 = 2;
 /// A group that runs for longer waits for a lock or for a server far away, and
 /// the next one does not wait for it.
 pub(super) const TURN_MAX: Duration = Duration::from_millis(20);
@@ -22,8 +24,9 @@ pub(super) const TURN_MAX: Duration = Duration::from_millis(20);
 /// Takes the writes that wait as one group, and then those that came while it
 /// ran.
 ///
-/// Groups take turns on the primary, up to the point at which they hold all
-/// their locks there: one commits while the next one runs.
+/// Groups take turns: where the primary goes first, up to the point at which they
+/// hold all their locks there, so that one commits while the next one runs; else up
+/// to their end. None keeps its turn for longer than [`TURN_MAX`].
 pub(super) struct Gather {
     turns: Arc<Semaphore>,
     /// How many the next group has at most: one after writes met others in their
@@ -33,20 +36,24 @@ pub(super) struct Gather {
 
 impl Gather {
     pub(super) fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(TURNS)), most: Cell::new(GROUP_MAX) }
+        Self { turns: Arc::new(Semaphore::new(TURNS as usize)), most: Cell::new(GROUP_MAX) }
     }
 
-    pub(super) async fn turn(&self) -> Turn {
-        Turn(RefCell::new(Arc::clone(&self.turns).acquire_owned().await.ok()))
+    /// A turn, which is one of several where the primary goes first, and the only
+    /// one where a group can be on all masters at the same time.
+    pub(super) async fn turn(&self, shared: &Shared) -> Turn {
+        let turns = if may_be_at_once(shared, &shared.view()) { TURNS } else { 1 };
+        Turn(RefCell::new(Arc::clone(&self.turns).acquire_many_owned(turns).await.ok()))
     }
 
     /// The next group, when its turn has come. `None` when there will be no more.
     pub(super) async fn next(
         &self,
         inbox: &mut mpsc::UnboundedReceiver<Box<dyn WriteJob>>,
+        shared: &Shared,
     ) -> Option<(Vec<Box<dyn WriteJob>>, Turn)> {
         let mut group = vec![inbox.recv().await?];
-        let turn = self.turn().await;
+        let turn = self.turn(shared).await;
         while group.len() < self.most.get()
             && let Ok(next) = inbox.try_recv()
         {
@@ -68,7 +75,13 @@ impl Gather {
     }
 }
 
-/// The right to run on the primary.
+/// Whether a group that is alone sends its statements to all masters at the same
+/// time: where no other process writes, and there is more than one master.
+pub(super) fn may_be_at_once(shared: &Shared, view: &View) -> bool {
+    !shared.among_others && view.serving().len() > 1
+}
+
+/// The right to run.
 pub(super) struct Turn(RefCell<Option<OwnedSemaphorePermit>>);
 
 impl Turn {

@@ -2,17 +2,12 @@
 //!
 //! Statements whose answers nobody needs yet are put off and sent together, in
 //! one packet, when one is needed or at the end. The answers are then checked one
-//! by one; or, where there are many, MariaDB gets them as one compound statement
-//! (`begin not atomic`), which checks itself what each must have met, and sends one
-//! answer: an answer costs both sides more than a small statement does. Rows that
-//! are inserted into one table one after the other become one statement: parsing
-//! costs a server more than a row does.
+//! by one, or, where there are many, the server does that: see [`super::packet`].
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +21,9 @@ use crate::config::Limits;
 use crate::error::DbError;
 use crate::fault::Fault;
 use crate::mysql::known::KnownRows;
+use crate::mysql::packet::{self, Expect, MET, MOVED, PutOff, Ready, compound};
 use crate::numbers::Meter;
-use crate::render::{Dialect, Rows, Sql, Statement, inline};
+use crate::render::{Dialect, Statement, inline};
 use crate::sabotage::{Bug, is};
 use crate::schema::TableInfo;
 use crate::timely::timely;
@@ -35,8 +31,6 @@ use crate::value::{Row, Value};
 
 /// A packet is sent when it is longer; servers take at least 16 MiB.
 const PACKET_BYTES_MAX: usize = 1 << 20;
-/// Rows of one `insert`: of more, few are parsed the faster for it.
-const ROWS_MAX: u64 = 200;
 /// From how many statements on a compound one is the cheaper, and up to how many:
 /// the server keeps each of them in memory, compiled.
 const COMPOUND: RangeInclusive<usize> = 3..=500;
@@ -57,11 +51,6 @@ const DUPLICATE_INDEX: u16 = 1061;
 /// "Duplicate entry", and what a `signal` without a number of its own is.
 const DUPLICATE: u16 = 1062;
 const SIGNALLED: u16 = 1644;
-/// What a compound statement says where another epoch is in force.
-const MOVED: &str = "mm epoch";
-/// What it says where a statement met another number of rows: which one, and how
-/// many it met.
-const MET: &str = "mm rows";
 /// The character set of bytes that are no text.
 const BINARY: u16 = 63;
 /// Prepared statements kept for each connection.
@@ -90,24 +79,42 @@ pub(crate) struct MySqlLink {
     put_off: Vec<PutOff>,
     /// How long they are.
     bytes: usize,
-    /// The `insert` which is the last of them, and takes more rows.
-    inserting: Option<Sql>,
     meter: Option<Arc<Meter>>,
     known: KnownRows,
+    lock_wait: Setting,
     /// Nobody is asked: it is only found out what is read first.
     scout: Option<Scout>,
+}
+
+/// How long a write waits for a row that somebody else holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LockWait {
+    /// It does not. (MySQL knows no less than a second.)
+    Not,
+    Second,
+}
+
+impl LockWait {
+    const fn secs(self, dialect: Dialect) -> u8 {
+        match (self, dialect) {
+            (Self::Not, Dialect::MariaDb) => 0,
+            _ => 1,
+        }
+    }
+}
+
+/// What the session's limit on waiting for locks is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Setting {
+    Unknown,
+    /// It is set with the next packet.
+    PutOff(u8),
+    InForce(u8),
 }
 
 /// The row that a write reads first, before it changes any: table and key.
 #[derive(Debug, Default)]
 struct Scout(Option<(&'static str, Vec<Value>)>);
-
-/// A statement whose answer nobody needs yet.
-#[derive(Debug)]
-struct PutOff {
-    sql: String,
-    expect: Expect,
-}
 
 /// For as long as an answer is waited for.
 struct Awaited(Arc<AtomicBool>);
@@ -129,19 +136,7 @@ impl Drop for Awaited {
 #[derive(Debug)]
 struct Mark {
     statements: usize,
-    /// The last one of them, how long it is, and the rows of it where it takes
-    /// more.
-    last: Option<(usize, Expect)>,
     bytes: usize,
-    inserting: Option<Sql>,
-}
-
-/// What the answer to one statement of a packet must be.
-#[derive(Clone, Copy, Debug)]
-enum Expect {
-    Anything,
-    Rows(&'static str, u64),
-    Epoch(u64),
 }
 
 impl MySqlLink {
@@ -218,9 +213,9 @@ impl MySqlLink {
             timed_out: false,
             put_off: Vec::new(),
             bytes: 0,
-            inserting: None,
             meter: None,
             known: KnownRows::default(),
+            lock_wait: Setting::Unknown,
             scout: None,
         }
     }
@@ -238,8 +233,15 @@ impl MySqlLink {
         self.dialect
     }
 
-    /// Begins a transaction that writes, under this epoch.
-    pub(crate) fn begin_write(&mut self, epoch: u64) {
+    /// Begins a transaction that writes, under this epoch, and waits so long for
+    /// each lock.
+    pub(crate) fn begin_write(&mut self, epoch: u64, wait: LockWait) {
+        let secs = wait.secs(self.dialect);
+        if self.lock_wait != Setting::InForce(secs) {
+            let sql = format!("set session innodb_lock_wait_timeout = {secs}");
+            self.put_off(sql, Expect::Anything);
+            self.lock_wait = Setting::PutOff(secs);
+        }
         self.put_off("start transaction", Expect::Anything);
         self.put_off(
             "select epoch from mm_epoch where id = 1 lock in share mode",
@@ -264,80 +266,37 @@ impl MySqlLink {
     }
 
     fn put_off(&mut self, sql: impl Into<String>, expect: Expect) {
-        let sql = sql.into();
-        self.bytes += sql.len() + STATEMENT_MARGIN;
-        self.put_off.push(PutOff { sql, expect });
-        self.inserting = None;
+        self.add(PutOff::Text(sql.into(), expect));
     }
 
-    /// Adds a row to the `insert` which is the last statement, where that is the
-    /// same and both fit.
-    fn put_off_row(&mut self, statement: &Statement) -> bool {
-        let Some(PutOff { sql, expect: Expect::Rows(_, rows) }) = self.put_off.last_mut() else {
-            return false;
-        };
-        let more = match statement.rows {
-            Rows::One => 1,
-            Rows::Exactly(rows) => rows,
-            Rows::Any => return false,
-        };
-        if *rows + more > ROWS_MAX || self.inserting.as_ref() != Some(&statement.sql) {
-            return false;
-        }
-        let Some(row) = row_of(&statement.sql) else { return false };
-        let before = sql.len();
-        sql.push_str(", ");
-        inline(sql, row, &statement.params);
-        let added = sql.len() - before;
-        if self.bytes + added + PACKET_MARGIN > self.bytes_max {
-            sql.truncate(before);
-            return false;
-        }
-        self.bytes += added;
-        *rows += more;
-        true
+    fn add(&mut self, statement: PutOff) {
+        self.bytes += statement.bytes() + STATEMENT_MARGIN;
+        self.put_off.push(statement);
     }
 
     pub(crate) async fn push(&mut self, statement: &Statement) -> Result<(), Fault> {
         if self.scout.is_some() {
             return std::future::pending().await;
         }
-        if self.put_off_row(statement) {
-            return if self.bytes > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) };
-        }
-        let mut sql = String::new();
-        inline(&mut sql, &statement.sql, &statement.params);
-        if sql.len() + PACKET_MARGIN > self.bytes_max {
+        let statement = PutOff::Rows(statement.clone());
+        let bytes = statement.bytes();
+        if bytes + PACKET_MARGIN > self.bytes_max {
             return Err(Fault::Refused(DbError::Shape(format!(
-                "a row of {} bytes is larger than the server takes (max_allowed_packet is {})",
-                sql.len(),
+                "a row of {bytes} bytes is larger than the server takes (max_allowed_packet is {})",
                 self.bytes_max
             ))));
         }
-        if self.bytes + sql.len() + PACKET_MARGIN > self.bytes_max {
+        if self.bytes + bytes + PACKET_MARGIN > self.bytes_max {
             self.flush().await?;
         }
-        self.put_off(
-            sql,
-            match statement.rows {
-                Rows::One => Expect::Rows(statement.table, 1),
-                Rows::Exactly(rows) => Expect::Rows(statement.table, rows),
-                Rows::Any => Expect::Anything,
-            },
-        );
-        self.inserting = row_of(&statement.sql).map(|_| statement.sql.clone());
+        self.add(statement);
         if self.bytes > PACKET_BYTES_MAX { self.flush().await } else { Ok(()) }
     }
 
     /// What comes from here on can be taken back until it is sent.
     pub(super) fn mark(&mut self) {
         self.known.mark();
-        self.mark = Some(Mark {
-            statements: self.put_off.len(),
-            last: self.put_off.last().map(|last| (last.sql.len(), last.expect)),
-            bytes: self.bytes,
-            inserting: self.inserting.clone(),
-        });
+        self.mark = Some(Mark { statements: self.put_off.len(), bytes: self.bytes });
     }
 
     /// Takes back what came after the mark; false where some of it was sent, or
@@ -349,12 +308,7 @@ impl MySqlLink {
     fn take_back(&mut self) -> bool {
         let Some(mark) = self.mark.take() else { return false };
         self.put_off.truncate(mark.statements);
-        if let (Some(last), Some((length, expect))) = (self.put_off.last_mut(), mark.last) {
-            last.sql.truncate(length);
-            last.expect = expect;
-        }
         self.bytes = mark.bytes;
-        self.inserting = mark.inserting;
         self.known.undo_to_mark();
         true
     }
@@ -368,12 +322,14 @@ impl MySqlLink {
     pub(crate) fn end(&mut self) {
         self.known.clear();
         self.forget();
+        if let Setting::PutOff(_) = self.lock_wait {
+            self.lock_wait = Setting::Unknown;
+        }
     }
 
     fn forget(&mut self) {
         self.put_off.clear();
         self.bytes = 0;
-        self.inserting = None;
     }
 
     pub(crate) async fn flush(&mut self) -> Result<(), Fault> {
@@ -387,7 +343,7 @@ impl MySqlLink {
     async fn send_packet(&mut self, select: Option<String>) -> Result<Vec<Row>, Fault> {
         // Where all of it came before the mark, that is now at the end of nothing.
         let mark = self.mark.take().is_some_and(|mark| mark.bytes == self.bytes);
-        let statements = std::mem::take(&mut self.put_off);
+        let statements = packet::join(&self.put_off, self.dialect);
         self.forget();
         let compound = self.dialect == Dialect::MariaDb && COMPOUND.contains(&statements.len());
         let limit = self.statement;
@@ -404,6 +360,9 @@ impl MySqlLink {
         self.count(Meter::statement, began);
         if mark && sent.is_ok() {
             self.mark();
+        }
+        if let Setting::PutOff(secs) = self.lock_wait {
+            self.lock_wait = if sent.is_ok() { Setting::InForce(secs) } else { Setting::Unknown };
         }
         own(sent?)
     }
@@ -584,7 +543,7 @@ impl MySqlLink {
 /// Sends statements as one, and perhaps a `select` after them.
 async fn send_compound(
     connection: &mut Conn,
-    statements: &[PutOff],
+    statements: &[Ready],
     select: Option<String>,
 ) -> Result<Vec<mysql_async::Row>, Fault> {
     let packet = compound(statements, select);
@@ -602,8 +561,11 @@ async fn send_compound(
         }
         let mut words = server.message.strip_prefix(MET).unwrap_or("").split_whitespace();
         let at = words.next().and_then(|at| at.parse().ok());
-        if let Some(rows) = words.next().and_then(|rows| rows.parse().ok()) {
-            return Err(Fault::Mismatch { table: table(statements, at), rows });
+        let met = words.next().and_then(|rows| rows.parse().ok());
+        if let (Some(met), Some(Expect::Rows(table, must))) =
+            (met, at.and_then(|at: usize| statements.get(at)).map(|one| one.expect))
+        {
+            return Err(Fault::Mismatch { table, met, must });
         }
     }
     let mut at = None;
@@ -614,45 +576,10 @@ async fn send_compound(
     Err(fault(error, table(statements, at)))
 }
 
-/// One statement of several, which finds out itself whether each met what it
-/// must. An `insert` fails where it does not insert all its rows. Which statement
-/// a unique index refused is then in `@mm_at`.
-fn compound(statements: &[PutOff], select: Option<String>) -> String {
-    let mut packet = "begin not atomic ".to_owned();
-    for (at, PutOff { sql, expect }) in statements.iter().enumerate() {
-        let written = match expect {
-            Expect::Anything => write!(packet, "{sql}; "),
-            Expect::Rows(..) if row_of(sql).is_some() => {
-                write!(packet, "set @mm_at = {at}; {sql}; ")
-            }
-            Expect::Rows(_, rows) => write!(
-                packet,
-                "set @mm_at = {at}; {sql}; if row_count() <> {rows} then set @mm_met = concat('{MET} {at} ', \
-                 row_count()); signal sqlstate '45000' set message_text = @mm_met; end if; "
-            ),
-            Expect::Epoch(_) if is(Bug::NoEpochCheck) => {
-                write!(packet, "set @mm_epoch = ({sql}); ")
-            }
-            Expect::Epoch(epoch) => write!(
-                packet,
-                "if not (({sql}) <=> {epoch}) then signal sqlstate '45000' set message_text = \
-                 '{MOVED}'; end if; "
-            ),
-        };
-        written.expect("memory takes any text");
-    }
-    packet.push_str("end");
-    if let Some(select) = select {
-        packet.push_str("; ");
-        packet.push_str(&select);
-    }
-    packet
-}
-
 /// Sends statements that answer one by one, and perhaps a `select` after them.
 async fn send_each(
     connection: &mut Conn,
-    statements: &[PutOff],
+    statements: &[Ready],
     select: Option<String>,
 ) -> Result<Vec<mysql_async::Row>, Fault> {
     let all = statements.iter().map(|one| one.sql.as_str()).chain(select.as_deref());
@@ -675,9 +602,9 @@ async fn send_each(
     wrong.map_or(Ok(rows), Err)
 }
 
-fn table(statements: &[PutOff], at: Option<usize>) -> &'static str {
+fn table(statements: &[Ready], at: Option<usize>) -> &'static str {
     match at.and_then(|at| statements.get(at)) {
-        Some(PutOff { expect: Expect::Rows(table, _), .. }) => table,
+        Some(Ready { expect: Expect::Rows(table, _), .. }) => table,
         _ => "",
     }
 }
@@ -699,15 +626,9 @@ fn can_be_inlined(sql: &str, params: &[Value]) -> bool {
         })
 }
 
-/// The row of an `insert` of one, from its parenthesis on.
-fn row_of(sql: &str) -> Option<&str> {
-    let (_, row) = sql.strip_prefix("insert into ")?.split_once(" values ")?;
-    Some(row)
-}
-
 fn check(expect: Expect, met: u64, rows: Vec<mysql_async::Row>) -> Result<Option<Fault>, Fault> {
     Ok(match expect {
-        Expect::Rows(table, rows) if met != rows => Some(Fault::Mismatch { table, rows: met }),
+        Expect::Rows(table, must) if met != must => Some(Fault::Mismatch { table, met, must }),
         Expect::Epoch(epoch) => {
             let now: Option<i64> =
                 own(rows)?.first().map(|row| crate::tables::read(row, "epoch")).transpose()?;

@@ -22,8 +22,6 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Connections to one master.
 pub(super) struct Pool {
     at: usize,
-    /// What each new connection runs first.
-    first: Option<&'static str>,
     permits: Semaphore,
     idle: RefCell<Vec<Idle>>,
 }
@@ -42,9 +40,9 @@ pub(super) struct Lease<'a> {
 }
 
 impl Pool {
-    pub(super) fn new(at: usize, connections: usize, first: Option<&'static str>) -> Self {
+    pub(super) fn new(at: usize, connections: usize) -> Self {
         let permits = Semaphore::new(connections.max(1));
-        Self { at, first, permits, idle: RefCell::default() }
+        Self { at, permits, idle: RefCell::default() }
     }
 
     fn kept(&self, generation: u64) -> Option<Idle> {
@@ -77,12 +75,7 @@ impl Pool {
             }
         }
         match shared.connect_counted(self.at).await? {
-            Link::MySql(mut link) => {
-                if let Some(first) = self.first {
-                    link.batch(first).await?;
-                }
-                Ok((*link, lease))
-            }
+            Link::MySql(link) => Ok((*link, lease)),
             Link::Sqlite(_) => unreachable!("the masters of a set are of one kind"),
         }
     }

@@ -18,6 +18,7 @@ use crate::link::Link;
 use crate::membership::View;
 use crate::mysql::commits::Commits;
 use crate::mysql::gather::Gather;
+use crate::mysql::lock_order::LockOrder;
 use crate::mysql::pool::{Lease, Pool};
 use crate::mysql::write::undo;
 use crate::shared::{Failed, Shared};
@@ -26,9 +27,6 @@ use crate::shared::{Failed, Shared};
 const LEASE_WAIT_MAX: Duration = Duration::from_secs(3);
 const NO_LEASE: &str = "neither the witness nor every master that serves can be asked whether other \
                         processes go on without one: nothing can be read until one of the two can";
-/// Writes of one group wait together for a row that somebody else holds, for a
-/// second. Then each is run by itself, again and again.
-const LOCK_WAIT: &str = "set session innodb_lock_wait_timeout = 1";
 
 /// Where callers leave their work.
 #[derive(Clone, Debug)]
@@ -87,6 +85,7 @@ pub(crate) struct MySqlStore {
     pub(super) shared: Arc<Shared>,
     waiting: Arc<Semaphore>,
     pub(super) gather: Gather,
+    pub(super) lock_order: LockOrder,
     pub(super) writing: Vec<Pool>,
     pub(super) commits: Commits,
     reading: Vec<Pool>,
@@ -99,21 +98,23 @@ impl MySqlStore {
         let (writes, mut to_write) = mpsc::unbounded_channel();
         let (reads, mut to_read) = mpsc::unbounded_channel();
         let waiting = Arc::new(Semaphore::new(shared.limits.waiting_writes));
-        let pools = |connections: usize, first: Option<&'static str>| {
-            (0..shared.targets.len()).map(|at| Pool::new(at, connections, first)).collect()
+        let pools = |connections: usize| {
+            (0..shared.targets.len()).map(|at| Pool::new(at, connections)).collect()
         };
         let store = Rc::new(Self {
             shared: Arc::clone(shared),
             waiting: Arc::clone(&waiting),
             gather: Gather::new(),
-            writing: pools(shared.limits.write_connections, Some(LOCK_WAIT)),
+            lock_order: LockOrder::default(),
+            writing: pools(shared.limits.write_connections),
             commits: Commits::default(),
-            reading: pools(shared.limits.read_connections, None),
+            reading: pools(shared.limits.read_connections),
             turn: AtomicUsize::new(0),
         });
         let writer = Rc::clone(&store);
         tokio::task::spawn_local(async move {
-            while let Some((group, turn)) = writer.gather.next(&mut to_write).await {
+            while let Some((group, turn)) = writer.gather.next(&mut to_write, &writer.shared).await
+            {
                 tokio::task::spawn_local(Rc::clone(&writer).write(group, turn));
             }
         });

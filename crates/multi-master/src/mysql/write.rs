@@ -1,6 +1,7 @@
 //! A group of writes: they run one after the other in one transaction on the
 //! primary, which orders them against others by its locks; then each other
-//! master gets all of it in one packet; then all commit.
+//! master gets all of it in one packet; then all commit. What a group that is alone
+//! changes goes to all masters at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -13,7 +14,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use stdx::Backoff;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -24,10 +25,11 @@ use crate::fault::Fault;
 use crate::job::{self, Ran, Verdict, WriteJob};
 use crate::link::Link;
 use crate::membership::View;
-use crate::mysql::MySqlLink;
-use crate::mysql::gather::{TURN_MAX, Turn};
+use crate::mysql::gather::{TURN_MAX, Turn, may_be_at_once};
+use crate::mysql::lock_order::{AtOnce, InOrder};
 use crate::mysql::pool::Lease;
 use crate::mysql::store::MySqlStore;
+use crate::mysql::{LockWait, MySqlLink};
 use crate::render::Statement;
 use crate::sabotage::{Point, reached};
 use crate::shared::{Command, Failed};
@@ -115,14 +117,17 @@ impl MySqlStore {
 
     async fn finish(self: &Rc<Self>, mut group: Vec<Job>, turn: &Turn) {
         let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
-        let (mut runs, mut differed) = (0, false);
+        let (mut runs, mut differed, mut held) = (0, false, false);
         let began = Instant::now();
         while runs < RUNS_MAX {
+            let in_order = self.lock_order.in_order().await;
             let view = self.shared.view();
             if let Err(error) = self.shared.may_write(&view) {
                 return self.refuse(group, &error);
             }
-            let (left, again) = match self.run(&view, group, turn).await {
+            // Nobody but strangers can hold what a group wants that is alone.
+            let quick = !held && may_be_at_once(&self.shared, &view) && in_order.is_alone();
+            let (left, again) = match self.run(&view, group, turn, &in_order, quick).await {
                 Next::Done => return,
                 Next::Halves(mut left) => {
                     self.shared.counters.retried.add(left.len() as u64);
@@ -131,10 +136,13 @@ impl MySqlStore {
                 }
                 Next::Again(left, again) => (left, again),
             };
+            drop(in_order);
             self.shared.counters.retried.add(left.len() as u64);
             group = left;
             runs += 1;
             match again {
+                // It has not waited for the rows yet, or for who holds writers back.
+                Again::Busy if quick => held = true,
                 // One that waits for a row is not to keep the others waiting.
                 Again::Busy if group.len() > 1 => {
                     self.gather.conflicted();
@@ -142,6 +150,7 @@ impl MySqlStore {
                 }
                 Again::Busy if began.elapsed() < HELD_MAX => {
                     runs -= 1;
+                    turn.end();
                     tokio::time::sleep(backoff.pause(&self.shared.random)).await;
                 }
                 Again::Busy => break,
@@ -202,14 +211,22 @@ impl MySqlStore {
     }
 
     /// Runs a group once.
-    async fn run(self: &Rc<Self>, view: &Arc<View>, group: Vec<Job>, turn: &Turn) -> Next {
+    async fn run(
+        self: &Rc<Self>,
+        view: &Arc<View>,
+        group: Vec<Job>,
+        turn: &Turn,
+        in_order: &InOrder<'_>,
+        quick: bool,
+    ) -> Next {
         let unsure = self.commits.unsure();
         let first = view.serving()[0];
         let (mut link, lease) = match self.writing[first].lease(&self.shared, view).await {
             Ok((link, lease)) => (Link::MySql(Box::new(link)), lease),
             Err(fault) => return self.stopped(group, first, fault),
         };
-        mysql(&mut link).begin_write(view.epoch);
+        let wait = if quick { LockWait::Not } else { LockWait::Second };
+        mysql(&mut link).begin_write(view.epoch, wait);
         let group = match self.read_ahead(mysql(&mut link), group).await {
             Ok(group) => group,
             Err((group, fault)) => {
@@ -247,40 +264,44 @@ impl MySqlStore {
         if rest.len() > 0 {
             let (store, rest) = (Rc::clone(self), rest.collect());
             tokio::task::spawn_local(async move {
-                let turn = store.gather.turn().await;
+                let turn = store.gather.turn(&store.shared).await;
                 store.write(rest, turn).await;
             });
         }
-        let sealed = self.seal(&mut link, set, view.epoch, &ran).await;
-        // It holds all its locks now.
-        turn.end();
-        let jobs = |ran: Vec<(Job, Held)>| ran.into_iter().map(|(job, _)| job).collect();
-        match sealed {
+        let writes = ran.len();
+        let done = match self.seal(&mut link, set, view.epoch, &ran).await {
             Ok(Some(sealed)) => {
-                let writes = ran.len();
                 let primary = Branch { at: first, link, lease };
-                match self.spread(view, primary, sealed).await {
-                    Ok(verdict) => {
-                        self.gather.went_through(writes);
-                        self.conclude(ran, &verdict, unsure)
-                    }
-                    Err(again) => Next::Again(jobs(ran), again),
+                let alone = if quick { in_order.at_once() } else { None };
+                if !may_be_at_once(&self.shared, view) {
+                    turn.end();
                 }
+                self.spread(view, primary, sealed, alone).await
             }
             Ok(None) => {
+                turn.end();
                 undo(link, lease).await;
                 self.commits.all_so_far().await;
-                let txid = self.shared.new_txid();
-                self.conclude(ran, &Verdict::Saved { txid, owed: view.away() }, unsure)
+                Ok(Verdict::Saved { txid: self.shared.new_txid(), owed: view.away() })
             }
             Err(fault) => {
                 undo(link, lease).await;
-                match Again::of(first, fault) {
-                    Ok(again) => Next::Again(jobs(ran), again),
-                    Err(fault) => {
-                        self.spoilt(jobs(ran), Verdict::NotSaved(fault.into()), unsure).await
-                    }
-                }
+                Err((first, fault))
+            }
+        };
+        let jobs = |ran: Vec<(Job, Held)>| ran.into_iter().map(|(job, _)| job).collect();
+        match done.map_err(|(at, fault)| (at, Again::of(at, fault))) {
+            Ok(verdict) => {
+                self.gather.went_through(writes);
+                self.conclude(ran, &verdict, unsure)
+            }
+            Err((_, Ok(again))) => Next::Again(jobs(ran), again),
+            Err((at, Err(fault))) if at == first => {
+                self.spoilt(jobs(ran), Verdict::NotSaved(fault.into()), unsure).await
+            }
+            Err((at, Err(fault))) => {
+                let what = format!("{}: {}", view.masters[at].name, DbError::from(fault));
+                Next::Again(jobs(ran), Again::Differs(what))
             }
         }
     }
@@ -417,8 +438,8 @@ impl MySqlStore {
         }
     }
 
-    /// Ends the group on the primary with its marker. `None` where it changed
-    /// nothing.
+    /// Puts the group's marker after its last statement on the primary. `None` where
+    /// it changed nothing.
     async fn seal(
         &self,
         link: &mut Link,
@@ -441,7 +462,6 @@ impl MySqlStore {
         if self.shared.among_others {
             self.after_deletions(link, inserted).await?;
         }
-        link.flush().await?;
         statements.push(marker);
         Ok(Some(Sealed { txid, statements }))
     }
@@ -465,35 +485,50 @@ impl MySqlStore {
         Ok(())
     }
 
-    /// Runs the group on the other masters, and commits.
+    /// Runs the group on all masters, and commits; or says which one refused.
+    ///
+    /// The primary goes first, and the others follow when it holds all its locks: so
+    /// writers meet in one order. A group that is alone, until it ends, meets none,
+    /// and saves that round trip.
     async fn spread<'a>(
         &'a self,
         view: &Arc<View>,
-        primary: Branch<'a>,
+        mut primary: Branch<'a>,
         sealed: Sealed,
-    ) -> Result<Verdict, Again> {
-        reached(Point::MarkerSent);
+        alone: Option<AtOnce<'_>>,
+    ) -> Result<Verdict, (usize, Fault)> {
         let serving = view.serving();
-        let others = serving[1..].iter().map(|&at| self.apply(view, at, &sealed));
-        let (mut branches, mut fault) = (vec![primary], None);
-        for (result, &at) in join_all(others).await.into_iter().zip(&serving[1..]) {
+        let wait = if alone.is_some() { LockWait::Not } else { LockWait::Second };
+        let others = join_all(serving[1..].iter().map(|&at| self.apply(view, at, &sealed, wait)));
+        let hold = async {
+            primary.link.flush().await?;
+            reached(Point::MarkerSent);
+            Ok(())
+        };
+        let (held, applied) = if alone.is_some() {
+            join(hold, others).await
+        } else {
+            let held = hold.await;
+            let applied = if held.is_ok() { others.await } else { Vec::new() };
+            (held, applied)
+        };
+        let mut fault = held.err().map(|why: Fault| (primary.at, why));
+        let mut branches = vec![primary];
+        for (result, &at) in applied.into_iter().zip(&serving[1..]) {
             match result {
                 Ok(branch) => branches.push(branch),
                 Err(why) => fault = fault.or(Some((at, why))),
             }
         }
-        if let Some((at, fault)) = fault {
+        if let Some(fault) = fault {
             join_all(branches.into_iter().map(|branch| undo(branch.link, branch.lease))).await;
-            return Err(Again::of(at, fault).unwrap_or_else(|fault| {
-                let master = &view.masters[at].name;
-                Again::Differs(format!("{master}: {}", DbError::from(fault)))
-            }));
+            return Err(fault);
         }
         reached(Point::BeforeCommits);
-        let ticket = self.commits.begin();
+        let under_way = self.commits.begin();
         let verdict = self.commit_all(view, branches, &sealed).await;
         reached(Point::BeforeAnswer);
-        self.commits.end(ticket, matches!(verdict, Verdict::Saved { .. })).await;
+        under_way.end(matches!(verdict, Verdict::Saved { .. })).await;
         Ok(verdict)
     }
 
@@ -502,9 +537,10 @@ impl MySqlStore {
         view: &View,
         at: usize,
         sealed: &Sealed,
+        wait: LockWait,
     ) -> Result<Branch<'a>, Fault> {
         let (mut link, lease) = self.writing[at].lease(&self.shared, view).await?;
-        link.begin_write(view.epoch);
+        link.begin_write(view.epoch, wait);
         let mut link = Link::MySql(Box::new(link));
         let all = async {
             for statement in &sealed.statements {
@@ -577,7 +613,7 @@ impl MySqlStore {
     }
 }
 
-/// A transaction that has run on the primary, its marker last.
+/// What a transaction does, its marker last.
 pub(super) struct Sealed {
     pub(super) txid: TxId,
     pub(super) statements: Vec<Statement>,

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 use crate::error::DbError;
 use crate::fault::Fault;
 use crate::numbers::Meter;
-use crate::render::{Rows, Statement};
+use crate::render::Statement;
 use crate::schema::Schema;
 use crate::value::{Row, Value};
 
@@ -119,12 +119,9 @@ impl SqliteLink {
         };
         let met = self.counted(Meter::statement, execute).map_err(|error| self.fault(&error))?;
         let met = met as u64;
-        match statement.rows {
-            Rows::One if met != 1 => Err(Fault::Mismatch { table: statement.table, rows: met }),
-            Rows::Exactly(rows) if met != rows => {
-                Err(Fault::Mismatch { table: statement.table, rows: met })
-            }
-            Rows::One | Rows::Exactly(_) | Rows::Any => Ok(()),
+        match statement.rows.must() {
+            Some(must) if met != must => Err(Fault::Mismatch { table: statement.table, met, must }),
+            _ => Ok(()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod archive;
 mod archive_mariadb;
+mod at_once;
 mod beneath;
 mod common;
 mod copying;

@@ -590,6 +590,68 @@ async fn a_row_that_is_held_keeps_nobody_waiting_who_does_not_want_it() {
     pair.assert_same();
 }
 
+/// Rows of which the same is set are one statement: each gets its own values, also
+/// where those are of different kinds and lengths, and no other row is touched.
+#[tokio::test]
+async fn each_row_gets_its_own_values_where_many_are_set_at_once() {
+    let Some(pair) = Pair::start("many updates") else { return };
+    let store = pair.open(Policy::All).await;
+    for id in 0..40 {
+        let _ = add(&store, id, &format!("account {id}")).await;
+    }
+    let note = |id: i64| match id % 5 {
+        0 => None,
+        1 => Some(String::new()),
+        2 => Some("책을 읽으며 적은 메모".to_owned()),
+        3 => Some("\u{1F4D6}".repeat(100)),
+        _ => Some("' ? \\ --".to_owned()),
+    };
+    let balance = |id: i64| if id % 2 == 0 { i64::MIN + id } else { i64::MAX - id };
+    let mut by_hand = mysql_async::Conn::from_url(pair.servers[0].url("books")).await.unwrap();
+    by_hand.query_drop("begin").await.unwrap();
+    by_hand.query_drop("select * from accounts where id = 20 for update").await.unwrap();
+    for round in 0..2 {
+        let done = store
+            .write(async move |tx: &mut Tx| {
+                for id in (0..40i64).filter(|id| *id != 20) {
+                    let fields = fields! {"note" => "before", "balance" => round};
+                    tx.update("accounts", params![id], fields).await?;
+                }
+                for id in (0..40i64).filter(|id| *id != 20) {
+                    let fields = fields! {"note" => note(id), "balance" => balance(id)};
+                    tx.update("accounts", params![id], fields).await?;
+                }
+                Ok::<_, DbError>(())
+            })
+            .await;
+        assert!(matches!(done, Outcome::Saved { .. }), "{done:?}");
+    }
+    by_hand.query_drop("rollback").await.unwrap();
+    let rows = store
+        .read(async |db: &mut Db| db.query("select * from accounts order by id", params![]).await)
+        .await
+        .unwrap();
+    for (id, row) in (0..).zip(rows) {
+        let expected = if id == 20 { (None, 100) } else { (note(id), balance(id)) };
+        let found: (Option<String>, i64) = (row.get("note").unwrap(), row.get("balance").unwrap());
+        assert_eq!(found, expected, "{id}");
+    }
+    assert!(store.verify(Verify::default(), |_| {}).await.unwrap().is_well(), "digests, too");
+    pair.assert_same();
+    // One of many is not what it should be.
+    pair.servers[1].sql("books", "update accounts set _v = _v + 1 where id = 7").unwrap();
+    let done = store
+        .write(async move |tx: &mut Tx| {
+            for id in 0..12i64 {
+                tx.update("accounts", params![id], fields! {"balance" => 5i64}).await?;
+            }
+            Ok::<_, DbError>(())
+        })
+        .await;
+    let Outcome::NotSaved(DbError::Diverged(what)) = done else { panic!("{done:?}") };
+    assert!(what.contains("a change of 12 rows of `accounts` met 11 rows"), "{what}");
+}
+
 #[tokio::test]
 async fn a_server_dies_under_load_and_nothing_acknowledged_is_lost() {
     let cases =
