@@ -7,6 +7,7 @@
 //! | `ci` | the same, under the name that says so |
 //! | `tidy` | keeps the rules of `docs/STYLE.md` that a program can keep |
 //! | `bench` | measures, beside rivals, in release |
+//! | `sim` | programs of chance under virtual time, as many as wanted |
 //! | `lab` | a campaign: faults, load and judges, for minutes or hours |
 //!
 //! It does nothing that its printed commands would not do by hand.
@@ -24,6 +25,8 @@ mod setup;
 mod bench;
 
 mod lab;
+
+mod sim;
 
 mod tidy;
 
@@ -48,6 +51,8 @@ enum Task {
     Tidy,
     /// Measure: a table for people, then one line of JSON
     Bench(bench::Arguments),
+    /// Run programs of chance under virtual time: the same seed gives the same bytes
+    Sim(sim::Arguments),
     /// Put faults in the way for minutes or hours, and judge what clients saw: a
     /// table for people, then one line of JSON
     Lab(lab::Arguments),
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
         Task::Ci => test::run_task(&test::Arguments::default()),
         Task::Tidy => tidy::run(),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Sim(arguments) => sim::run_task(&arguments),
         Task::Lab(arguments) => lab::run_task(&arguments),
     };
     match result {

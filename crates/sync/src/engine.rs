@@ -1,0 +1,806 @@
+//! The session: what a device does with edits, answers, the network and time.
+//!
+//! The engine decides, an adapter does. Each input makes a [`Step`]: what is to be
+//! written down, **all of it or nothing, and before anything else**, then what is to
+//! be done, then when to wake it. Where writing fails the adapter drops the engine
+//! and starts another one from what is stored: nothing that was not written down was
+//! sent, or shown as saved.
+
+mod session;
+
+mod step;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use stdx::{Clock, HybridTime, IdSource, Random, Seed, UnixMicros};
+
+pub use self::session::{Config, Limits, Retry, Session};
+pub use self::step::{Effect, End, Kind, Logged, Notice, Persist, RequestId, Saved, Step};
+
+use crate::merge::{Outcome, Why};
+use crate::model::{Fields, OperationId, RecordKey, Rule, Table, Version};
+use crate::operation::{Action, Operation};
+use crate::queue::{Chain, Failure, Known, Priority, Queue, Queued, RecordState};
+use crate::watch::{Watch, due};
+use crate::wire::{Change, PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
+
+/// The first ceiling of the pause after a failure; then it doubles.
+const RETRY_BASE: Duration = Duration::from_secs(5);
+/// The most.
+const RETRY_MAX: Duration = Duration::from_mins(5);
+/// What a server can ask for at most.
+const LATER_MAX: Duration = Duration::from_hours(1);
+/// A request that is not answered by then is taken for lost.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// When a device listens again after the server stopped talking.
+const LISTEN_PAUSE: Duration = Duration::from_secs(5);
+/// Changes are asked for at least so often, also where the server says that there are
+/// none: what it says may be lost.
+const PULL_EVERY: Duration = Duration::from_mins(5);
+/// Operations of the log that are kept: the adapter drops the one that is so far
+/// behind a new one.
+pub const LOG_MAX: u64 = 1_000;
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The time that was asked for has come.
+    Wake,
+    /// The device has a network.
+    Online,
+    /// It has none.
+    Offline,
+    /// Whether the server is well; an answer that is not its own is no yes.
+    Health(RequestId, bool),
+    /// Operations were sent.
+    Pushed(RequestId, Result<PushAnswer, Trouble>),
+    /// Changes were asked for.
+    Pulled(RequestId, Result<PullAnswer, Trouble>),
+    /// The server says that there are changes, up to this one.
+    Live(Version),
+    /// It does not talk any more.
+    LiveEnded,
+    /// The account has logged in again.
+    LoggedIn,
+    /// The person wants everything sent now.
+    SyncNow,
+}
+
+/// Why a request has no answer that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nobody answered, or not in time, or not our server.
+    Unreachable,
+    /// The server asks to come later: 429, 503.
+    Later(Option<Duration>),
+    /// 401.
+    LogIn,
+    /// The server no longer keeps what came after the cursor: 410.
+    Expired,
+    /// The request as a whole is not taken, and repeating it does not help.
+    Rejected(Failure),
+}
+
+/// An edit by the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Makes a record, or one that was deleted anew.
+    Create(Fields),
+    /// Sets some of its fields.
+    Update(Fields),
+    /// Deletes it.
+    Delete,
+}
+
+/// Why an edit was not taken. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// There is no such table, or it has no such field.
+    #[error("the table `{table}` has no field `{field}`")]
+    NoSuchField {
+        /// The table.
+        table: String,
+        /// The field, or nothing where there is no table.
+        field: String,
+    },
+    /// It is there already.
+    #[error("{0} is there already: change it instead")]
+    AlreadyThere(RecordKey),
+    /// It is not there.
+    #[error("{0} is not there: it was deleted, or never made")]
+    NotThere(RecordKey),
+    /// The edit is too large.
+    #[error("an edit of {bytes} bytes is larger than can be sent ({max}): make it shorter")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The most.
+        max: usize,
+    },
+    /// Too much waits to be sent.
+    #[error("{0} edits wait to be sent, and no more can be taken: connect to the network")]
+    QueueFull(usize),
+    /// Something waits for too long.
+    #[error(
+        "edits wait to be sent for more than {0} days, and no more are taken: connect to the network"
+    )]
+    QueueTooOld(u64),
+}
+
+/// How everything stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the server can be reached.
+    pub watch: Watch,
+    /// Operations that are not settled.
+    pub queued: usize,
+    /// Of them, those that are being sent.
+    pub syncing: usize,
+    /// Of them, those that need attention.
+    pub failed: usize,
+    /// Of them, those that wait for another one of their record.
+    pub waiting: usize,
+    /// Since the queue was last empty: how many were settled, and of how many.
+    pub progress: (u64, u64),
+    /// When the server last settled or told something.
+    pub last_success: Option<UnixMicros>,
+    /// The account has to log in again.
+    pub logged_out: bool,
+    /// Everything is being pulled anew.
+    pub anew: bool,
+    /// When it is tried again.
+    pub retry: Option<UnixMicros>,
+}
+
+/// A request that was sent.
+#[derive(Clone, Copy, Debug)]
+struct Outstanding {
+    id: RequestId,
+    until: UnixMicros,
+    push: bool,
+}
+
+/// The engine of one device and account.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    session: Session,
+    queue: Queue,
+    watch: Watch,
+    ids: IdSource,
+    clock: Clock,
+    random: Random,
+    requests: u64,
+    asking: Option<RequestId>,
+    outstanding: Option<Outstanding>,
+    /// There may be changes after the cursor.
+    behind: bool,
+    /// When they are asked for in any case.
+    pull_at: UnixMicros,
+    listening: bool,
+    listen_at: Option<UnixMicros>,
+    /// Operations of a push: fewer after one was not taken as a whole.
+    push_count: usize,
+    progress: (u64, u64),
+}
+
+impl Engine {
+    /// Starts with what is stored: the session, the operations in any order, and of
+    /// each record that has one, what the server said last. The seed makes ids and
+    /// pauses: never the same one twice on a device.
+    #[must_use]
+    pub fn start(
+        config: Config,
+        session: Session,
+        operations: Vec<Queued>,
+        mut known: BTreeMap<RecordKey, Known>,
+        seed: Seed,
+        now: UnixMicros,
+    ) -> (Self, Step) {
+        let clock = Clock::starting_at(now);
+        let random = Random::new(seed);
+        let ids = IdSource::new(clock.clone(), random.clone());
+        let push_count = config.limits.push_count;
+        let mut engine = Self {
+            config,
+            session,
+            queue: Queue::default(),
+            watch: Watch::Offline,
+            ids,
+            clock,
+            random,
+            requests: 0,
+            asking: None,
+            outstanding: None,
+            behind: true,
+            pull_at: now,
+            listening: false,
+            listen_at: None,
+            push_count,
+            progress: (0, operations.len() as u64),
+        };
+        let mut step = Step::default();
+        let mut chains: BTreeMap<RecordKey, Vec<Queued>> = BTreeMap::new();
+        for mut queued in operations {
+            if engine.session.flight.contains(&queued.operation.id) {
+                queued.sent = true;
+                step.persist.push(Persist::Operation(Box::new(queued.clone())));
+            }
+            chains.entry(queued.operation.key.clone()).or_default().push(queued);
+        }
+        for (key, mut operations) in chains {
+            operations.sort_by_key(|queued| queued.operation.sequence);
+            let chain = Chain { known: known.remove(&key), operations: operations.into() };
+            engine.queue.put(&key, chain);
+        }
+        if !std::mem::take(&mut engine.session.flight).is_empty() {
+            engine.save_session(&mut step);
+        }
+        let step = engine.end(step, now);
+        (engine, step)
+    }
+
+    /// Whose records they are, and which device it is.
+    #[must_use]
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// How everything stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let (len, failed) = (self.queue.len(), self.queue.failed());
+        let chains = self.queue.chains().len();
+        Status {
+            watch: self.watch,
+            queued: len,
+            syncing: self.queue.in_flight(),
+            failed,
+            waiting: len - chains,
+            progress: self.progress,
+            last_success: self.session.last_success,
+            logged_out: self.session.logged_out,
+            anew: self.session.anew.is_some(),
+            retry: self.session.retry.map(|retry| retry.until),
+        }
+    }
+
+    /// How one record stands.
+    #[must_use]
+    pub fn state(&self, key: &RecordKey) -> RecordState {
+        self.queue.state(key)
+    }
+
+    /// What needs attention: each record, why, and what was to be done.
+    pub fn failed(&self) -> impl Iterator<Item = (&RecordKey, &Failure, &Operation)> {
+        self.queue.chains().filter_map(|(key, chain)| {
+            let first = chain.operations.front()?;
+            Some((key, first.failure.as_ref()?, &first.operation))
+        })
+    }
+
+    /// Takes an edit. When what the step wants written down is written, the person
+    /// is told that it is saved on this device.
+    ///
+    /// `known` is what is stored of the record; where it has operations already, it
+    /// is not looked at. `written` is when the thing was written, which is the order
+    /// in which things are sent.
+    ///
+    /// # Errors
+    /// [`EditError`]; then nothing was changed.
+    pub fn edit(
+        &mut self,
+        key: &RecordKey,
+        edit: Edit,
+        known: Option<Known>,
+        (written, priority): (UnixMicros, Priority),
+        now: UnixMicros,
+    ) -> Result<Step, EditError> {
+        self.clock.set(now);
+        let table = self.table(key, &edit)?;
+        let before = self.queue.chain(key).cloned();
+        let chain = before.unwrap_or_else(|| Chain { known, ..Chain::default() });
+        let shown = chain.shown(table);
+        let action = match edit {
+            Edit::Create(_) if shown.is_some() => {
+                return Err(EditError::AlreadyThere(key.clone()));
+            }
+            Edit::Create(fields) => Action::Create { fields },
+            Edit::Update(_) | Edit::Delete if shown.is_none() => {
+                return Err(EditError::NotThere(key.clone()));
+            }
+            Edit::Update(fields) => {
+                let shown = shown.unwrap_or_default();
+                let (mut changed, mut bases) = (Fields::new(), Fields::new());
+                for (name, value) in fields.iter() {
+                    let old = shown.get(name);
+                    if old == Some(value) {
+                        continue;
+                    }
+                    changed.set(name, value.clone());
+                    if table.rule(name) == Some(Rule::Text) {
+                        bases.set(name, old.cloned().unwrap_or_else(|| "".into()));
+                    }
+                }
+                if changed.is_empty() {
+                    return Ok(self.end(Step::default(), now));
+                }
+                Action::Update { fields: changed, bases }
+            }
+            Edit::Delete => Action::Delete,
+        };
+        let operation = Operation {
+            id: self.ids.next(),
+            sequence: self.session.sequence + 1,
+            key: key.clone(),
+            action,
+            base: chain.seen(),
+            written,
+            at: HybridTime::from_wall(now),
+            after: self.session.heard,
+            schema: self.config.schema,
+        };
+        let mut after = chain.clone();
+        after.add(Queued { operation, priority, queued: now, sent: false, failure: None });
+        self.may_be_queued(&chain, &after, now)?;
+        self.session.sequence += 1;
+        let mut step = Step::default();
+        self.put(key, &chain, after, &mut step);
+        self.save_session(&mut step);
+        Ok(self.end(step, now))
+    }
+
+    fn table(&self, key: &RecordKey, edit: &Edit) -> Result<&'static Table, EditError> {
+        let no = |field: &str| EditError::NoSuchField {
+            table: key.table.to_string(),
+            field: field.to_owned(),
+        };
+        let table = self.table_of(key).ok_or_else(|| no(""))?;
+        let (Edit::Create(fields) | Edit::Update(fields)) = edit else { return Ok(table) };
+        match fields.iter().find(|(name, _)| table.rule(name).is_none()) {
+            Some((field, _)) => Err(no(field)),
+            None => Ok(table),
+        }
+    }
+
+    fn table_of(&self, key: &RecordKey) -> Option<&'static Table> {
+        self.config.tables.iter().find(|table| *table.name == *key.table)
+    }
+
+    fn may_be_queued(
+        &self,
+        before: &Chain,
+        after: &Chain,
+        now: UnixMicros,
+    ) -> Result<(), EditError> {
+        let limits = &self.config.limits;
+        let largest = after.operations.iter().map(|queued| queued.operation.bytes()).max();
+        if let Some(bytes) = largest.filter(|bytes| *bytes > limits.operation_bytes) {
+            return Err(EditError::TooLarge { bytes, max: limits.operation_bytes });
+        }
+        if after.operations.len() <= before.operations.len() {
+            return Ok(());
+        }
+        if self.queue.len() >= limits.queue_count {
+            return Err(EditError::QueueFull(self.queue.len()));
+        }
+        match self.queue.oldest() {
+            Some(oldest) if now.since(oldest) > limits.queue_age => {
+                Err(EditError::QueueTooOld(limits.queue_age.as_secs() / 86_400))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tries what was refused once more, as it is. False where nothing was.
+    pub fn try_again(&mut self, key: &RecordKey, now: UnixMicros) -> (bool, Step) {
+        self.clock.set(now);
+        let (id, sequence) = (self.ids.next(), self.session.sequence + 1);
+        self.of_failed(key, now, |chain| {
+            let first = &mut chain.operations[0];
+            first.failure = None;
+            first.operation.id = id;
+            first.operation.sequence = sequence;
+            None
+        })
+    }
+
+    /// Discards what was refused; where that was to make the record, everything that
+    /// was done to it since. False where nothing was refused.
+    pub fn discard(&mut self, key: &RecordKey, now: UnixMicros) -> (bool, Step) {
+        self.clock.set(now);
+        self.of_failed(key, now, Chain::discard)
+    }
+
+    fn of_failed(
+        &mut self,
+        key: &RecordKey,
+        now: UnixMicros,
+        change: impl FnOnce(&mut Chain) -> Option<Queued>,
+    ) -> (bool, Step) {
+        let failed =
+            |chain: &&Chain| chain.operations.front().is_some_and(|first| first.failure.is_some());
+        let Some(before) = self.queue.chain(key).filter(failed).cloned() else {
+            return (false, self.end(Step::default(), now));
+        };
+        let mut step = Step::default();
+        let mut after = before.clone();
+        self.session.sequence += 1;
+        if let Some(discarded) = change(&mut after) {
+            self.log(&discarded, End::Discarded, now, &mut step);
+        }
+        self.put(key, &before, after, &mut step);
+        self.save_session(&mut step);
+        (true, self.end(step, now))
+    }
+
+    /// Takes what has happened.
+    pub fn hear(&mut self, input: Input, now: UnixMicros) -> Step {
+        self.clock.set(now);
+        let mut step = Step::default();
+        match input {
+            Input::Online => {
+                self.watch.may_be_online(now);
+                if self.session.retry.is_some_and(|retry| !retry.asked_for) {
+                    self.session.retry = None;
+                    self.save_session(&mut step);
+                }
+            }
+            Input::Offline => {
+                self.watch.is_offline();
+                self.asking = None;
+            }
+            Input::SyncNow => {
+                self.behind = true;
+                self.watch.may_be_online(now);
+                if self.session.retry.take_if(|retry| !retry.asked_for).is_some() {
+                    self.save_session(&mut step);
+                }
+            }
+            Input::Health(id, yes) if self.asking == Some(id) => {
+                self.asking = None;
+                self.watch.answered(yes, now);
+                self.behind = true;
+            }
+            Input::Pushed(id, answer) if self.is_answer(id, true) => {
+                self.outstanding = None;
+                match answer {
+                    Ok(answer) => self.pushed(&answer, now, &mut step),
+                    Err(trouble) => self.failed_to(true, trouble, now, &mut step),
+                }
+            }
+            Input::Pulled(id, answer) if self.is_answer(id, false) => {
+                self.outstanding = None;
+                match answer {
+                    Ok(answer) => self.pulled(answer, now, &mut step),
+                    Err(trouble) => self.failed_to(false, trouble, now, &mut step),
+                }
+            }
+            // An answer here is that of a request that was given up.
+            Input::Wake | Input::Health(..) | Input::Pushed(..) | Input::Pulled(..) => {}
+            Input::Live(head) => self.behind |= head > self.session.cursor,
+            Input::LiveEnded => {
+                self.listening = false;
+                self.listen_at = Some(now.after(LISTEN_PAUSE));
+            }
+            Input::LoggedIn => {
+                self.session.logged_out = false;
+                self.session.retry = None;
+                self.save_session(&mut step);
+            }
+        }
+        self.end(step, now)
+    }
+
+    fn is_answer(&self, id: RequestId, push: bool) -> bool {
+        self.outstanding.is_some_and(|one| one.id == id && one.push == push)
+    }
+
+    fn pushed(&mut self, answer: &PushAnswer, now: UnixMicros, step: &mut Step) {
+        for one in &answer.answers {
+            let Some(key) = self.queue.lands(one.operation) else { continue };
+            let Some(before) = self.queue.chain(&key).cloned() else { continue };
+            let settled = before.operations[0].clone();
+            let mut after = before.clone();
+            after.settle(&one.outcome, self.generation_of_answers());
+            self.put(&key, &before, after, step);
+            let tell = |notice| Effect::Tell(notice);
+            let end = match &one.outcome {
+                Outcome::Applied { .. } => End::Applied,
+                Outcome::Merged { revision, .. } => {
+                    if let Some(revision) = *revision {
+                        let (key, why) = (key.clone(), Why::Overlap);
+                        step.effects.push(tell(Notice::Kept { key, revision, why }));
+                    }
+                    End::Merged
+                }
+                Outcome::Kept { revision, .. } => {
+                    let (key, revision, why) = (key.clone(), *revision, Why::Deleted);
+                    step.effects.push(tell(Notice::Kept { key, revision, why }));
+                    End::Kept
+                }
+                Outcome::Refused { code, message } => {
+                    let failure = Failure { code: code.clone(), message: message.clone() };
+                    step.effects.push(tell(Notice::Refused { key: key.clone(), failure }));
+                    End::Refused
+                }
+            };
+            self.log(&settled, end, now, step);
+            if end != End::Refused {
+                self.progress.0 += 1;
+            }
+        }
+        self.land(step);
+        self.push_count = (self.push_count * 2).min(self.config.limits.push_count);
+        self.behind |= answer.head > self.session.cursor;
+        self.succeeded(answer.now, now, step);
+    }
+
+    /// An answer may be of long ago, and what it says deleted since: while everything
+    /// is pulled anew, only what is told then is there.
+    fn generation_of_answers(&self) -> u32 {
+        self.session.generation - u32::from(self.session.anew.is_some())
+    }
+
+    /// The flight is over. What of it has no answer may not be changed any more, also
+    /// after a restart.
+    fn land(&mut self, step: &mut Step) {
+        self.session.flight.clear();
+        for left in self.queue.landed() {
+            step.persist.push(Persist::Operation(Box::new(left)));
+        }
+    }
+
+    fn pulled(&mut self, answer: PullAnswer, now: UnixMicros, step: &mut Step) {
+        for Change { version, key, fields } in answer.changes {
+            let Some(table) = self.table_of(&key) else { continue };
+            let known = Known { version, generation: self.session.generation, fields };
+            if let Some(before) = self.queue.chain(&key).cloned() {
+                let mut after = before.clone();
+                after.told(table, known);
+                self.put(&key, &before, after, step);
+            } else {
+                let shown = known.fields.clone();
+                let saved = Saved { known: Some(known), shown };
+                step.persist.push(Persist::Record(key.clone(), saved));
+                step.effects.push(Effect::Tell(Notice::Record(key)));
+            }
+        }
+        self.session.cursor = answer.cursor;
+        self.behind = answer.more;
+        self.pull_at = now.after(PULL_EVERY);
+        if let Some(Version::NONE) = self.session.anew {
+            self.session.anew = Some(answer.head);
+        }
+        if !answer.more && self.session.anew.take().is_some() {
+            self.forget_the_untold(step);
+        }
+        self.succeeded(answer.now, now, step);
+    }
+
+    /// Everything was pulled anew: what was not told is not there any more.
+    fn forget_the_untold(&mut self, step: &mut Step) {
+        let generation = self.session.generation;
+        let untold =
+            |chain: &Chain| chain.known.as_ref().is_some_and(|known| known.generation < generation);
+        let keys: Vec<RecordKey> = self
+            .queue
+            .chains()
+            .filter(|(_, chain)| untold(chain))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in keys {
+            let Some(before) = self.queue.chain(&key).cloned() else { continue };
+            let mut after = before.clone();
+            after.known = None;
+            self.put(&key, &before, after, step);
+        }
+        step.persist.push(Persist::Forget { older_than: generation });
+    }
+
+    fn succeeded(&mut self, server: HybridTime, now: UnixMicros, step: &mut Step) {
+        self.session.heard = self.session.heard.max(server);
+        self.session.retry = None;
+        self.session.last_success = Some(now);
+        self.save_session(step);
+        step.effects.push(Effect::Tell(Notice::Status));
+    }
+
+    fn failed_to(&mut self, push: bool, trouble: Trouble, now: UnixMicros, step: &mut Step) {
+        let sent = self.queue.in_flight();
+        let flight = self.session.flight.clone();
+        if push {
+            self.land(step);
+        }
+        let mut asked_for = None;
+        match trouble {
+            Trouble::Unreachable => self.watch.found_nobody(now),
+            Trouble::Later(after) => {
+                asked_for = Some(after.unwrap_or(RETRY_BASE).min(LATER_MAX));
+            }
+            Trouble::LogIn => {
+                self.session.logged_out = true;
+                step.effects.push(Effect::Tell(Notice::LogIn));
+                self.save_session(step);
+                return step.effects.push(Effect::Tell(Notice::Status));
+            }
+            Trouble::Expired if !push => {
+                self.session.generation += 1;
+                self.session.anew = Some(Version::NONE);
+                self.session.cursor = Version::NONE;
+                self.behind = true;
+                return self.save_session(step);
+            }
+            // One of them may be what spoils it: alone, that is seen.
+            Trouble::Rejected(_) | Trouble::Expired if push && sent > 1 => self.push_count = 1,
+            Trouble::Rejected(failure) if push => {
+                for id in flight {
+                    self.refused(id, &failure, now, step);
+                }
+            }
+            Trouble::Rejected(_) | Trouble::Expired => {}
+        }
+        let attempts = self.session.retry.map_or(0, |retry| retry.attempts);
+        let pause = match asked_for {
+            Some(pause) => pause,
+            None => self.pause(attempts),
+        };
+        self.session.retry = Some(Retry {
+            attempts: attempts.saturating_add(1),
+            until: now.after(pause),
+            asked_for: asked_for.is_some(),
+        });
+        self.save_session(step);
+        step.effects.push(Effect::Tell(Notice::Status));
+    }
+
+    /// Marc Brooker: *Exponential Backoff and Jitter*, 2015 ("full jitter").
+    fn pause(&self, attempts: u32) -> Duration {
+        let factor = 2u32.checked_pow(attempts).unwrap_or(u32::MAX);
+        let ceiling = RETRY_BASE.saturating_mul(factor).min(RETRY_MAX);
+        let micros = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(self.random.below(micros.saturating_add(1)))
+    }
+
+    /// The server takes no request that has this operation.
+    fn refused(&mut self, id: OperationId, failure: &Failure, now: UnixMicros, step: &mut Step) {
+        let Some(key) = self.queue.first_with(id) else { return };
+        let Some(before) = self.queue.chain(&key).cloned() else { return };
+        let mut after = before.clone();
+        let Failure { code, message } = failure.clone();
+        after.settle(&Outcome::Refused { code, message }, self.generation_of_answers());
+        let settled = before.operations[0].clone();
+        self.put(&key, &before, after, step);
+        self.log(&settled, End::Refused, now, step);
+        let notice = Notice::Refused { key, failure: failure.clone() };
+        step.effects.push(Effect::Tell(notice));
+    }
+
+    /// Puts a chain in the place of what it was, and has the difference written down.
+    fn put(&mut self, key: &RecordKey, before: &Chain, after: Chain, step: &mut Step) {
+        let Some(table) = self.table_of(key) else { return };
+        let gone = before.operations.iter().map(|queued| queued.operation.id);
+        for id in gone {
+            if after.operations.iter().all(|queued| queued.operation.id != id) {
+                step.persist.push(Persist::OperationGone(id));
+            }
+        }
+        for queued in &after.operations {
+            if !before.operations.contains(queued) {
+                step.persist.push(Persist::Operation(Box::new(queued.clone())));
+            }
+        }
+        let shown = after.shown(table);
+        if after.known != before.known || shown != before.shown(table) {
+            let known = after.known.clone();
+            step.persist.push(match (known, shown) {
+                (None, None) => Persist::RecordGone(key.clone()),
+                (known, shown) => Persist::Record(key.clone(), Saved { known, shown }),
+            });
+        }
+        step.effects.push(Effect::Tell(Notice::Record(key.clone())));
+        self.queue.put(key, after);
+    }
+
+    fn log(&mut self, queued: &Queued, end: End, now: UnixMicros, step: &mut Step) {
+        self.session.logged += 1;
+        let operation = &queued.operation;
+        let logged = Logged {
+            operation: operation.id,
+            key: operation.key.clone(),
+            kind: match operation.action {
+                Action::Create { .. } => Kind::Create,
+                Action::Update { .. } => Kind::Update,
+                Action::Delete => Kind::Delete,
+            },
+            end,
+            queued: queued.queued,
+            settled: now,
+        };
+        step.persist.push(Persist::Log(self.session.logged, Box::new(logged)));
+    }
+
+    /// The last of what is written down, once.
+    fn save_session(&self, step: &mut Step) {
+        step.persist.retain(|persist| !matches!(persist, Persist::Session(_)));
+        step.persist.push(Persist::Session(Box::new(self.session.clone())));
+    }
+
+    /// What follows from how things are now.
+    fn end(&mut self, mut step: Step, now: UnixMicros) -> Step {
+        if self.outstanding.is_some_and(|one| due(one.until, now, REQUEST_MAX)) {
+            let push = self.outstanding.take().is_some_and(|one| one.push);
+            self.failed_to(push, Trouble::Unreachable, now, &mut step);
+        }
+        let asked = self.watch;
+        if self.watch.is_to_ask(now) {
+            let id = self.request();
+            self.asking = Some(id);
+            step.effects.push(Effect::AskHealth(id));
+        } else if asked != self.watch {
+            self.asking = None;
+        }
+        let paused = self.session.retry.is_some_and(|retry| {
+            let pause_max = if retry.asked_for { LATER_MAX } else { RETRY_MAX };
+            !due(retry.until, now, pause_max)
+        });
+        let may_send = self.watch == Watch::Online && !self.session.logged_out && !paused;
+        self.behind |= due(self.pull_at, now, PULL_EVERY);
+        if may_send && self.outstanding.is_none() {
+            self.send(&mut step, now);
+        }
+        if may_send && !self.listening && self.listen_at.is_none_or(|at| due(at, now, LISTEN_PAUSE))
+        {
+            self.listening = true;
+            self.listen_at = None;
+            step.effects.push(Effect::Listen);
+        }
+        let waits = self.queue.ready() > 0 || self.behind;
+        let retry = self.session.retry.filter(|_| paused && waits).map(|retry| retry.until);
+        let listen = self.listen_at.filter(|_| may_send);
+        let lost = self.outstanding.map(|one| one.until);
+        let pull = (may_send && lost.is_none()).then_some(self.pull_at);
+        step.wake = [self.watch.wake(), retry, listen, lost, pull].into_iter().flatten().min();
+        self.progress.1 = self.progress.0 + self.queue.len() as u64;
+        if self.queue.len() == 0 {
+            self.progress = (0, 0);
+        }
+        step
+    }
+
+    fn request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    fn send(&mut self, step: &mut Step, now: UnixMicros) {
+        let operations = self.queue.take(self.push_count, self.config.limits.push_bytes);
+        let push = !operations.is_empty();
+        if !push && !self.behind {
+            return;
+        }
+        let id = self.request();
+        self.outstanding = Some(Outstanding { id, until: now.after(REQUEST_MAX), push });
+        if push {
+            self.session.flight = operations.iter().map(|operation| operation.id).collect();
+            let push = Push {
+                protocol: PROTOCOL,
+                account: self.session.account,
+                device: self.session.device,
+                now,
+                settled: self.queue.settled_up_to(self.session.sequence + 1),
+                operations,
+            };
+            self.save_session(step);
+            step.effects.push(Effect::Push(id, Box::new(push)));
+        } else {
+            let pull = Pull {
+                cursor: self.session.cursor,
+                anew: self.session.anew,
+                limit: self.config.limits.pull_count,
+            };
+            step.effects.push(Effect::Pull(id, pull));
+        }
+    }
+}

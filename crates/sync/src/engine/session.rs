@@ -1,0 +1,112 @@
+//! What a device is made of, and what is stored of it beside records and operations.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use stdx::{HybridTime, UnixMicros};
+
+use crate::model::{AccountId, DeviceId, OperationId, Table, Version};
+
+/// What a device may hold and send at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Operations of one push. Default 50.
+    pub push_count: usize,
+    /// Bytes of one push, about. Default 256 KiB.
+    pub push_bytes: usize,
+    /// Bytes of one operation. Default 128 KiB: an edit that is larger is refused.
+    pub operation_bytes: usize,
+    /// Records of one pull. Default 500.
+    pub pull_count: u32,
+    /// Operations in the queue. Default 50,000: then further edits are refused.
+    pub queue_count: usize,
+    /// The age of the oldest operation in the queue. Default 7 days: then further
+    /// edits are refused.
+    pub queue_age: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            push_count: 50,
+            push_bytes: 256 << 10,
+            operation_bytes: 128 << 10,
+            pull_count: 500,
+            queue_count: 50_000,
+            queue_age: Duration::from_hours(7 * 24),
+        }
+    }
+}
+
+/// What a device is made of.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The tables that are synchronized.
+    pub tables: &'static [Table],
+    /// The version of them that operations are made for.
+    pub schema: u32,
+    /// Sizes.
+    pub limits: Limits,
+}
+
+/// What is stored of a device beside records and operations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Whose records they are.
+    pub account: AccountId,
+    /// Which installation it is.
+    pub device: DeviceId,
+    /// The last sequence that was given to an operation.
+    pub sequence: u64,
+    /// The last change that was pulled.
+    pub cursor: Version,
+    /// Counted up with each time that everything is pulled anew.
+    pub generation: u32,
+    /// Everything is being pulled anew, since this was the head; [`Version::NONE`]
+    /// before the first answer.
+    pub anew: Option<Version>,
+    /// The server's time when it was last heard of.
+    pub heard: HybridTime,
+    /// When it is tried again.
+    pub retry: Option<Retry>,
+    /// What may be on its way.
+    pub flight: Vec<OperationId>,
+    /// The account has to log in again.
+    pub logged_out: bool,
+    /// When the server last settled or told something.
+    pub last_success: Option<UnixMicros>,
+    /// Entries of the log so far.
+    pub logged: u64,
+}
+
+impl Session {
+    /// Of a device that holds nothing yet.
+    #[must_use]
+    pub const fn new(account: AccountId, device: DeviceId) -> Self {
+        Self {
+            account,
+            device,
+            sequence: 0,
+            cursor: Version::NONE,
+            generation: 1,
+            anew: Some(Version::NONE),
+            heard: HybridTime::ZERO,
+            retry: None,
+            flight: Vec::new(),
+            logged_out: false,
+            last_success: None,
+            logged: 0,
+        }
+    }
+}
+
+/// A pause after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Failures in a row.
+    pub attempts: u32,
+    /// When it is over.
+    pub until: UnixMicros,
+    /// The server has asked for it: a network that comes back does not end it.
+    pub asked_for: bool,
+}

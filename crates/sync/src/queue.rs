@@ -1,0 +1,499 @@
+//! What was edited and is not settled, record by record.
+//!
+//! ```text
+//!            edit                 take                    outcome
+//! (nothing) ──────▶ PENDING ────────────────▶ SYNCING ──────────────▶ SUCCESS
+//!               │      ▲  ▲                      │ │
+//!               ▼      │  └── no answer came ────┘ │ refused
+//!            WAITING ──┘ the one before it is      ▼
+//!                        settled                 FAILED ── edited, tried again ─▶ PENDING
+//!                                                  └────── discarded ─▶ (nothing)
+//! ```
+//!
+//! The operations of one record are a chain, and only the first of a chain is ever
+//! sent: so no two of a record are in flight, and none overtakes another. What
+//! waits behind a first that failed waits for the person.
+//!
+//! An operation that may have been sent never changes. One that was not, and is the
+//! last of its chain, takes further edits in: so does one that was refused, under a
+//! new id.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use stdx::UnixMicros;
+
+use crate::merge::{Outcome, text};
+use crate::model::{Fields, OperationId, RecordKey, Rule, Table, Value, Version};
+use crate::operation::{Action, Operation};
+
+/// Which operations go first: 1 is high, 5 is low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Priority(u8);
+
+impl Priority {
+    /// 1.
+    pub const HIGH: Self = Self(1);
+    /// 3.
+    pub const NORMAL: Self = Self(3);
+    /// 5.
+    pub const LOW: Self = Self(5);
+}
+
+/// A priority is 1 to 5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a priority is 1 (high) to 5 (low), not {0}")]
+pub struct NoPriority(u8);
+
+impl TryFrom<u8> for Priority {
+    type Error = NoPriority;
+
+    fn try_from(priority: u8) -> Result<Self, NoPriority> {
+        if (1..=5).contains(&priority) { Ok(Self(priority)) } else { Err(NoPriority(priority)) }
+    }
+}
+
+impl From<Priority> for u8 {
+    fn from(priority: Priority) -> Self {
+        priority.0
+    }
+}
+
+/// An operation in the queue, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// What was done.
+    pub operation: Operation,
+    /// How soon it is sent.
+    pub priority: Priority,
+    /// When it was queued, by the device's clock.
+    pub queued: UnixMicros,
+    /// It may have been sent, and no answer came.
+    pub sent: bool,
+    /// The server refused it.
+    pub failure: Option<Failure>,
+}
+
+/// Why an operation needs a person's attention.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// As the server said.
+    pub code: String,
+    /// What a person can do.
+    pub message: String,
+}
+
+/// What the server said last of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Its version.
+    pub version: Version,
+    /// The generation in which it said so: counted up with each time that everything
+    /// is pulled anew.
+    pub generation: u32,
+    /// What it holds; none where it is deleted.
+    pub fields: Option<Fields>,
+}
+
+/// How one record stands, for the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordState {
+    /// ✓ Everything is on the server.
+    Saved,
+    /// ⏳ It is on this device, and will be sent.
+    Pending,
+    /// 🔄 It is being sent.
+    Syncing,
+    /// ⏸ Something is being sent, and more waits for its answer.
+    Waiting,
+    /// ❌ The server refused it: it needs attention.
+    Failed,
+}
+
+impl RecordState {
+    /// As one sign.
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Saved => "✓",
+            Self::Pending => "⏳",
+            Self::Syncing => "🔄",
+            Self::Waiting => "⏸",
+            Self::Failed => "❌",
+        }
+    }
+}
+
+/// The operations of one record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub(crate) known: Option<Known>,
+    pub(crate) operations: VecDeque<Queued>,
+}
+
+impl Chain {
+    /// Which version the person has surely seen: what the server said while an edit
+    /// waits is shown only as far as it goes together with that.
+    pub(crate) fn seen(&self) -> Version {
+        match (self.operations.front(), &self.known) {
+            (Some(first), _) => first.operation.base,
+            (None, Some(known)) => known.version,
+            (None, None) => Version::NONE,
+        }
+    }
+
+    /// What the person sees: what the server said, and what was done since.
+    pub(crate) fn shown(&self, table: &Table) -> Option<Fields> {
+        let known = self.known.as_ref().and_then(|known| known.fields.clone());
+        self.operations.iter().fold(known, |shown, queued| applied(table, shown, queued))
+    }
+}
+
+fn applied(table: &Table, shown: Option<Fields>, queued: &Queued) -> Option<Fields> {
+    match &queued.operation.action {
+        Action::Delete => None,
+        Action::Create { fields } => Some(fields.clone()),
+        Action::Update { fields, bases } => {
+            let mut shown = shown.unwrap_or_default();
+            for (name, value) in fields.iter() {
+                let value = match table.rule(name) {
+                    Some(Rule::Text) => merged(bases.get(name), shown.get(name), value),
+                    _ => None,
+                }
+                .unwrap_or_else(|| value.clone());
+                shown.set(name, value);
+            }
+            Some(shown)
+        }
+    }
+}
+
+/// What was edited from `base`, put on what is there `now`.
+fn merged(base: Option<&Value>, now: Option<&Value>, edited: &Value) -> Option<Value> {
+    let merged = text::merge(base?.text()?, now?.text()?, edited.text()?)?;
+    Some(merged.into())
+}
+
+type Place = (Priority, UnixMicros, OperationId);
+
+/// All chains, and which of their first operations can be sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queue {
+    chains: BTreeMap<RecordKey, Chain>,
+    ready: BTreeMap<Place, RecordKey>,
+    /// Those that are not settled on the server.
+    sequences: BTreeSet<u64>,
+    /// When they were queued.
+    ages: BTreeSet<(UnixMicros, OperationId)>,
+    /// What was sent and has no answer: one push, so few.
+    in_flight: Vec<(OperationId, RecordKey)>,
+    failed: usize,
+    len: usize,
+}
+
+impl Queue {
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) const fn failed(&self) -> usize {
+        self.failed
+    }
+
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    fn is_in_flight(&self, key: &RecordKey) -> bool {
+        self.in_flight.iter().any(|(_, one)| one == key)
+    }
+
+    /// The answer to an operation has come: of which record. It is in flight no more.
+    pub(crate) fn lands(&mut self, id: OperationId) -> Option<RecordKey> {
+        let at = self.in_flight.iter().position(|(one, _)| *one == id)?;
+        Some(self.in_flight.swap_remove(at).1)
+    }
+
+    /// The record of which this operation is the first.
+    pub(crate) fn first_with(&self, id: OperationId) -> Option<RecordKey> {
+        let found = self.chains.iter().find(|(_, chain)| {
+            chain.operations.front().is_some_and(|first| first.operation.id == id)
+        });
+        found.map(|(key, _)| key.clone())
+    }
+
+    pub(crate) fn oldest(&self) -> Option<UnixMicros> {
+        self.ages.first().map(|(queued, _)| *queued)
+    }
+
+    /// Everything up to this sequence is settled.
+    pub(crate) fn settled_up_to(&self, next: u64) -> u64 {
+        self.sequences.first().copied().unwrap_or(next) - 1
+    }
+
+    pub(crate) fn chain(&self, key: &RecordKey) -> Option<&Chain> {
+        self.chains.get(key)
+    }
+
+    pub(crate) fn chains(&self) -> impl ExactSizeIterator<Item = (&RecordKey, &Chain)> {
+        self.chains.iter()
+    }
+
+    pub(crate) fn state(&self, key: &RecordKey) -> RecordState {
+        let Some(chain) = self.chains.get(key) else { return RecordState::Saved };
+        let syncing = self.is_in_flight(key);
+        match chain.operations.front() {
+            None => RecordState::Saved,
+            Some(first) if first.failure.is_some() => RecordState::Failed,
+            Some(_) if syncing && chain.operations.len() > 1 => RecordState::Waiting,
+            Some(_) if syncing => RecordState::Syncing,
+            Some(_) => RecordState::Pending,
+        }
+    }
+
+    /// Puts a chain in the place of what it was. One without operations is no more.
+    pub(crate) fn put(&mut self, key: &RecordKey, chain: Chain) {
+        if let Some(before) = self.chains.remove(key) {
+            self.forget(key, &before);
+        }
+        self.note(key, &chain);
+        if !chain.operations.is_empty() {
+            self.chains.insert(key.clone(), chain);
+        }
+    }
+
+    fn forget(&mut self, key: &RecordKey, chain: &Chain) {
+        for queued in &chain.operations {
+            self.len -= 1;
+            if queued.failure.is_some() {
+                self.failed -= 1;
+            } else {
+                self.sequences.remove(&queued.operation.sequence);
+            }
+            self.ages.remove(&(queued.queued, queued.operation.id));
+        }
+        if let Some(place) = chain.operations.front().map(place)
+            && self.ready.get(&place) == Some(key)
+        {
+            self.ready.remove(&place);
+        }
+    }
+
+    fn note(&mut self, key: &RecordKey, chain: &Chain) {
+        for queued in &chain.operations {
+            self.len += 1;
+            if queued.failure.is_some() {
+                self.failed += 1;
+            } else {
+                self.sequences.insert(queued.operation.sequence);
+            }
+            self.ages.insert((queued.queued, queued.operation.id));
+        }
+        if let Some(first) = chain.operations.front()
+            && first.failure.is_none()
+            && !self.is_in_flight(key)
+        {
+            self.ready.insert(place(first), key.clone());
+        }
+    }
+
+    /// Takes those that go next: so many at most, and at most so many bytes, but
+    /// one in any case.
+    pub(crate) fn take(&mut self, count_max: usize, bytes_max: usize) -> Vec<Operation> {
+        let mut taken: Vec<Operation> = Vec::new();
+        let mut bytes = 0;
+        while taken.len() < count_max
+            && let Some(next) = self.ready.first_entry()
+        {
+            let Some(first) =
+                self.chains.get_mut(next.get()).and_then(|chain| chain.operations.front_mut())
+            else {
+                next.remove();
+                continue;
+            };
+            bytes += first.operation.bytes();
+            if !taken.is_empty() && bytes > bytes_max {
+                break;
+            }
+            first.sent = true;
+            taken.push(first.operation.clone());
+            self.in_flight.push((first.operation.id, next.remove()));
+        }
+        taken
+    }
+
+    /// The flight is over: what of it has no answer, and can be sent again.
+    pub(crate) fn landed(&mut self) -> Vec<Queued> {
+        let mut left = Vec::new();
+        for (_, key) in std::mem::take(&mut self.in_flight) {
+            if let Some(first) = self.chains.get(&key).and_then(|chain| chain.operations.front()) {
+                left.push(first.clone());
+                self.ready.insert(place(first), key);
+            }
+        }
+        left
+    }
+}
+
+fn place(queued: &Queued) -> Place {
+    (queued.priority, queued.operation.written, queued.operation.id)
+}
+
+impl Chain {
+    /// Adds an edit, or takes it into the last operation, where that was never sent
+    /// or was refused.
+    pub(crate) fn add(&mut self, mut edit: Queued) {
+        let Some(last) = self.operations.back() else { return self.operations.push_back(edit) };
+        if last.sent {
+            return self.operations.push_back(edit);
+        }
+        let (refused, priority) = (last.failure.is_some(), last.priority.min(edit.priority));
+        let merged = match (&last.operation.action, &edit.operation.action) {
+            // What nobody has heard of is gone without a word.
+            (Action::Create { .. }, Action::Delete) => {
+                self.operations.pop_back();
+                return;
+            }
+            (Action::Update { .. }, Action::Delete) => {
+                self.operations.pop_back();
+                return self.add(edit);
+            }
+            (Action::Create { fields }, Action::Update { fields: more, .. }) => {
+                let mut fields = fields.clone();
+                fields.set_all(more);
+                Action::Create { fields }
+            }
+            (
+                Action::Update { fields, bases },
+                Action::Update { fields: more, bases: more_bases },
+            ) => {
+                let (mut fields, mut all) = (fields.clone(), more_bases.clone());
+                fields.set_all(more);
+                // What the texts were before the first of the edits.
+                all.set_all(bases);
+                Action::Update { fields, bases: all }
+            }
+            _ => return self.operations.push_back(edit),
+        };
+        let Some(mut last) = self.operations.pop_back() else { return };
+        if refused {
+            // The server has an answer to the old one.
+            edit.queued = last.queued;
+            edit.operation.written = last.operation.written;
+            edit.operation.base = last.operation.base;
+            last = edit;
+        } else {
+            last.operation.at = edit.operation.at;
+            last.operation.after = edit.operation.after;
+        }
+        last.priority = priority;
+        last.failure = None;
+        last.operation.action = merged;
+        self.operations.push_back(last);
+    }
+
+    /// Takes the first operation out, as if it had never been; where that made the
+    /// record, everything after it, too.
+    pub(crate) fn discard(&mut self) -> Option<Queued> {
+        let first = self.operations.pop_front()?;
+        match &first.operation.action {
+            Action::Create { .. } => self.operations.clear(),
+            Action::Update { fields, bases } => {
+                // A text that was edited further was so from a text that nobody else
+                // has heard of.
+                for (name, before) in bases.iter() {
+                    let next = self.operations.iter_mut().find_map(|queued| {
+                        match &mut queued.operation.action {
+                            Action::Update { bases, .. } if bases.get(name).is_some() => {
+                                Some(bases)
+                            }
+                            _ => None,
+                        }
+                    });
+                    if let Some(next) = next
+                        && next.get(name) == fields.get(name)
+                    {
+                        next.set(name, before.clone());
+                    }
+                }
+            }
+            Action::Delete => {}
+        }
+        Some(first)
+    }
+
+    /// The server has settled the first operation.
+    pub(crate) fn settle(&mut self, outcome: &Outcome, generation: u32) {
+        let Some(mut first) = self.operations.pop_front() else { return };
+        let told = self.known.as_ref().map(|known| (known.version, known.generation));
+        if outcome.version().is_some_and(|version| told.is_some_and(|told| told.0 > version)) {
+            // The answer is of long ago: what was told since has it, too.
+            return;
+        }
+        // Where nothing came of it, it is as it was told.
+        let generation = |version: Version| match told {
+            Some((before, generation)) if before == version => generation,
+            _ => generation,
+        };
+        match outcome {
+            Outcome::Applied { version } => {
+                let generation = generation(*version);
+                let before = self.known.take().and_then(|known| known.fields);
+                let fields = match first.operation.action {
+                    Action::Delete => None,
+                    Action::Create { fields } => Some(fields),
+                    Action::Update { fields, .. } => {
+                        let mut now = before.unwrap_or_default();
+                        now.set_all(&fields);
+                        Some(now)
+                    }
+                };
+                self.known = Some(Known { version: *version, generation, fields });
+            }
+            Outcome::Merged { version, fields, .. } => {
+                let (generation, fields) = (generation(*version), Some(fields.clone()));
+                self.known = Some(Known { version: *version, generation, fields });
+            }
+            Outcome::Kept { version, .. } => {
+                let generation = generation(*version);
+                self.known = Some(Known { version: *version, generation, fields: None });
+            }
+            Outcome::Refused { code, message } => {
+                first.sent = false;
+                first.failure = Some(Failure { code: code.clone(), message: message.clone() });
+                self.operations.push_front(first);
+            }
+        }
+    }
+
+    /// The server says what the record is now. Texts that were edited and not sent
+    /// are put on what it says.
+    pub(crate) fn told(&mut self, table: &Table, known: Known) {
+        let mut now = known.fields.clone();
+        self.known = Some(known);
+        for queued in &mut self.operations {
+            if let Action::Update { fields, bases } = &mut queued.operation.action
+                && !queued.sent
+                && let Some(now) = &now
+            {
+                let edited: Vec<String> = bases.iter().map(|(name, _)| name.to_owned()).collect();
+                for name in edited {
+                    let on = now.get(&name);
+                    let edited = fields.get(&name).cloned();
+                    if let Some((on, edited)) = on.zip(edited)
+                        && let Some(merged) = merged(bases.get(&name), Some(on), &edited)
+                    {
+                        bases.set(&name, on.clone());
+                        fields.set(&name, merged);
+                    }
+                }
+            }
+            now = applied(table, now, queued);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The protocol, version 1: what a device and the server say to each other.
+//!
+//! *Push*: the device sends operations in the order in which it wants them settled;
+//! the answer names what became of each. A device that got no answer sends the same
+//! again, unchanged: what was settled is not settled twice, and is answered as the
+//! first time. *Pull*: the device asks for what changed after its cursor, until there
+//! is no more. A device whose cursor is older than what the server keeps starts anew
+//! from 0, and drops what it was not told again.
+//!
+//! ```
+//! use sync::wire::Push;
+//!
+//! let push: Push = serde_json::from_str(r#"{
+//!     "protocol": 1,
+//!     "account": "0190163d-8694-739b-aea5-966c26f8ad90",
+//!     "device": "0190163d-8694-739b-aea5-966c26f8ad91",
+//!     "now": 1700000000000000,
+//!     "settled": 6,
+//!     "operations": [{
+//!         "id": "0190163d-8694-739b-aea5-966c26f8ad92",
+//!         "sequence": 7,
+//!         "key": {"table": "memos", "id": "0190163d-8694-739b-aea5-966c26f8ad93"},
+//!         "action": {"kind": "create", "fields": {"content": "첫 문장부터 좋다", "page": 12}},
+//!         "base": 0,
+//!         "written": 1699999990000000,
+//!         "at": 111411199344640000,
+//!         "after": 0,
+//!         "schema": 1
+//!     }]
+//! }"#).unwrap();
+//! assert_eq!(push.operations[0].key.to_string(), "memos/0190163d-8694-739b-aea5-966c26f8ad93");
+//! ```
+
+use serde::{Deserialize, Serialize};
+use stdx::{HybridTime, UnixMicros};
+
+use crate::merge::Outcome;
+use crate::model::{AccountId, DeviceId, Fields, OperationId, RecordKey, Version};
+use crate::operation::Operation;
+
+/// The version of this protocol.
+pub const PROTOCOL: u32 = 1;
+
+/// Operations of one device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// Whose they are: the server refuses them where it is somebody else who sends
+    /// them.
+    pub account: AccountId,
+    /// Where they were made.
+    pub device: DeviceId,
+    /// What the device's clock shows now.
+    pub now: UnixMicros,
+    /// The device knows what became of every operation up to this sequence. The
+    /// server may forget what became of them, and remembers this number: an operation
+    /// up to it that comes again is of a request that was under way for long, and is
+    /// passed over.
+    pub settled: u64,
+    /// In the order in which they are settled.
+    pub operations: Vec<Operation>,
+}
+
+/// What became of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushAnswer {
+    /// The server's time.
+    pub now: HybridTime,
+    /// For each operation that was settled; the others are to be sent again.
+    pub answers: Vec<Answer>,
+    /// The last change of the account.
+    pub head: Version,
+}
+
+/// What became of one operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Which one.
+    pub operation: OperationId,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// Asks for changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pull {
+    /// After this change. Where the server has forgotten a deletion that came after
+    /// it, the device has to begin anew.
+    pub cursor: Version,
+    /// Where everything is pulled anew, from 0 on: the head when that began, as the
+    /// first answer said, and 0 before that. Deletions that were forgotten before then
+    /// are no matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anew: Option<Version>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Changes, in their order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullAnswer {
+    /// The server's time.
+    pub now: HybridTime,
+    /// Each record that changed once, as it is now.
+    pub changes: Vec<Change>,
+    /// Where to go on.
+    pub cursor: Version,
+    /// Whether there is more.
+    pub more: bool,
+    /// The last change of the account.
+    pub head: Version,
+}
+
+/// A record as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Of its last change.
+    pub version: Version,
+    /// Which one.
+    pub key: RecordKey,
+    /// What it holds; nothing where it was deleted.
+    pub fields: Option<Fields>,
+}

@@ -1,0 +1,55 @@
+//! Devices of one account, a server, and everything that can go wrong between them.
+//!
+//! Two to five devices edit the same records. The network loses requests and
+//! answers, sends requests twice, and goes away; devices are offline, crash between
+//! any two things that they do, and fail to write; their clocks are wrong by minutes
+//! or years, and jump; the server is down, asks to come later, wants everybody to log
+//! in again, and forgets old deletions. In the end everything works again, and:
+//!
+//! - every device and the server hold the same;
+//! - every word that a person was shown as saved is in its record or in a revision,
+//!   or was taken away by somebody who saw it;
+//! - no word is there twice;
+//! - of each other field, the value is one that nobody overwrote knowingly;
+//! - the operations of one record came from each device in their order, and each was
+//!   settled once;
+//! - nothing waits any more but what needs attention.
+
+mod check;
+mod device;
+mod server;
+mod world;
+
+use stdx::Seed;
+
+pub use self::world::Summary;
+
+/// Runs one program of chance.
+///
+/// # Errors
+/// What is wrong in the end, for a person.
+pub fn run(seed: u64) -> Result<Summary, String> {
+    world::World::new(Seed(seed)).run()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn two_thousand_programs_end_well() {
+        let mut settled = 0;
+        for seed in 0..2_000 {
+            match super::run(seed) {
+                Ok(summary) => settled += summary.settled,
+                Err(wrong) => panic!("seed {seed}: {wrong}"),
+            }
+        }
+        assert!(settled > 20_000, "only {settled} operations were settled");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same() {
+        for seed in 0..20 {
+            assert_eq!(super::run(seed), super::run(seed));
+        }
+    }
+}

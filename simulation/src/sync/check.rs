@@ -1,0 +1,98 @@
+//! What the persons were shown as saved, and whether it is there in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sync::model::{Fields, RecordKey, Value};
+
+use super::world::{MEMOS, REVISIONS};
+
+/// What was saved so far.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    /// Each word, and in which record it was written.
+    words: BTreeMap<String, RecordKey>,
+    /// Words that somebody took away who saw them.
+    taken: BTreeSet<String>,
+    /// Pages that somebody overwrote who saw them.
+    overwritten: BTreeSet<i64>,
+}
+
+impl Saved {
+    /// A person was shown that this is saved: what they saw before, and what they
+    /// see now.
+    pub(super) fn note(
+        &mut self,
+        key: &RecordKey,
+        before: Option<&Fields>,
+        after: Option<&Fields>,
+    ) {
+        let (old, new) = (words(before), words(after));
+        self.taken.extend(old.difference(&new).cloned());
+        for word in new.difference(&old) {
+            self.words.insert(word.clone(), key.clone());
+        }
+        if let (Some(old), Some(new)) = (page(before), page(after))
+            && old != new
+            && new > 0
+        {
+            self.overwritten.insert(old);
+        }
+    }
+
+    /// A person discarded what they saw; what they had overwritten is there again.
+    pub(super) fn discarded(&mut self, before: Option<&Fields>, after: Option<&Fields>) {
+        self.taken.extend(words(before).difference(&words(after)).cloned());
+        if let Some(page) = page(after) {
+            self.overwritten.remove(&page);
+        }
+    }
+
+    pub(super) fn check(&self, held: &BTreeMap<RecordKey, Fields>) -> Result<(), String> {
+        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (key, fields) in held {
+            let of = match fields.get("of").and_then(Value::text) {
+                Some(of) if *key.table == *REVISIONS => of.to_owned(),
+                _ => key.to_string(),
+            };
+            found.entry(of).or_default().extend(words(Some(fields)));
+            if *key.table == *MEMOS {
+                self.check_memo(key, fields)?;
+            }
+        }
+        for (word, key) in &self.words {
+            let there = found.get(&key.to_string()).is_some_and(|words| words.contains(word));
+            if !there && !self.taken.contains(word) {
+                return Err(format!("`{word}` was saved in {key}, and is nowhere"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_memo(&self, key: &RecordKey, fields: &Fields) -> Result<(), String> {
+        let content = fields.get("content").and_then(Value::text).unwrap_or("");
+        let mut seen = BTreeSet::new();
+        for word in content.split_whitespace() {
+            if !seen.insert(word) {
+                return Err(format!("`{word}` is twice in {key}: {content}"));
+            }
+        }
+        match fields.get("page") {
+            Some(Value::Int(page)) if self.overwritten.contains(page) => {
+                Err(format!("the page {page} of {key} was overwritten, and is there again"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn page(fields: Option<&Fields>) -> Option<i64> {
+    match fields.and_then(|fields| fields.get("page")) {
+        Some(Value::Int(page)) => Some(*page),
+        _ => None,
+    }
+}
+
+fn words(fields: Option<&Fields>) -> BTreeSet<String> {
+    let content = fields.and_then(|fields| fields.get("content")).and_then(Value::text);
+    content.unwrap_or("").split_whitespace().map(str::to_owned).collect()
+}

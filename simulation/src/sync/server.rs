@@ -1,0 +1,165 @@
+//! The server: it settles operations one after the other, remembers the answers, and
+//! tells what changed.
+
+use std::collections::BTreeMap;
+
+use stdx::{HybridTime, UnixMicros};
+use sync::merge::{Held, Origin, Outcome, Revision, settle};
+use sync::model::{DeviceId, Fields, OperationId, RecordKey, Value, Version};
+use sync::operation::Operation;
+use sync::wire::{Answer, Change, Pull, PullAnswer, Push, PushAnswer};
+
+use super::world::{REVISIONS, TABLES};
+
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    pub(super) held: BTreeMap<RecordKey, Held>,
+    /// The last change of each record.
+    log: BTreeMap<Version, RecordKey>,
+    head: Version,
+    /// Deletions up to here are forgotten.
+    forgotten: Version,
+    inbox: BTreeMap<(DeviceId, OperationId), (Operation, Outcome)>,
+    /// Of which operations each device knows the answer.
+    known: BTreeMap<DeviceId, u64>,
+    /// The last operation that each device has had settled of each record.
+    order: BTreeMap<(DeviceId, RecordKey), u64>,
+    pub(super) settled: u64,
+    /// What must never happen.
+    pub(super) wrong: Option<String>,
+}
+
+impl Server {
+    pub(super) fn push(&mut self, push: &Push, now: UnixMicros) -> PushAnswer {
+        let now = HybridTime::from_wall(now);
+        let origin = Origin { device: push.device, device_now: push.now, now };
+        self.inbox.retain(|(device, _), (operation, _)| {
+            *device != push.device || operation.sequence > push.settled
+        });
+        let known = self.known.entry(push.device).or_default();
+        *known = push.settled.max(*known);
+        let known = *known;
+        // A request that was under way for long comes again: the device has its answer.
+        let operations = push.operations.iter().filter(|operation| operation.sequence > known);
+        let answers = operations
+            .map(|operation| {
+                let seen = (push.device, operation.id);
+                let outcome = if let Some((before, outcome)) = self.inbox.get(&seen) {
+                    if before != operation {
+                        self.wrong = Some(format!("{operation:?} was {before:?} before"));
+                    }
+                    outcome.clone()
+                } else {
+                    let outcome = self.settle(operation, &origin);
+                    self.inbox.insert(seen, (operation.clone(), outcome.clone()));
+                    outcome
+                };
+                Answer { operation: operation.id, outcome }
+            })
+            .collect();
+        PushAnswer { now, answers, head: self.head }
+    }
+
+    fn settle(&mut self, operation: &Operation, origin: &Origin) -> Outcome {
+        let last = self.order.entry((origin.device, operation.key.clone())).or_default();
+        if operation.sequence <= *last {
+            self.wrong = Some(format!("{operation:?} came after {last}"));
+        }
+        *last = operation.sequence;
+        self.settled += 1;
+        let refused = |code: &str, message: &str| Outcome::Refused {
+            code: code.to_owned(),
+            message: message.to_owned(),
+        };
+        let forbidden = operation.action.fields().and_then(|fields| fields.get("page"));
+        if forbidden == Some(&Value::Int(-1)) {
+            return refused("PAGE", "a page is 1 or more");
+        }
+        let Some(table) = TABLES.iter().find(|table| *table.name == *operation.key.table) else {
+            return refused("TABLE", "there is no such table");
+        };
+        let held = self.held.get(&operation.key);
+        let settled = settle(table, held, operation, origin, self.head.next());
+        if let Some(held) = settled.held {
+            self.put(operation.key.clone(), held);
+        }
+        if let Some(revision) = settled.revision {
+            self.keep(&revision);
+        }
+        settled.outcome
+    }
+
+    fn put(&mut self, key: RecordKey, held: Held) {
+        if let Some(before) = self.held.get(&key) {
+            self.log.remove(&before.version);
+        }
+        self.head = held.version;
+        self.log.insert(held.version, key.clone());
+        self.held.insert(key, held);
+    }
+
+    fn keep(&mut self, revision: &Revision) {
+        let version = self.head.next();
+        let mut fields = Fields::new();
+        fields.set("of", revision.of.to_string().into());
+        for (name, value) in revision.fields.iter() {
+            fields.set(name, value.clone());
+        }
+        let key = RecordKey { table: REVISIONS.into(), id: revision.id };
+        if self.held.contains_key(&key) {
+            self.wrong = Some(format!("the revision {key} was made twice"));
+        }
+        self.put(key, Held { version, fields, stamps: Vec::new(), deleted: None });
+    }
+
+    /// `None` where the cursor is older than what is kept.
+    pub(super) fn pull(&self, pull: Pull, now: UnixMicros) -> Option<PullAnswer> {
+        let begins = pull.anew.is_some() && pull.cursor == Version::NONE;
+        if !begins && pull.cursor.max(pull.anew.unwrap_or_default()) < self.forgotten {
+            return None;
+        }
+        let mut changes = Vec::new();
+        let mut cursor = pull.cursor;
+        let mut more = false;
+        for (version, key) in self.log.range(pull.cursor.next()..) {
+            if changes.len() == pull.limit as usize {
+                more = true;
+                break;
+            }
+            cursor = *version;
+            let held = &self.held[key];
+            let fields = held.deleted.is_none().then(|| held.fields.clone());
+            changes.push(Change { version: *version, key: key.clone(), fields });
+        }
+        if !more {
+            cursor = cursor.max(self.head);
+        }
+        Some(PullAnswer { now: HybridTime::from_wall(now), changes, cursor, more, head: self.head })
+    }
+
+    /// Forgets all deletions so far.
+    pub(super) fn forget(&mut self) {
+        self.forgotten = self.head;
+        let gone: Vec<RecordKey> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.deleted.is_some())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in gone {
+            if let Some(held) = self.held.remove(&key) {
+                self.log.remove(&held.version);
+            }
+        }
+    }
+
+    pub(super) const fn head(&self) -> Version {
+        self.head
+    }
+
+    /// What everybody has to see in the end.
+    pub(super) fn shown(&self) -> BTreeMap<RecordKey, Fields> {
+        let there = self.held.iter().filter(|(_, held)| held.deleted.is_none());
+        there.map(|(key, held)| (key.clone(), held.fields.clone())).collect()
+    }
+}

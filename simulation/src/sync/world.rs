@@ -1,0 +1,607 @@
+//! Virtual time, chance, and what goes wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use stdx::{Clock, IdSource, Random, Seed, UnixMicros};
+use sync::engine::{Edit, Effect, Input, RequestId, Session, Step, Trouble};
+use sync::model::{Fields, RecordKey, Rule, Table, Value};
+use sync::queue::Priority;
+use sync::wire::{Pull, Push};
+
+use super::check::Saved;
+use super::device::Device;
+use super::server::Server;
+
+pub(super) const MEMOS: &str = "memos";
+pub(super) const REVISIONS: &str = "revisions";
+pub(super) const TABLES: &[Table] = &[
+    Table { name: MEMOS, fields: &[("content", Rule::Text), ("page", Rule::Latest)] },
+    Table {
+        name: REVISIONS,
+        fields: &[("of", Rule::Server), ("content", Rule::Server), ("page", Rule::Server)],
+    },
+];
+
+const SECOND: i64 = 1_000_000;
+/// For how long things go wrong.
+const TROUBLED: i64 = 3_600 * SECOND;
+/// For how long everything is given to settle after that.
+const HEALED: i64 = 2 * 86_400 * SECOND;
+/// More events are a loop without end.
+const EVENTS_MAX: u64 = 200_000;
+const PERSONS_LOOK: i64 = 60 * SECOND;
+
+/// What happened in one program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Devices.
+    pub devices: usize,
+    /// Edits that persons were shown as saved.
+    pub saved: u64,
+    /// Operations that the server settled.
+    pub settled: u64,
+    /// Crashes of devices.
+    pub crashes: u64,
+    /// Requests and answers that were lost.
+    pub lost: u64,
+    /// Revisions in the end.
+    pub revisions: usize,
+}
+
+impl Summary {
+    /// Adds what happened in others.
+    pub fn add(&mut self, others: &Self) {
+        self.devices += others.devices;
+        self.saved += others.saved;
+        self.settled += others.settled;
+        self.crashes += others.crashes;
+        self.lost += others.lost;
+        self.revisions += others.revisions;
+    }
+}
+
+#[derive(Debug)]
+enum Event {
+    Wake { device: usize, number: u64 },
+    Request { device: usize, run: u64, id: RequestId, body: Body },
+    Answer { device: usize, run: u64, input: Input },
+    Person { device: usize },
+    Start { device: usize },
+    Fault,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Health,
+    Push(Box<Push>),
+    Pull(Pull),
+    Listen,
+}
+
+pub(super) struct World {
+    random: Random,
+    ids: IdSource,
+    clock: Clock,
+    now: i64,
+    events: BTreeMap<(i64, u64), Event>,
+    numbered: u64,
+    devices: Vec<Device>,
+    wakes: Vec<u64>,
+    server: Server,
+    /// Until when the server is down, or asks to come later.
+    down: i64,
+    busy: i64,
+    logged_out: BTreeSet<usize>,
+    listening: BTreeSet<(usize, u64)>,
+    saved: Saved,
+    words: u64,
+    memos: Vec<RecordKey>,
+    summary: Summary,
+}
+
+impl World {
+    pub(super) fn new(seed: Seed) -> Self {
+        let random = Random::new(seed);
+        let clock = Clock::starting_at(UnixMicros::from_secs(1_700_000_000));
+        let ids = IdSource::new(clock.clone(), random.clone());
+        let count = 2 + usize::try_from(random.below(4)).unwrap_or(0);
+        let account = ids.next();
+        let devices = (0..count).map(|_| {
+            let ahead = wrong_clock(&random);
+            Device::new(Session::new(account, ids.next()), ahead, random.next_u64())
+        });
+        let devices: Vec<Device> = devices.collect();
+        let summary = Summary { devices: count, ..Summary::default() };
+        Self {
+            now: clock.now().0,
+            wakes: vec![0; count],
+            random,
+            ids,
+            clock,
+            events: BTreeMap::new(),
+            numbered: 0,
+            devices,
+            server: Server::default(),
+            down: 0,
+            busy: 0,
+            logged_out: BTreeSet::new(),
+            listening: BTreeSet::new(),
+            saved: Saved::default(),
+            words: 0,
+            memos: Vec::new(),
+            summary,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<Summary, String> {
+        let begin = self.now;
+        for device in 0..self.devices.len() {
+            self.devices[device].has_network = self.random.one_in(2);
+            self.later(self.below(SECOND), Event::Start { device });
+            for _ in 0..3 + self.random.below(12) {
+                self.later(self.below(TROUBLED), Event::Person { device });
+            }
+        }
+        for _ in 0..self.random.below(40) {
+            self.later(self.below(TROUBLED), Event::Fault);
+        }
+        self.go_on(begin + TROUBLED, true)?;
+        self.heal();
+        self.go_on(begin + TROUBLED + HEALED, false)?;
+        self.check()?;
+        self.summary.settled = self.server.settled;
+        let revisions = self.server.held.keys().filter(|key| *key.table == *REVISIONS);
+        self.summary.revisions = revisions.count();
+        Ok(self.summary)
+    }
+
+    fn below(&self, bound: i64) -> i64 {
+        i64::try_from(self.random.below(u64::try_from(bound).unwrap_or(1))).unwrap_or(0)
+    }
+
+    fn later(&mut self, after: i64, event: Event) {
+        self.numbered += 1;
+        self.events.insert((self.now.saturating_add(after), self.numbered), event);
+    }
+
+    fn is_troubled(&self) -> bool {
+        self.now < UnixMicros::from_secs(1_700_000_000).0 + TROUBLED
+    }
+
+    fn go_on(&mut self, until: i64, troubled: bool) -> Result<(), String> {
+        let mut count = 0;
+        while let Some((&(now, number), _)) = self.events.first_key_value()
+            && now <= until
+        {
+            if !troubled && self.is_quiet() {
+                return Ok(());
+            }
+            let Some(event) = self.events.remove(&(now, number)) else { break };
+            self.now = now;
+            self.clock.set(UnixMicros(now));
+            self.happen(event);
+            if let Some(wrong) = self.server.wrong.take() {
+                return Err(wrong);
+            }
+            count += 1;
+            if count > EVENTS_MAX {
+                return Err("it never comes to rest".to_owned());
+            }
+        }
+        self.now = until;
+        self.clock.set(UnixMicros(until));
+        Ok(())
+    }
+
+    /// Nothing is left to do, and nobody has a word that others lack.
+    fn is_quiet(&self) -> bool {
+        let head = self.server.head();
+        self.devices.iter().all(|device| {
+            device.engine.as_ref().is_some_and(|engine| {
+                let session = engine.session();
+                engine.status().queued == 0 && session.cursor == head && session.anew.is_none()
+            })
+        })
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Wake { device, number } => {
+                if self.wakes[device] == number {
+                    self.hear(device, Input::Wake);
+                }
+            }
+            Event::Answer { device, run, input } => {
+                if self.devices[device].run == run {
+                    self.hear(device, input);
+                }
+            }
+            Event::Request { device, run, id, body } => self.serve(device, run, id, &body),
+            Event::Person { device } => {
+                self.act(device);
+                if !self.is_troubled() {
+                    self.later(PERSONS_LOOK, Event::Person { device });
+                }
+            }
+            Event::Start { device } => {
+                if self.devices[device].engine.is_none() {
+                    let step = self.devices[device].start(UnixMicros(self.now));
+                    self.follow(device, &step);
+                    if self.devices[device].has_network {
+                        self.hear(device, Input::Online);
+                    }
+                }
+            }
+            Event::Fault => self.fault(),
+        }
+    }
+
+    fn hear(&mut self, device: usize, input: Input) {
+        let now = self.devices[device].clock(UnixMicros(self.now));
+        let Some(engine) = &mut self.devices[device].engine else { return };
+        let step = engine.hear(input, now);
+        self.follow(device, &step);
+    }
+
+    /// Does what a step wants; false where it was not written down.
+    fn follow(&mut self, device: usize, step: &Step) -> bool {
+        if self.crashes(device, 150) {
+            return false;
+        }
+        if !self.devices[device].write(step) {
+            self.start_again(device);
+            return false;
+        }
+        for effect in &step.effects {
+            if self.crashes(device, 150) {
+                return true;
+            }
+            match effect {
+                Effect::AskHealth(id) => self.send(device, *id, &Body::Health),
+                Effect::Push(id, push) => self.send(device, *id, &Body::Push(push.clone())),
+                Effect::Pull(id, pull) => self.send(device, *id, &Body::Pull(*pull)),
+                Effect::Listen => self.send(device, RequestId(0), &Body::Listen),
+                Effect::Tell(_) => {}
+            }
+        }
+        self.wakes[device] += 1;
+        if let Some(wake) = step.wake {
+            let at = wake.0 - self.devices[device].ahead;
+            let number = self.wakes[device];
+            self.later((at - self.now).max(0), Event::Wake { device, number });
+        }
+        true
+    }
+
+    fn crashes(&mut self, device: usize, out_of: u64) -> bool {
+        if !self.is_troubled() || !self.random.one_in(out_of) {
+            return false;
+        }
+        self.summary.crashes += 1;
+        self.devices[device].engine = None;
+        self.start_again(device);
+        true
+    }
+
+    fn start_again(&mut self, device: usize) {
+        self.later(self.below(60 * SECOND), Event::Start { device });
+    }
+
+    fn send(&mut self, device: usize, id: RequestId, body: &Body) {
+        let run = self.devices[device].run;
+        if !self.devices[device].has_network {
+            return self.answer(device, run, nobody(id, body));
+        }
+        if self.is_troubled() && self.random.one_in(12) {
+            // Nobody ever hears of it.
+            self.summary.lost += 1;
+            return;
+        }
+        let times = if self.is_troubled() && self.random.one_in(15) { 2 } else { 1 };
+        for _ in 0..times {
+            let body = body.clone();
+            self.later(self.below(2 * SECOND), Event::Request { device, run, id, body });
+        }
+    }
+
+    fn answer(&mut self, device: usize, run: u64, input: Input) {
+        if self.is_troubled() && self.random.one_in(12) {
+            self.summary.lost += 1;
+            return;
+        }
+        self.later(self.below(2 * SECOND), Event::Answer { device, run, input });
+    }
+
+    /// The server has a request.
+    fn serve(&mut self, device: usize, run: u64, id: RequestId, body: &Body) {
+        if self.now < self.down {
+            return self.answer(device, run, nobody(id, body));
+        }
+        let trouble = if self.now < self.busy {
+            Some(Trouble::Later(self.random.one_in(2).then(|| Duration::from_secs(20))))
+        } else if self.logged_out.contains(&device) {
+            Some(Trouble::LogIn)
+        } else {
+            None
+        };
+        let now = UnixMicros(self.now);
+        let input = match (body, trouble) {
+            (Body::Health, _) => Input::Health(id, true),
+            (Body::Push(_), Some(trouble)) => Input::Pushed(id, Err(trouble)),
+            (Body::Pull(_), Some(trouble)) => Input::Pulled(id, Err(trouble)),
+            (Body::Listen, Some(_)) => Input::LiveEnded,
+            (Body::Push(push), None) => {
+                let answer = self.server.push(push, now);
+                self.tell_listeners();
+                Input::Pushed(id, Ok(answer))
+            }
+            (Body::Pull(pull), None) => {
+                Input::Pulled(id, self.server.pull(*pull, now).ok_or(Trouble::Expired))
+            }
+            (Body::Listen, None) => {
+                self.listening.insert((device, run));
+                Input::Live(self.server.head())
+            }
+        };
+        self.answer(device, run, input);
+    }
+
+    fn tell_listeners(&mut self) {
+        let head = self.server.head();
+        for (device, run) in self.listening.clone() {
+            if self.devices[device].has_network {
+                self.answer(device, run, Input::Live(head));
+            }
+        }
+    }
+
+    fn fault(&mut self) {
+        let device = usize::try_from(self.random.below(self.devices.len() as u64)).unwrap_or(0);
+        match self.random.below(9) {
+            0 | 1 => self.switch_network(device, !self.devices[device].has_network),
+            2 => {
+                let clock = wrong_clock(&self.random);
+                self.devices[device].ahead = clock;
+            }
+            3 => self.devices[device].disk_fails = true,
+            4 => {
+                self.down = self.now + self.below(300 * SECOND);
+                for (device, run) in std::mem::take(&mut self.listening) {
+                    self.answer(device, run, Input::LiveEnded);
+                }
+            }
+            5 => self.busy = self.now + self.below(120 * SECOND),
+            6 => {
+                self.logged_out.insert(device);
+            }
+            7 => self.server.forget(),
+            _ => {
+                self.summary.crashes += 1;
+                self.devices[device].engine = None;
+                self.start_again(device);
+            }
+        }
+    }
+
+    fn switch_network(&mut self, device: usize, on: bool) {
+        self.devices[device].has_network = on;
+        if !on {
+            let gone: Vec<(usize, u64)> =
+                self.listening.iter().filter(|(one, _)| *one == device).copied().collect();
+            for (device, run) in gone {
+                self.listening.remove(&(device, run));
+                self.answer(device, run, Input::LiveEnded);
+            }
+        }
+        self.hear(device, if on { Input::Online } else { Input::Offline });
+    }
+
+    /// Everything works again.
+    fn heal(&mut self) {
+        (self.down, self.busy) = (0, 0);
+        self.logged_out.clear();
+        for device in 0..self.devices.len() {
+            self.devices[device].disk_fails = false;
+            self.later(self.below(SECOND), Event::Start { device });
+            self.later(2 * SECOND, Event::Person { device });
+            self.switch_network(device, true);
+        }
+    }
+
+    /// A person does something.
+    fn act(&mut self, device: usize) {
+        if self.devices[device].engine.is_none() {
+            return;
+        }
+        let logged_out =
+            self.devices[device].engine.as_ref().is_some_and(|engine| engine.status().logged_out);
+        if logged_out && (!self.is_troubled() || self.random.one_in(2)) {
+            self.logged_out.remove(&device);
+            return self.hear(device, Input::LoggedIn);
+        }
+        let failed: Vec<RecordKey> = self.devices[device]
+            .engine
+            .iter()
+            .flat_map(|engine| engine.failed().map(|(key, ..)| key.clone()))
+            .collect();
+        if let Some(key) = failed.first() {
+            return self.attend_to(device, key);
+        }
+        if !self.is_troubled() {
+            return;
+        }
+        match self.random.below(20) {
+            0..5 => {
+                let key = RecordKey { table: MEMOS.into(), id: self.ids.next() };
+                self.memos.push(key.clone());
+                let fields = Fields::from([
+                    ("content", Value::from(format!("{} {}", self.word(), self.word()))),
+                    ("page", self.page()),
+                ]);
+                self.edit(device, &key, Edit::Create(fields));
+            }
+            number => {
+                if self.memos.is_empty() {
+                    return;
+                }
+                let at = self.random.below(self.memos.len() as u64);
+                let key = self.memos[usize::try_from(at).unwrap_or(0)].clone();
+                let shown = self.devices[device].stored.records.get(&key);
+                let shown = shown.and_then(|saved| saved.shown.clone());
+                let edit = match (number, shown) {
+                    (5..12, Some(shown)) => {
+                        let content = shown.get("content").and_then(Value::text).unwrap_or("");
+                        let content = Value::from(self.changed(content));
+                        Edit::Update(Fields::from([("content", content)]))
+                    }
+                    (12..17, Some(_)) => Edit::Update(Fields::from([("page", self.page())])),
+                    (17..19, Some(_)) => Edit::Delete,
+                    (_, Some(shown)) => {
+                        let content = shown.get("content").and_then(Value::text).unwrap_or("");
+                        let content = Value::from(self.changed(content));
+                        Edit::Update(Fields::from([("content", content), ("page", self.page())]))
+                    }
+                    (_, None) => Edit::Create(Fields::from([
+                        ("content", Value::from(self.word())),
+                        ("page", self.page()),
+                    ])),
+                };
+                self.edit(device, &key, edit);
+            }
+        }
+    }
+
+    /// Something was refused: its page is made a right one, or it is discarded.
+    fn attend_to(&mut self, device: usize, key: &RecordKey) {
+        if self.is_troubled() && self.random.one_in(2) {
+            return;
+        }
+        let now = self.devices[device].clock(UnixMicros(self.now));
+        let before = self.shown(device, key);
+        if self.random.one_in(4) {
+            let Some(engine) = &mut self.devices[device].engine else { return };
+            let (_, step) = engine.discard(key, now);
+            if self.follow(device, &step) {
+                let after = self.shown(device, key);
+                self.saved.discarded(before.as_ref(), after.as_ref());
+            }
+        } else if before.is_some() {
+            let page = self.good_page();
+            self.edit(device, key, Edit::Update(Fields::from([("page", page)])));
+            // The first of several may be what was refused.
+            let Some(engine) = &mut self.devices[device].engine else { return };
+            if engine.failed().any(|(failed, ..)| failed == key) {
+                let (_, step) = engine.discard(key, now);
+                let before = self.shown(device, key);
+                if self.follow(device, &step) {
+                    let after = self.shown(device, key);
+                    self.saved.discarded(before.as_ref(), after.as_ref());
+                }
+            }
+        }
+    }
+
+    fn shown(&self, device: usize, key: &RecordKey) -> Option<Fields> {
+        self.devices[device].stored.records.get(key).and_then(|saved| saved.shown.clone())
+    }
+
+    fn edit(&mut self, device: usize, key: &RecordKey, edit: Edit) {
+        let now = self.devices[device].clock(UnixMicros(self.now));
+        let stored = self.devices[device].stored.records.get(key);
+        let known = stored.and_then(|saved| saved.known.clone());
+        let before = self.shown(device, key);
+        let written = now.before(Duration::from_secs(self.random.below(60)));
+        let priority = match self.random.below(4) {
+            0 => Priority::HIGH,
+            1 => Priority::LOW,
+            _ => Priority::NORMAL,
+        };
+        let Some(engine) = &mut self.devices[device].engine else { return };
+        // A record that is there already is not made again, and so on.
+        let Ok(step) = engine.edit(key, edit, known, (written, priority), now) else { return };
+        if self.follow(device, &step) {
+            self.summary.saved += 1;
+            let after = self.shown(device, key);
+            self.saved.note(key, before.as_ref(), after.as_ref());
+        }
+    }
+
+    fn word(&mut self) -> String {
+        self.words += 1;
+        format!("w{}", self.words)
+    }
+
+    fn page(&mut self) -> Value {
+        if self.random.one_in(12) { Value::Int(-1) } else { self.good_page() }
+    }
+
+    fn good_page(&mut self) -> Value {
+        self.words += 1;
+        Value::Int(i64::try_from(self.words).unwrap_or(1))
+    }
+
+    /// A word is put in, taken out, or replaced.
+    fn changed(&mut self, content: &str) -> String {
+        let word = self.word();
+        let mut words: Vec<String> = content.split_whitespace().map(str::to_owned).collect();
+        let at = usize::try_from(self.random.below(words.len() as u64 + 1)).unwrap_or(0);
+        match self.random.below(4) {
+            0 if at < words.len() => words[at] = word,
+            1 if at < words.len() && words.len() > 1 => drop(words.remove(at)),
+            _ => words.insert(at, word),
+        }
+        words.join(" ")
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let held = self.server.shown();
+        for (at, device) in self.devices.iter().enumerate() {
+            let Some(engine) = &device.engine else { return Err(format!("device {at} is off")) };
+            let status = engine.status();
+            if status.queued > 0 || !device.stored.operations.is_empty() {
+                return Err(format!("device {at} still waits: {status:?}"));
+            }
+            let shown = device.shown();
+            if shown != held {
+                let different: Vec<String> = held
+                    .keys()
+                    .chain(shown.keys())
+                    .filter(|key| held.get(key) != shown.get(key))
+                    .map(|key| format!("{key}: {:?}, and here {:?}", held.get(key), shown.get(key)))
+                    .collect();
+                return Err(format!(
+                    "device {at} holds something else: {} (cursor {:?}, head {:?})",
+                    different.join("; "),
+                    engine.session().cursor,
+                    self.server.head()
+                ));
+            }
+        }
+        self.saved.check(&held)
+    }
+}
+
+fn nobody(id: RequestId, body: &Body) -> Input {
+    match body {
+        Body::Health => Input::Health(id, false),
+        Body::Push(_) => Input::Pushed(id, Err(Trouble::Unreachable)),
+        Body::Pull(_) => Input::Pulled(id, Err(Trouble::Unreachable)),
+        Body::Listen => Input::LiveEnded,
+    }
+}
+
+/// Right, or wrong by minutes, or by years.
+fn wrong_clock(random: &Random) -> i64 {
+    let years = 365 * 86_400 * SECOND;
+    let by = match random.below(4) {
+        0 | 1 => 0,
+        2 => 30 * 60 * SECOND,
+        _ => 10 * years,
+    };
+    if by == 0 {
+        return 0;
+    }
+    let ahead = i64::try_from(random.below(2 * u64::try_from(by).unwrap_or(1))).unwrap_or(0);
+    ahead - by
+}
