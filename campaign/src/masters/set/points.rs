@@ -143,6 +143,10 @@ impl<M: Masters> Set<M> {
         // Where the other one was just out, nobody serves yet.
         let alone = self.start_within(ALONE_WITHIN).is_ok();
         let armed = if alone {
+            // Several processes first wait until those that were killed are taken for
+            // dead.
+            let nothing = Request::Transfer { from: 0, to: 1, amount: 0 };
+            drop(self.call(worker)?.ask_until_served(&nothing));
             hold();
             self.arm_all(Point::Undoing, act)
         } else {
