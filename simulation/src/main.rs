@@ -19,10 +19,39 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         first: u64,
     },
+    /// Bugs that are planted, and that the programs of `sync` have to find
+    #[cfg(feature = "faults")]
+    Planted {
+        /// The most programs for one bug
+        #[arg(long, default_value_t = 10_000)]
+        seeds: u64,
+    },
 }
 
 fn main() -> ExitCode {
-    let Command::Sync { seeds, first } = clap::Parser::parse();
+    match clap::Parser::parse() {
+        Command::Sync { seeds, first } => sync(seeds, first),
+        #[cfg(feature = "faults")]
+        Command::Planted { seeds } => planted(seeds),
+    }
+}
+
+/// Looks for each bug; fails where one is not found.
+#[cfg(feature = "faults")]
+fn planted(seeds: u64) -> ExitCode {
+    let mut all = true;
+    for (bug, name) in simulation::sync::Bug::ALL {
+        if let Some(found) = simulation::sync::find(bug, seeds) {
+            println!("{name}: found by seed {}: {}", found.seed, found.wrong);
+        } else {
+            println!("{name}: NOT FOUND by {seeds} programs");
+            all = false;
+        }
+    }
+    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn sync(seeds: u64, first: u64) -> ExitCode {
     match run(first, first.saturating_add(seeds)) {
         Ok(all) => {
             println!(

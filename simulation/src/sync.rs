@@ -15,13 +15,19 @@
 //!   settled once;
 //! - nothing waits any more but what needs attention.
 
+#[cfg(feature = "faults")]
+mod bugs;
+
 mod check;
 mod device;
 mod server;
 mod world;
 
+use ::sync::engine::Config;
 use stdx::Seed;
 
+#[cfg(feature = "faults")]
+pub use self::bugs::{Bug, Found, find};
 pub use self::world::Summary;
 
 /// Runs one program of chance.
@@ -29,7 +35,15 @@ pub use self::world::Summary;
 /// # Errors
 /// What is wrong in the end, for a person.
 pub fn run(seed: u64) -> Result<Summary, String> {
-    world::World::new(Seed(seed)).run()
+    world::World::new(Seed(seed), &config()).run()
+}
+
+/// What every device is made of: small pushes and pulls, so that there are many.
+fn config() -> Config {
+    let mut config = Config::new(world::TABLES, 1);
+    config.limits.push_count = 4;
+    config.limits.pull_count = 3;
+    config
 }
 
 #[cfg(test)]

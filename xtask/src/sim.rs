@@ -20,11 +20,26 @@ enum Simulation {
         #[arg(long, default_value_t = 0)]
         first: u64,
     },
+    /// Bugs that are planted, and that the programs of `sync` have to find
+    Planted {
+        /// The most programs for one bug
+        #[arg(long, default_value_t = 10_000)]
+        seeds: u64,
+    },
 }
 
 pub(crate) fn run_task(arguments: &Arguments) -> Result {
-    let Simulation::Sync { seeds, first } = arguments.simulation;
-    let mut command = cargo(["run", "--release", "--quiet", "--package", "simulation", "--"]);
-    command.arg("sync").arg(format!("--seeds={seeds}")).arg(format!("--first={first}"));
+    let mut command = cargo(["run", "--release", "--quiet", "--package", "simulation"]);
+    match arguments.simulation {
+        Simulation::Sync { seeds, first } => {
+            command.args(["--", "sync"]);
+            command.arg(format!("--seeds={seeds}")).arg(format!("--first={first}"));
+        }
+        Simulation::Planted { seeds } => {
+            // Planted bugs are in no other build.
+            command.args(["--features", "faults", "--", "planted"]);
+            command.arg(format!("--seeds={seeds}"));
+        }
+    }
     run(command)
 }

@@ -22,6 +22,7 @@ use crate::merge::{Outcome, Why};
 use crate::model::{Fields, OperationId, RecordKey, Rule, Table, Version};
 use crate::operation::{Action, Operation};
 use crate::queue::{Chain, Failure, Known, Priority, Queue, Queued, RecordState};
+use crate::sabotage::Bug;
 use crate::watch::{Watch, due};
 use crate::wire::{Change, PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
 
@@ -200,7 +201,11 @@ impl Engine {
     ) -> (Self, Step) {
         let clock = Clock::starting_at(now);
         let random = Random::new(seed);
-        let ids = IdSource::new(clock.clone(), random.clone());
+        let ids = if config.has(Bug::IdsReused) {
+            IdSource::new(Clock::starting_at(UnixMicros::default()), Random::new(Seed(1)))
+        } else {
+            IdSource::new(clock.clone(), random.clone())
+        };
         let push_count = config.limits.push_count;
         let mut engine = Self {
             config,
@@ -621,6 +626,9 @@ impl Engine {
             }
             Trouble::LogIn => {
                 self.session.logged_out = true;
+                if self.config.has(Bug::DeletedOnLogIn) {
+                    self.lose(&flight, step);
+                }
                 step.effects.push(Effect::Tell(Notice::LogIn));
                 self.save_session(step);
                 return step.effects.push(Effect::Tell(Notice::Status));
@@ -675,6 +683,17 @@ impl Engine {
         self.log(&settled, End::Refused, now, step);
         let notice = Notice::Refused { key, failure: failure.clone() };
         step.effects.push(Effect::Tell(notice));
+    }
+
+    /// What a planted bug does to operations: they are gone.
+    fn lose(&mut self, operations: &[OperationId], step: &mut Step) {
+        for id in operations {
+            let Some(key) = self.queue.first_with(*id) else { continue };
+            let Some(before) = self.queue.chain(&key).cloned() else { continue };
+            let mut after = before.clone();
+            after.operations.pop_front();
+            self.put(&key, &before, after, step);
+        }
     }
 
     /// Puts a chain in the place of what it was, and has the difference written down.
@@ -792,6 +811,9 @@ impl Engine {
                 settled: self.queue.settled_up_to(self.session.sequence + 1),
                 operations,
             };
+            if self.config.has(Bug::DequeuedWhenSent) {
+                self.lose(&self.session.flight.clone(), step);
+            }
             self.save_session(step);
             step.effects.push(Effect::Push(id, Box::new(push)));
         } else {

@@ -10,6 +10,7 @@
 //! | [`engine`] | the session of a device: [`Engine`](engine::Engine) |
 //! | [`merge`] | how the server settles an operation with what it holds |
 //! | [`wire`] | the protocol |
+//! | [`sabotage`] | bugs that a simulation plants, behind the feature `faults` |
 //!
 //! **What it does not do:** it reads and writes nothing, opens no socket, has no
 //! clock and no randomness: time and a seed are arguments, and what is to be done is
@@ -20,7 +21,7 @@
 //! use std::collections::BTreeMap;
 //!
 //! use stdx::{IdSource, Random, Seed, Clock, UnixMicros};
-//! use sync::engine::{Config, Edit, Effect, Engine, Input, Limits, Session};
+//! use sync::engine::{Config, Edit, Effect, Engine, Input, Session};
 //! use sync::model::{Fields, RecordKey, Rule, Table, Value};
 //! use sync::queue::{Priority, RecordState};
 //!
@@ -28,7 +29,7 @@
 //!     &[Table { name: "memos", fields: &[("content", Rule::Text), ("page", Rule::Latest)] }];
 //! let now = UnixMicros::from_secs(1_700_000_000);
 //! let ids = IdSource::new(Clock::starting_at(now), Random::new(Seed(7)));
-//! let config = Config { tables: TABLES, schema: 1, limits: Limits::default() };
+//! let config = Config::new(TABLES, 1);
 //! let session = Session::new(ids.next(), ids.next());
 //! let (mut engine, _) = Engine::start(config, session, vec![], BTreeMap::new(), Seed(1), now);
 //!
@@ -55,5 +56,6 @@ pub mod merge;
 pub mod model;
 pub mod operation;
 pub mod queue;
+pub mod sabotage;
 pub mod watch;
 pub mod wire;

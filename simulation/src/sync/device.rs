@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use stdx::{Seed, UnixMicros};
-use sync::engine::{Config, Engine, Limits, Logged, Persist, Saved, Session, Step};
+use sync::engine::{Config, Engine, Logged, Persist, Saved, Session, Step};
 use sync::model::{Fields, OperationId, RecordKey};
 use sync::queue::Queued;
-
-use super::world::TABLES;
 
 /// What survives a crash.
 #[derive(Clone, Debug)]
@@ -30,18 +28,28 @@ pub(super) struct Device {
     pub(super) run: u64,
     /// The next writing fails.
     pub(super) disk_fails: bool,
+    config: Config,
     seed: u64,
 }
 
 impl Device {
-    pub(super) fn new(session: Session, ahead: i64, seed: u64) -> Self {
+    pub(super) fn new(config: Config, session: Session, ahead: i64, seed: u64) -> Self {
         let stored = Stored {
             session,
             records: BTreeMap::new(),
             operations: BTreeMap::new(),
             log: BTreeMap::new(),
         };
-        Self { stored, engine: None, ahead, has_network: false, run: 0, disk_fails: false, seed }
+        Self {
+            stored,
+            engine: None,
+            ahead,
+            has_network: false,
+            run: 0,
+            disk_fails: false,
+            config,
+            seed,
+        }
     }
 
     pub(super) fn clock(&self, now: UnixMicros) -> UnixMicros {
@@ -55,9 +63,8 @@ impl Device {
             let known = self.stored.records.get(&key)?.known.clone()?;
             Some((key, known))
         });
-        let limits = Limits { push_count: 4, pull_count: 3, ..Limits::default() };
         let (engine, step) = Engine::start(
-            Config { tables: TABLES, schema: 1, limits },
+            self.config.clone(),
             self.stored.session.clone(),
             self.stored.operations.values().cloned().collect(),
             known.collect(),

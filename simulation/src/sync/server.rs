@@ -13,6 +13,8 @@ use super::world::{REVISIONS, TABLES};
 
 #[derive(Debug, Default)]
 pub(super) struct Server {
+    /// Which operations it has settled.
+    pub(super) remembers: bool,
     pub(super) held: BTreeMap<RecordKey, Held>,
     /// The last change of each record.
     log: BTreeMap<Version, RecordKey>,
@@ -30,6 +32,10 @@ pub(super) struct Server {
 }
 
 impl Server {
+    pub(super) fn new() -> Self {
+        Self { remembers: true, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, push: &Push, now: UnixMicros) -> PushAnswer {
         let now = HybridTime::from_wall(now);
         let origin = Origin { device: push.device, device_now: push.now, now };
@@ -40,8 +46,10 @@ impl Server {
         *known = push.settled.max(*known);
         let known = *known;
         // A request that was under way for long comes again: the device has its answer.
-        let operations = push.operations.iter().filter(|operation| operation.sequence > known);
+        let is_new = |operation: &&Operation| operation.sequence > known || !self.remembers;
+        let operations: Vec<&Operation> = push.operations.iter().filter(is_new).collect();
         let answers = operations
+            .into_iter()
             .map(|operation| {
                 let seen = (push.device, operation.id);
                 let outcome = if let Some((before, outcome)) = self.inbox.get(&seen) {
@@ -51,7 +59,9 @@ impl Server {
                     outcome.clone()
                 } else {
                     let outcome = self.settle(operation, &origin);
-                    self.inbox.insert(seen, (operation.clone(), outcome.clone()));
+                    if self.remembers {
+                        self.inbox.insert(seen, (operation.clone(), outcome.clone()));
+                    }
                     outcome
                 };
                 Answer { operation: operation.id, outcome }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stdx::{Clock, IdSource, Random, Seed, UnixMicros};
-use sync::engine::{Edit, Effect, Input, RequestId, Session, Step, Trouble};
+use sync::engine::{Config, Edit, Effect, Input, RequestId, Session, Step, Trouble};
 use sync::model::{Fields, RecordKey, Rule, Table, Value};
 use sync::queue::Priority;
 use sync::wire::{Pull, Push};
@@ -88,7 +88,7 @@ pub(super) struct World {
     numbered: u64,
     devices: Vec<Device>,
     wakes: Vec<u64>,
-    server: Server,
+    pub(super) server: Server,
     /// Until when the server is down, or asks to come later.
     down: i64,
     busy: i64,
@@ -101,7 +101,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: Seed) -> Self {
+    pub(super) fn new(seed: Seed, config: &Config) -> Self {
         let random = Random::new(seed);
         let clock = Clock::starting_at(UnixMicros::from_secs(1_700_000_000));
         let ids = IdSource::new(clock.clone(), random.clone());
@@ -109,7 +109,8 @@ impl World {
         let account = ids.next();
         let devices = (0..count).map(|_| {
             let ahead = wrong_clock(&random);
-            Device::new(Session::new(account, ids.next()), ahead, random.next_u64())
+            let session = Session::new(account, ids.next());
+            Device::new(config.clone(), session, ahead, random.next_u64())
         });
         let devices: Vec<Device> = devices.collect();
         let summary = Summary { devices: count, ..Summary::default() };
@@ -122,7 +123,7 @@ impl World {
             events: BTreeMap::new(),
             numbered: 0,
             devices,
-            server: Server::default(),
+            server: Server::new(),
             down: 0,
             busy: 0,
             logged_out: BTreeSet::new(),

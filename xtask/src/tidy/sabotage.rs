@@ -1,55 +1,51 @@
-//! Crash points and planted bugs are in the campaign alone, and only where it is
-//! asked for them: what is built in one go has the same features.
+//! Crash points and planted bugs are in the packages that look for them alone, and
+//! only where they are asked for: what is built in one go has the same features.
 
 use super::Finding;
 use super::workspace::Package;
 
-/// The package that has them, and the feature that brings them.
-const STORE: &str = "multi-master";
+/// What brings them.
 const FEATURE: &str = "faults";
-const FORWARDED: &str = "multi-master/faults";
 
-/// The only package that may ask for them.
-const CAMPAIGN: &str = "campaign";
+/// Crates that have them, and the only package that may ask for those of each.
+const SABOTAGED: [(&str, &str); 2] = [("multi-master", "campaign"), ("sync", "simulation")];
 
 pub(super) fn check(packages: &[Package]) -> Vec<Finding> {
+    let of_each =
+        |package| SABOTAGED.map(|(library, harness)| check_one(package, library, harness));
+    packages.iter().flat_map(of_each).flatten().collect()
+}
+
+/// One package, and one crate that has them.
+fn check_one(package: &Package, library: &str, harness: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for package in packages {
-        let manifest = format!("{}/Cargo.toml", package.directory);
-        let asks = package.dependencies.iter().any(|dependency| {
-            dependency.name == STORE && dependency.features.iter().any(|one| one == FEATURE)
-        });
-        if asks {
-            findings.push(Finding::new(
-                &manifest,
-                format!(
-                    "asks for the feature `{FEATURE}` of {STORE} always: whatever is built beside \
-                     it gets crash points; let a feature of {CAMPAIGN} bring it"
-                ),
-            ));
-        }
-        let brings = |feature: &str| {
-            let brought = package.features.get(feature).into_iter().flatten();
-            brought.map(String::as_str).collect::<Vec<_>>()
-        };
-        let forwards = package.features.keys().any(|feature| brings(feature).contains(&FORWARDED));
-        if forwards && package.name != CAMPAIGN {
-            findings.push(Finding::new(
-                &manifest,
-                format!("brings `{FORWARDED}`: only {CAMPAIGN} may"),
-            ));
-        }
-        let default = brings("default");
-        let sabotaged = match package.name.as_str() {
-            STORE | CAMPAIGN => default.contains(&FEATURE) || default.contains(&FORWARDED),
-            _ => false,
-        };
-        if sabotaged {
-            findings.push(Finding::new(
-                &manifest,
-                format!("`{FEATURE}` is no default: `cargo build` would build crash points"),
-            ));
-        }
+    let manifest = format!("{}/Cargo.toml", package.directory);
+    let forwarded = format!("{library}/{FEATURE}");
+    let asks = package.dependencies.iter().any(|dependency| {
+        dependency.name == library && dependency.features.iter().any(|one| one == FEATURE)
+    });
+    if asks {
+        findings.push(Finding::new(
+            &manifest,
+            format!(
+                "asks for the feature `{FEATURE}` of {library} always: whatever is built beside it \
+                 gets crash points; let a feature of {harness} bring it"
+            ),
+        ));
+    }
+    let brings = |feature: &str, what: &str| {
+        package.features.get(feature).into_iter().flatten().any(|brought| brought == what)
+    };
+    let forwards = package.features.keys().any(|feature| brings(feature, &forwarded));
+    if forwards && package.name != harness {
+        findings.push(Finding::new(&manifest, format!("brings `{forwarded}`: only {harness} may")));
+    }
+    let is_either = package.name == library || package.name == harness;
+    if is_either && (brings("default", FEATURE) || brings("default", &forwarded)) {
+        findings.push(Finding::new(
+            &manifest,
+            format!("`{FEATURE}` is no default: `cargo build` would build crash points"),
+        ));
     }
     findings
 }
@@ -60,6 +56,10 @@ mod tests {
 
     use super::super::workspace::{Dependency, Layer};
     use super::*;
+
+    const STORE: &str = "multi-master";
+    const FORWARDED: &str = "multi-master/faults";
+    const CAMPAIGN: &str = "campaign";
 
     fn package(name: &str, asks: &[&str], features: &[(&str, &[&str])]) -> Package {
         let texts = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
@@ -90,5 +90,8 @@ mod tests {
         let default: &[(&str, &[&str])] = &[("faults", &[FORWARDED]), ("default", &["faults"])];
         assert!(told(package(CAMPAIGN, &[], default)).contains("no default"));
         assert!(told(package(STORE, &[], &[("default", &["faults"])])).contains("no default"));
+        let of_sync: &[(&str, &[&str])] = &[("faults", &["sync/faults"])];
+        assert_eq!(check(&[package("simulation", &[], of_sync)]), []);
+        assert!(told(package(CAMPAIGN, &[], of_sync)).contains("only simulation may"));
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use stdx::{HybridTime, UnixMicros};
 
 use crate::model::{AccountId, DeviceId, OperationId, Table, Version};
+use crate::sabotage::Bug;
 
 /// What a device may hold and send at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,34 @@ pub struct Config {
     pub schema: u32,
     /// Sizes.
     pub limits: Limits,
+    /// A bug that is planted.
+    #[cfg(feature = "faults")]
+    pub bug: Option<Bug>,
+}
+
+impl Config {
+    /// With the default sizes.
+    #[must_use]
+    pub fn new(tables: &'static [Table], schema: u32) -> Self {
+        Self {
+            tables,
+            schema,
+            limits: Limits::default(),
+            #[cfg(feature = "faults")]
+            bug: None,
+        }
+    }
+
+    #[cfg(feature = "faults")]
+    pub(super) fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    #[cfg(not(feature = "faults"))]
+    #[expect(clippy::unused_self, reason = "it has none")]
+    pub(super) const fn has(&self, _: Bug) -> bool {
+        false
+    }
 }
 
 /// What is stored of a device beside records and operations.
