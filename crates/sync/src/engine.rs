@@ -23,7 +23,7 @@ use crate::model::{Fields, OperationId, RecordKey, Rule, Table, Version};
 use crate::operation::{Action, Operation};
 use crate::queue::{Chain, Failure, Known, Priority, Queue, Queued, RecordState};
 use crate::sabotage::Bug;
-use crate::watch::{Watch, due};
+use crate::watch::{self, Watch, due};
 use crate::wire::{Change, PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
 
 /// The first ceiling of the pause after a failure; then it doubles.
@@ -31,9 +31,11 @@ const RETRY_BASE: Duration = Duration::from_secs(5);
 /// The most.
 const RETRY_MAX: Duration = Duration::from_mins(5);
 /// What a server can ask for at most.
-const LATER_MAX: Duration = Duration::from_hours(1);
+const LATER_MAX: Duration = Duration::from_hours(24);
 /// A request that is not answered by then is taken for lost.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// How long edits wait is counted in steps, at most so long.
+const STEP_MAX: Duration = Duration::from_hours(24);
 /// When a device listens again after the server stopped talking.
 const LISTEN_PAUSE: Duration = Duration::from_secs(5);
 /// Changes are asked for at least so often, also where the server says that there are
@@ -211,7 +213,7 @@ impl Engine {
             config,
             session,
             queue: Queue::default(),
-            watch: Watch::Offline,
+            watch: Watch::Settling { until: now.after(watch::SETTLING) },
             ids,
             clock,
             random,
@@ -302,7 +304,7 @@ impl Engine {
         (written, priority): (UnixMicros, Priority),
         now: UnixMicros,
     ) -> Result<Step, EditError> {
-        self.clock.set(now);
+        self.pass(now);
         let table = self.table(key, &edit)?;
         let before = self.queue.chain(key).cloned();
         let chain = before.unwrap_or_else(|| Chain { known, ..Chain::default() });
@@ -348,12 +350,25 @@ impl Engine {
         };
         let mut after = chain.clone();
         after.add(Queued { operation, priority, queued: now, sent: false, failure: None });
-        self.may_be_queued(&chain, &after, now)?;
+        self.may_be_queued(&chain, &after)?;
         self.session.sequence += 1;
         let mut step = Step::default();
         self.put(key, &chain, after, &mut step);
         self.save_session(&mut step);
         Ok(self.end(step, now))
+    }
+
+    /// Time goes on. How long edits wait is counted in steps, none of them longer than
+    /// a day: a clock that jumps is no reason to refuse an edit.
+    fn pass(&mut self, now: UnixMicros) {
+        self.clock.set(now);
+        let step = now.since(self.session.last).min(STEP_MAX);
+        self.session.last = now;
+        if self.queue.len() > self.queue.failed() {
+            self.session.waited = self.session.waited.saturating_add(step);
+        } else {
+            self.session.waited = Duration::ZERO;
+        }
     }
 
     fn table(&self, key: &RecordKey, edit: &Edit) -> Result<&'static Table, EditError> {
@@ -373,12 +388,7 @@ impl Engine {
         self.config.tables.iter().find(|table| *table.name == *key.table)
     }
 
-    fn may_be_queued(
-        &self,
-        before: &Chain,
-        after: &Chain,
-        now: UnixMicros,
-    ) -> Result<(), EditError> {
+    fn may_be_queued(&self, before: &Chain, after: &Chain) -> Result<(), EditError> {
         let limits = &self.config.limits;
         let largest = after.operations.iter().map(|queued| queued.operation.bytes()).max();
         if let Some(bytes) = largest.filter(|bytes| *bytes > limits.operation_bytes) {
@@ -390,59 +400,81 @@ impl Engine {
         if self.queue.len() >= limits.queue_count {
             return Err(EditError::QueueFull(self.queue.len()));
         }
-        match self.queue.oldest() {
-            Some(oldest) if now.since(oldest) > limits.queue_age => {
-                Err(EditError::QueueTooOld(limits.queue_age.as_secs() / 86_400))
-            }
-            _ => Ok(()),
+        if self.session.waited > limits.queue_age {
+            return Err(EditError::QueueTooOld(limits.queue_age.as_secs() / 86_400));
         }
+        Ok(())
     }
 
     /// Tries what was refused once more, as it is. False where nothing was.
     pub fn try_again(&mut self, key: &RecordKey, now: UnixMicros) -> (bool, Step) {
-        self.clock.set(now);
-        let (id, sequence) = (self.ids.next(), self.session.sequence + 1);
-        self.of_failed(key, now, |chain| {
-            let first = &mut chain.operations[0];
+        self.pass(now);
+        let mut sequence = self.session.sequence;
+        let id = self.ids.next();
+        let mut may_be_known = false;
+        let renew = |chain: &mut Chain| {
+            let first = chain.operations.front_mut()?;
             first.failure = None;
-            first.operation.id = id;
-            first.operation.sequence = sequence;
+            may_be_known = first.sent;
+            // What the server may know is sent as it was.
+            if !first.sent {
+                first.operation.id = id;
+                for queued in &mut chain.operations {
+                    sequence += 1;
+                    queued.operation.sequence = sequence;
+                }
+            }
             None
-        })
+        };
+        let Some(mut step) = self.of_failed(key, now, renew) else {
+            return (false, self.end(Step::default(), now));
+        };
+        self.session.sequence = sequence;
+        if may_be_known {
+            // Its answer may be of before a deletion that was told, or forgotten, since.
+            self.begin_anew();
+        }
+        self.save_session(&mut step);
+        (true, self.end(step, now))
     }
 
-    /// Discards what was refused; where that was to make the record, everything that
-    /// was done to it since. False where nothing was refused.
+    /// Discards what was refused, and what could not be sent because of it. False
+    /// where nothing was refused.
     pub fn discard(&mut self, key: &RecordKey, now: UnixMicros) -> (bool, Step) {
-        self.clock.set(now);
-        self.of_failed(key, now, Chain::discard)
+        self.pass(now);
+        let drop_all = |chain: &mut Chain| {
+            let first = chain.operations.pop_front();
+            chain.operations.clear();
+            first
+        };
+        match self.of_failed(key, now, drop_all) {
+            Some(step) => (true, self.end(step, now)),
+            None => (false, self.end(Step::default(), now)),
+        }
     }
 
+    /// Changes a chain whose first operation needs attention; what is returned was
+    /// discarded.
     fn of_failed(
         &mut self,
         key: &RecordKey,
         now: UnixMicros,
         change: impl FnOnce(&mut Chain) -> Option<Queued>,
-    ) -> (bool, Step) {
-        let failed =
-            |chain: &&Chain| chain.operations.front().is_some_and(|first| first.failure.is_some());
-        let Some(before) = self.queue.chain(key).filter(failed).cloned() else {
-            return (false, self.end(Step::default(), now));
-        };
+    ) -> Option<Step> {
+        let before = self.queue.chain(key).filter(|chain| chain.needs_attention())?.clone();
         let mut step = Step::default();
         let mut after = before.clone();
-        self.session.sequence += 1;
         if let Some(discarded) = change(&mut after) {
             self.log(&discarded, End::Discarded, now, &mut step);
         }
         self.put(key, &before, after, &mut step);
         self.save_session(&mut step);
-        (true, self.end(step, now))
+        Some(step)
     }
 
     /// Takes what has happened.
     pub fn hear(&mut self, input: Input, now: UnixMicros) -> Step {
-        self.clock.set(now);
+        self.pass(now);
         let mut step = Step::default();
         match input {
             Input::Online => {
@@ -503,6 +535,7 @@ impl Engine {
     }
 
     fn pushed(&mut self, answer: &PushAnswer, now: UnixMicros, step: &mut Step) {
+        let mut landed = 0;
         for one in &answer.answers {
             let Some(key) = self.queue.lands(one.operation) else { continue };
             let Some(before) = self.queue.chain(&key).cloned() else { continue };
@@ -511,6 +544,7 @@ impl Engine {
             after.settle(&one.outcome, self.generation_of_answers());
             self.put(&key, &before, after, step);
             let tell = |notice| Effect::Tell(notice);
+            landed += 1;
             let end = match &one.outcome {
                 Outcome::Applied { .. } => End::Applied,
                 Outcome::Merged { revision, .. } => {
@@ -526,8 +560,11 @@ impl Engine {
                     End::Kept
                 }
                 Outcome::Refused { code, message } => {
-                    let failure = Failure { code: code.clone(), message: message.clone() };
-                    step.effects.push(tell(Notice::Refused { key: key.clone(), failure }));
+                    // Where later edits have become one with it, it is sent again.
+                    if self.queue.chain(&key).is_some_and(Chain::needs_attention) {
+                        let failure = Failure { code: code.clone(), message: message.clone() };
+                        step.effects.push(tell(Notice::Refused { key: key.clone(), failure }));
+                    }
                     End::Refused
                 }
             };
@@ -537,15 +574,20 @@ impl Engine {
             }
         }
         self.land(step);
-        self.push_count = (self.push_count * 2).min(self.config.limits.push_count);
         self.behind |= answer.head > self.session.cursor;
+        if landed == 0 {
+            // A server that settles nothing is asked again, and not at once.
+            return self.wait(None, now, step);
+        }
+        self.push_count = (self.push_count * 2).min(self.config.limits.push_count);
+        self.session.waited = Duration::ZERO;
         self.succeeded(answer.now, now, step);
     }
 
     /// An answer may be of long ago, and what it says deleted since: while everything
     /// is pulled anew, only what is told then is there.
     fn generation_of_answers(&self) -> u32 {
-        self.session.generation - u32::from(self.session.anew.is_some())
+        self.session.generation.saturating_sub(u32::from(self.session.anew.is_some()))
     }
 
     /// The flight is over. What of it has no answer may not be changed any more, also
@@ -571,6 +613,9 @@ impl Engine {
                 step.persist.push(Persist::Record(key.clone(), saved));
                 step.effects.push(Effect::Tell(Notice::Record(key)));
             }
+        }
+        if answer.more && answer.cursor <= self.session.cursor {
+            return self.wait(None, now, step);
         }
         self.session.cursor = answer.cursor;
         self.behind = answer.more;
@@ -618,42 +663,54 @@ impl Engine {
         if push {
             self.land(step);
         }
-        let mut asked_for = None;
         match trouble {
-            Trouble::Unreachable => self.watch.found_nobody(now),
-            Trouble::Later(after) => {
-                asked_for = Some(after.unwrap_or(RETRY_BASE).min(LATER_MAX));
+            Trouble::Unreachable => {
+                self.watch.found_nobody(now);
+                self.wait(None, now, step);
             }
+            Trouble::Later(asked_for) => self.wait(asked_for, now, step),
             Trouble::LogIn => {
                 self.session.logged_out = true;
                 if self.config.has(Bug::DeletedOnLogIn) {
                     self.lose(&flight, step);
                 }
-                step.effects.push(Effect::Tell(Notice::LogIn));
                 self.save_session(step);
-                return step.effects.push(Effect::Tell(Notice::Status));
+                step.effects.push(Effect::Tell(Notice::LogIn));
+                step.effects.push(Effect::Tell(Notice::Status));
             }
-            Trouble::Expired if !push => {
-                self.session.generation += 1;
-                self.session.anew = Some(Version::NONE);
-                self.session.cursor = Version::NONE;
-                self.behind = true;
-                return self.save_session(step);
+            Trouble::Expired if !push && self.session.anew != Some(Version::NONE) => {
+                self.begin_anew();
+                self.save_session(step);
             }
-            // One of them may be what spoils it: alone, that is seen.
-            Trouble::Rejected(_) | Trouble::Expired if push && sent > 1 => self.push_count = 1,
+            // One of them may be what spoils it: that is seen where they are fewer.
+            Trouble::Rejected(_) if push && sent > 1 => {
+                self.push_count = sent / 2;
+                self.save_session(step);
+            }
             Trouble::Rejected(failure) if push => {
                 for id in flight {
-                    self.refused(id, &failure, now, step);
+                    self.rejected(id, &failure, now, step);
                 }
+                self.save_session(step);
             }
-            Trouble::Rejected(_) | Trouble::Expired => {}
+            Trouble::Rejected(_) | Trouble::Expired => self.wait(None, now, step),
         }
+    }
+
+    /// Everything is to be pulled anew. An answer that is on its way is of what was
+    /// pulled before.
+    fn begin_anew(&mut self) {
+        self.outstanding.take_if(|one| !one.push);
+        self.session.generation = self.session.generation.saturating_add(1);
+        self.session.anew = Some(Version::NONE);
+        self.session.cursor = Version::NONE;
+        self.behind = true;
+    }
+
+    /// Nothing is sent for a while: at least for as long as the server has asked for.
+    fn wait(&mut self, asked_for: Option<Duration>, now: UnixMicros, step: &mut Step) {
         let attempts = self.session.retry.map_or(0, |retry| retry.attempts);
-        let pause = match asked_for {
-            Some(pause) => pause,
-            None => self.pause(attempts),
-        };
+        let pause = self.pause(attempts).max(asked_for.unwrap_or_default().min(LATER_MAX));
         self.session.retry = Some(Retry {
             attempts: attempts.saturating_add(1),
             until: now.after(pause),
@@ -672,15 +729,14 @@ impl Engine {
     }
 
     /// The server takes no request that has this operation.
-    fn refused(&mut self, id: OperationId, failure: &Failure, now: UnixMicros, step: &mut Step) {
+    fn rejected(&mut self, id: OperationId, failure: &Failure, now: UnixMicros, step: &mut Step) {
         let Some(key) = self.queue.first_with(id) else { return };
         let Some(before) = self.queue.chain(&key).cloned() else { return };
         let mut after = before.clone();
-        let Failure { code, message } = failure.clone();
-        after.settle(&Outcome::Refused { code, message }, self.generation_of_answers());
-        let settled = before.operations[0].clone();
+        after.reject(failure);
+        let rejected = before.operations[0].clone();
         self.put(&key, &before, after, step);
-        self.log(&settled, End::Refused, now, step);
+        self.log(&rejected, End::Refused, now, step);
         let notice = Notice::Refused { key, failure: failure.clone() };
         step.effects.push(Effect::Tell(notice));
     }
@@ -775,8 +831,7 @@ impl Engine {
             self.listen_at = None;
             step.effects.push(Effect::Listen);
         }
-        let waits = self.queue.ready() > 0 || self.behind;
-        let retry = self.session.retry.filter(|_| paused && waits).map(|retry| retry.until);
+        let retry = self.session.retry.filter(|_| paused).map(|retry| retry.until);
         let listen = self.listen_at.filter(|_| may_send);
         let lost = self.outstanding.map(|one| one.until);
         let pull = (may_send && lost.is_none()).then_some(self.pull_at);
@@ -818,6 +873,9 @@ impl Engine {
             step.effects.push(Effect::Push(id, Box::new(push)));
         } else {
             let pull = Pull {
+                protocol: PROTOCOL,
+                account: self.session.account,
+                device: self.session.device,
                 cursor: self.session.cursor,
                 anew: self.session.anew,
                 limit: self.config.limits.pull_count,

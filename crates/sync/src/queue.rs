@@ -11,8 +11,9 @@
 //! ```
 //!
 //! The operations of one record are a chain, and only the first of a chain is ever
-//! sent: so no two of a record are in flight, and none overtakes another. What
-//! waits behind a first that failed waits for the person.
+//! sent: so no two of a record are in flight, and none overtakes another. Where it is
+//! refused, what waited behind it becomes one with it, under a new id: it may have
+//! cured it, and is sent once more.
 //!
 //! An operation that may have been sent never changes. One that was not, and is the
 //! last of its chain, takes further edits in: so does one that was refused, under a
@@ -158,7 +159,11 @@ fn applied(table: &Table, shown: Option<Fields>, queued: &Queued) -> Option<Fiel
             let mut shown = shown.unwrap_or_default();
             for (name, value) in fields.iter() {
                 let value = match table.rule(name) {
-                    Some(Rule::Text) => merged(bases.get(name), shown.get(name), value),
+                    // What was sent may be in what the server says: merged with it, its
+                    // words might be there twice.
+                    Some(Rule::Text) if !queued.sent => {
+                        merged(bases.get(name), shown.get(name), value)
+                    }
                     _ => None,
                 }
                 .unwrap_or_else(|| value.clone());
@@ -184,8 +189,6 @@ pub(crate) struct Queue {
     ready: BTreeMap<Place, RecordKey>,
     /// Those that are not settled on the server.
     sequences: BTreeSet<u64>,
-    /// When they were queued.
-    ages: BTreeSet<(UnixMicros, OperationId)>,
     /// What was sent and has no answer: one push, so few.
     in_flight: Vec<(OperationId, RecordKey)>,
     failed: usize,
@@ -199,10 +202,6 @@ impl Queue {
 
     pub(crate) const fn failed(&self) -> usize {
         self.failed
-    }
-
-    pub(crate) fn ready(&self) -> usize {
-        self.ready.len()
     }
 
     pub(crate) const fn in_flight(&self) -> usize {
@@ -227,13 +226,9 @@ impl Queue {
         found.map(|(key, _)| key.clone())
     }
 
-    pub(crate) fn oldest(&self) -> Option<UnixMicros> {
-        self.ages.first().map(|(queued, _)| *queued)
-    }
-
     /// Everything up to this sequence is settled.
     pub(crate) fn settled_up_to(&self, next: u64) -> u64 {
-        self.sequences.first().copied().unwrap_or(next) - 1
+        self.sequences.first().copied().unwrap_or(next).saturating_sub(1)
     }
 
     pub(crate) fn chain(&self, key: &RecordKey) -> Option<&Chain> {
@@ -270,12 +265,8 @@ impl Queue {
     fn forget(&mut self, key: &RecordKey, chain: &Chain) {
         for queued in &chain.operations {
             self.len -= 1;
-            if queued.failure.is_some() {
-                self.failed -= 1;
-            } else {
-                self.sequences.remove(&queued.operation.sequence);
-            }
-            self.ages.remove(&(queued.queued, queued.operation.id));
+            self.failed -= usize::from(queued.failure.is_some());
+            self.sequences.remove(&queued.operation.sequence);
         }
         if let Some(place) = chain.operations.front().map(place)
             && self.ready.get(&place) == Some(key)
@@ -287,12 +278,12 @@ impl Queue {
     fn note(&mut self, key: &RecordKey, chain: &Chain) {
         for queued in &chain.operations {
             self.len += 1;
-            if queued.failure.is_some() {
-                self.failed += 1;
-            } else {
+            self.failed += usize::from(queued.failure.is_some());
+            // The server has an answer to what it refused, and not to what it did not
+            // take.
+            if queued.failure.is_none() || queued.sent {
                 self.sequences.insert(queued.operation.sequence);
             }
-            self.ages.insert((queued.queued, queued.operation.id));
         }
         if let Some(first) = chain.operations.front()
             && first.failure.is_none()
@@ -397,36 +388,6 @@ impl Chain {
         self.operations.push_back(last);
     }
 
-    /// Takes the first operation out, as if it had never been; where that made the
-    /// record, everything after it, too.
-    pub(crate) fn discard(&mut self) -> Option<Queued> {
-        let first = self.operations.pop_front()?;
-        match &first.operation.action {
-            Action::Create { .. } => self.operations.clear(),
-            Action::Update { fields, bases } => {
-                // A text that was edited further was so from a text that nobody else
-                // has heard of.
-                for (name, before) in bases.iter() {
-                    let next = self.operations.iter_mut().find_map(|queued| {
-                        match &mut queued.operation.action {
-                            Action::Update { bases, .. } if bases.get(name).is_some() => {
-                                Some(bases)
-                            }
-                            _ => None,
-                        }
-                    });
-                    if let Some(next) = next
-                        && next.get(name) == fields.get(name)
-                    {
-                        next.set(name, before.clone());
-                    }
-                }
-            }
-            Action::Delete => {}
-        }
-        Some(first)
-    }
-
     /// The server has settled the first operation.
     pub(crate) fn settle(&mut self, outcome: &Outcome, generation: u32) {
         let Some(mut first) = self.operations.pop_front() else { return };
@@ -466,9 +427,28 @@ impl Chain {
             Outcome::Refused { code, message } => {
                 first.sent = false;
                 first.failure = Some(Failure { code: code.clone(), message: message.clone() });
-                self.operations.push_front(first);
+                // What came after it was never sent: it is one with it, and may have
+                // cured it.
+                let later = std::mem::take(&mut self.operations);
+                self.operations.push_back(first);
+                for edit in later {
+                    self.add(edit);
+                }
             }
         }
+    }
+
+    /// The server takes no request with the first operation in it. Whether it had
+    /// settled that before is not known: so it stays as it is.
+    pub(crate) fn reject(&mut self, failure: &Failure) {
+        if let Some(first) = self.operations.front_mut() {
+            first.failure = Some(failure.clone());
+        }
+    }
+
+    /// Whether the first operation needs attention.
+    pub(crate) fn needs_attention(&self) -> bool {
+        self.operations.front().is_some_and(|first| first.failure.is_some())
     }
 
     /// The server says what the record is now. Texts that were edited and not sent

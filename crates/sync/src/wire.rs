@@ -88,6 +88,12 @@ pub struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pull {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// Whose changes: the server refuses to tell them to somebody else.
+    pub account: AccountId,
+    /// Who asks.
+    pub device: DeviceId,
     /// After this change. Where the server has forgotten a deletion that came after
     /// it, the device has to begin anew.
     pub cursor: Version,

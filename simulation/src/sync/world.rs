@@ -6,7 +6,7 @@ use std::time::Duration;
 use stdx::{Clock, IdSource, Random, Seed, UnixMicros};
 use sync::engine::{Config, Edit, Effect, Input, RequestId, Session, Step, Trouble};
 use sync::model::{Fields, RecordKey, Rule, Table, Value};
-use sync::queue::Priority;
+use sync::queue::{Failure, Priority};
 use sync::wire::{Pull, Push};
 
 use super::check::Saved;
@@ -31,6 +31,8 @@ const HEALED: i64 = 2 * 86_400 * SECOND;
 /// More events are a loop without end.
 const EVENTS_MAX: u64 = 200_000;
 const PERSONS_LOOK: i64 = 60 * SECOND;
+/// The code of a request that something between device and server did not take.
+const NOT_TAKEN: &str = "NOT_TAKEN";
 
 /// What happened in one program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -229,8 +231,10 @@ impl World {
                 if self.devices[device].engine.is_none() {
                     let step = self.devices[device].start(UnixMicros(self.now));
                     self.follow(device, &step);
-                    if self.devices[device].has_network {
-                        self.hear(device, Input::Online);
+                    // Some devices say that there is no network; that there is one is
+                    // found out.
+                    if !self.devices[device].has_network && self.random.one_in(2) {
+                        self.hear(device, Input::Offline);
                     }
                 }
             }
@@ -302,7 +306,7 @@ impl World {
         let times = if self.is_troubled() && self.random.one_in(15) { 2 } else { 1 };
         for _ in 0..times {
             let body = body.clone();
-            self.later(self.below(2 * SECOND), Event::Request { device, run, id, body });
+            self.later(self.delay(), Event::Request { device, run, id, body });
         }
     }
 
@@ -311,7 +315,16 @@ impl World {
             self.summary.lost += 1;
             return;
         }
-        self.later(self.below(2 * SECOND), Event::Answer { device, run, input });
+        self.later(self.delay(), Event::Answer { device, run, input });
+    }
+
+    /// How long something is on its way: seldom longer than anybody waits for it.
+    fn delay(&self) -> i64 {
+        if self.is_troubled() && self.random.one_in(40) {
+            self.below(120 * SECOND)
+        } else {
+            self.below(2 * SECOND)
+        }
     }
 
     /// The server has a request.
@@ -332,8 +345,18 @@ impl World {
             (Body::Push(_), Some(trouble)) => Input::Pushed(id, Err(trouble)),
             (Body::Pull(_), Some(trouble)) => Input::Pulled(id, Err(trouble)),
             (Body::Listen, Some(_)) => Input::LiveEnded,
+            (Body::Push(_), None) if self.is_troubled() && self.random.one_in(20) => {
+                let message = "something on the way takes no such request".to_owned();
+                let failure = Failure { code: NOT_TAKEN.to_owned(), message };
+                Input::Pushed(id, Err(Trouble::Rejected(failure)))
+            }
             (Body::Push(push), None) => {
-                let answer = self.server.push(push, now);
+                let mut answer = self.server.push(push, now);
+                if self.is_troubled() && self.random.one_in(10) {
+                    // The rest of the answer is missing.
+                    let left = self.random.below(answer.answers.len() as u64 + 1);
+                    answer.answers.truncate(usize::try_from(left).unwrap_or(0));
+                }
                 self.tell_listeners();
                 Input::Pushed(id, Ok(answer))
             }
@@ -406,7 +429,10 @@ impl World {
             self.devices[device].disk_fails = false;
             self.later(self.below(SECOND), Event::Start { device });
             self.later(2 * SECOND, Event::Person { device });
-            self.switch_network(device, true);
+            // Who has a network is told nothing: it tries again by itself.
+            if !self.devices[device].has_network {
+                self.switch_network(device, true);
+            }
         }
     }
 
@@ -473,15 +499,26 @@ impl World {
         }
     }
 
-    /// Something was refused: its page is made a right one, or it is discarded.
+    /// Something was refused: its page is made a right one, or it is discarded, or
+    /// tried again as it is.
     fn attend_to(&mut self, device: usize, key: &RecordKey) {
         if self.is_troubled() && self.random.one_in(2) {
             return;
         }
         let now = self.devices[device].clock(UnixMicros(self.now));
         let before = self.shown(device, key);
-        if self.random.one_in(4) {
-            let Some(engine) = &mut self.devices[device].engine else { return };
+        let not_taken = self.devices[device].engine.as_ref().is_some_and(|engine| {
+            engine.failed().any(|(one, failure, _)| one == key && failure.code == NOT_TAKEN)
+        });
+        let (tries, discards) = (
+            not_taken || self.is_troubled() && self.random.one_in(5),
+            self.is_troubled() && self.random.one_in(10),
+        );
+        let Some(engine) = &mut self.devices[device].engine else { return };
+        if tries {
+            let (_, step) = engine.try_again(key, now);
+            self.follow(device, &step);
+        } else if discards {
             let (_, step) = engine.discard(key, now);
             if self.follow(device, &step) {
                 let after = self.shown(device, key);
@@ -490,16 +527,6 @@ impl World {
         } else if before.is_some() {
             let page = self.good_page();
             self.edit(device, key, Edit::Update(Fields::from([("page", page)])));
-            // The first of several may be what was refused.
-            let Some(engine) = &mut self.devices[device].engine else { return };
-            if engine.failed().any(|(failed, ..)| failed == key) {
-                let (_, step) = engine.discard(key, now);
-                let before = self.shown(device, key);
-                if self.follow(device, &step) {
-                    let after = self.shown(device, key);
-                    self.saved.discarded(before.as_ref(), after.as_ref());
-                }
-            }
         }
     }
 
@@ -519,8 +546,13 @@ impl World {
             _ => Priority::NORMAL,
         };
         let Some(engine) = &mut self.devices[device].engine else { return };
-        // A record that is there already is not made again, and so on.
-        let Ok(step) = engine.edit(key, edit, known, (written, priority), now) else { return };
+        let step = match engine.edit(key, edit, known, (written, priority), now) {
+            Ok(step) => step,
+            Err(refused) => {
+                self.server.wrong = Some(format!("an edit of {key} was not taken: {refused}"));
+                return;
+            }
+        };
         if self.follow(device, &step) {
             self.summary.saved += 1;
             let after = self.shown(device, key);

@@ -21,8 +21,9 @@ pub struct Limits {
     pub pull_count: u32,
     /// Operations in the queue. Default 50,000: then further edits are refused.
     pub queue_count: usize,
-    /// The age of the oldest operation in the queue. Default 7 days: then further
-    /// edits are refused.
+    /// How long edits may wait while the server settles none. Default 7 days: then
+    /// further edits are refused. A time in which the device was off counts as a day
+    /// at most.
     pub queue_age: Duration,
 }
 
@@ -106,6 +107,10 @@ pub struct Session {
     pub last_success: Option<UnixMicros>,
     /// Entries of the log so far.
     pub logged: u64,
+    /// How long edits have waited since the server last settled one.
+    pub waited: Duration,
+    /// The device's time when that was counted.
+    pub last: UnixMicros,
 }
 
 impl Session {
@@ -125,6 +130,8 @@ impl Session {
             logged_out: false,
             last_success: None,
             logged: 0,
+            waited: Duration::ZERO,
+            last: UnixMicros(i64::MAX),
         }
     }
 }
