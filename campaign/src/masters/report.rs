@@ -150,8 +150,7 @@ impl Report {
         let column = |text: &str| format!("  {text:>18}");
         let heads: Vec<String> = sets.iter().map(|set| column(set)).collect();
         println!("\n{:30}{}", "come to at the crash point", heads.concat());
-        let come_to = self.fired.iter().filter(|(_, times)| **times > 0);
-        let points: BTreeSet<Point> = come_to.map(|((point, _), _)| *point).collect();
+        let points: BTreeSet<Point> = self.fired.keys().map(|(point, _)| *point).collect();
         for point in points {
             let times: Vec<String> = sets
                 .iter()

@@ -18,6 +18,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
 const COMMITS_WITHIN: u64 = 300;
 /// How long a master is away that comes back only so that a point is come to.
 const AWAY: Duration = Duration::from_millis(400);
+/// How often it goes, where nobody comes to the point for that, each time for longer.
+const RETURNS_MAX: u32 = 3;
 /// The most passes before what was armed happens.
 const PASSES_MAX: u64 = 20;
 
@@ -81,9 +83,14 @@ impl<M: Masters> Set<M> {
             }
             Way::Return => {
                 self.arm_all(point, act)?;
-                self.masters.cut_off(master).map_err(lab)?;
-                std::thread::sleep(AWAY);
-                self.masters.reconnect(master).map_err(lab)?;
+                // On a slow machine a short absence may pass unseen.
+                for tries in 1..RETURNS_MAX {
+                    self.be_away(master, AWAY * tries)?;
+                    if let Some(come_to) = self.wait_until_come_to(&armed, point)? {
+                        return self.go_on_from(act, Some(come_to), &armed, hold);
+                    }
+                }
+                self.be_away(master, AWAY * RETURNS_MAX)?;
             }
             Way::Copy => {
                 self.wait_until_settled()?;
@@ -94,6 +101,12 @@ impl<M: Masters> Set<M> {
         }
         let come_to = self.wait_until_come_to(&armed, point)?;
         self.go_on_from(act, come_to, &armed, hold)
+    }
+
+    fn be_away(&mut self, master: usize, time: Duration) -> Result<(), String> {
+        self.masters.cut_off(master).map_err(|why| why.to_string())?;
+        std::thread::sleep(time);
+        self.masters.reconnect(master).map_err(|why| why.to_string())
     }
 
     /// What comes after what was armed has happened, or has not.
