@@ -273,10 +273,8 @@ impl MySqlStore {
             Ok(Some(sealed)) => {
                 let primary = Branch { at: first, link, lease };
                 let alone = if quick { in_order.at_once() } else { None };
-                if !may_be_at_once(&self.shared, view) {
-                    turn.end();
-                }
-                self.spread(view, primary, sealed, alone).await
+                let order = alone.map_or(Order::PrimaryFirst(turn), Order::AtOnce);
+                self.spread(view, primary, sealed, order).await
             }
             Ok(None) => {
                 turn.end();
@@ -495,22 +493,31 @@ impl MySqlStore {
         view: &Arc<View>,
         mut primary: Branch<'a>,
         sealed: Sealed,
-        alone: Option<AtOnce<'_>>,
+        order: Order<'_>,
     ) -> Result<Verdict, (usize, Fault)> {
         let serving = view.serving();
-        let wait = if alone.is_some() { LockWait::Not } else { LockWait::Second };
+        let wait = match order {
+            Order::PrimaryFirst(_) => LockWait::Second,
+            Order::AtOnce(_) => LockWait::Not,
+        };
         let others = join_all(serving[1..].iter().map(|&at| self.apply(view, at, &sealed, wait)));
         let hold = async {
             primary.link.flush().await?;
             reached(Point::MarkerSent);
             Ok(())
         };
-        let (held, applied) = if alone.is_some() {
-            join(hold, others).await
-        } else {
-            let held = hold.await;
-            let applied = if held.is_ok() { others.await } else { Vec::new() };
-            (held, applied)
+        let (held, applied) = match &order {
+            Order::AtOnce(_) => join(hold, others).await,
+            Order::PrimaryFirst(turn) => {
+                let held = hold.await;
+                // It holds all its locks now. Where groups can be on all masters at the
+                // same time, the next one waits for its end.
+                if !may_be_at_once(&self.shared, view) {
+                    turn.end();
+                }
+                let applied = if held.is_ok() { others.await } else { Vec::new() };
+                (held, applied)
+            }
         };
         let mut fault = held.err().map(|why: Fault| (primary.at, why));
         let mut branches = vec![primary];
@@ -611,6 +618,14 @@ impl MySqlStore {
             Ok(None) | Err(_) => Verdict::InDoubt(txid),
         }
     }
+}
+
+/// In which order a group takes its locks.
+enum Order<'a> {
+    /// On the primary first, and then on the others.
+    PrimaryFirst(&'a Turn),
+    /// On all masters at the same time, alone for as long as this is there.
+    AtOnce(#[expect(dead_code, reason = "it is held")] AtOnce<'a>),
 }
 
 /// What a transaction does, its marker last.

@@ -56,42 +56,6 @@ async fn who_writes_alone_is_on_both_servers_at_the_same_time() {
     pair.assert_same();
 }
 
-/// A stranger holds a row on the second server: who wants it waits, nothing is
-/// changed on the first meanwhile, and nobody else waits.
-#[tokio::test]
-async fn a_row_that_is_held_on_the_other_server_keeps_nobody_waiting_who_does_not_want_it() {
-    let Some(pair) = Pair::start("held on the other") else { return };
-    let mut config = pair.config(Policy::All);
-    config.limits.statement = Duration::from_secs(30);
-    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
-    store.wait_until_whole().await;
-    let _ = add(&store, 1, "minji").await;
-    let mut by_hand = mysql_async::Conn::from_url(pair.servers[1].url("books")).await.unwrap();
-    by_hand.query_drop("begin").await.unwrap();
-    by_hand.query_drop("select * from accounts where id = 1 for update").await.unwrap();
-    let done = tokio::sync::watch::Sender::new(0);
-    let one = async |id: i64| {
-        if id % 20 == 10 {
-            let held = pay(&store, 1, 1).await;
-            assert!(matches!(held, Outcome::Saved { .. }), "{held:?}");
-        } else {
-            let added = add(&store, id, &format!("account {id}")).await;
-            assert!(matches!(added, Outcome::Saved { .. }), "{added:?}");
-            done.send_modify(|done| *done += 1);
-        }
-    };
-    let all = join_all((10..70).map(one));
-    let let_go = async {
-        done.subscribe().wait_for(|done| *done == 57).await.unwrap();
-        let balance = "select balance from accounts where id = 1";
-        assert_eq!(pair.servers[0].sql("books", balance).unwrap().trim(), "100");
-        by_hand.query_drop("rollback").await.unwrap();
-    };
-    join(all, let_go).await;
-    assert!(matches!(pay(&store, 1, 0).await, Outcome::Saved { value: 103, .. }));
-    pair.assert_same();
-}
-
 /// A comparison holds writers back again and again, on one server after the other:
 /// that costs nobody a write, and no master its place.
 #[tokio::test]

@@ -556,38 +556,47 @@ async fn a_difference_is_found_by_the_write_that_meets_it_and_harms_no_other() {
     pair.assert_same();
 }
 
-/// Somebody else holds a row: who writes to it waits, and nobody else does.
+/// Somebody else holds a row, on either server: who writes to it waits, nothing of
+/// that is committed anywhere meanwhile, and nobody else waits.
 #[tokio::test]
 async fn a_row_that_is_held_keeps_nobody_waiting_who_does_not_want_it() {
-    let Some(pair) = Pair::start("held row") else { return };
-    let mut config = pair.config(Policy::Available);
-    config.limits.statement = Duration::from_secs(30);
-    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
-    let _ = add(&store, 1, "minji").await;
-    let mut by_hand = mysql_async::Conn::from_url(pair.servers[0].url("books")).await.unwrap();
-    by_hand.query_drop("begin").await.unwrap();
-    by_hand.query_drop("select * from accounts where id = 1 for update").await.unwrap();
-    // They are submitted together, one who waits for the row among others: those
-    // are done before it is let go.
-    let done = tokio::sync::watch::Sender::new(0);
-    let one = async |id: i64| {
-        if id % 20 == 10 {
-            let held = pay(&store, 1, 1).await;
-            assert!(matches!(held, Outcome::Saved { .. }), "{held:?}");
-        } else {
-            let added = add(&store, id, &format!("account {id}")).await;
-            assert!(matches!(added, Outcome::Saved { .. }), "{added:?}");
-            done.send_modify(|done| *done += 1);
-        }
-    };
-    let all = futures_util::future::join_all((10..70).map(one));
-    let let_go = async {
-        done.subscribe().wait_for(|done| *done == 57).await.unwrap();
-        by_hand.query_drop("rollback").await.unwrap();
-    };
-    futures_util::future::join(all, let_go).await;
-    assert!(matches!(pay(&store, 1, 0).await, Outcome::Saved { value: 103, .. }));
-    pair.assert_same();
+    for (holder, policy) in [(0, Policy::Available), (1, Policy::All), (1, Policy::Available)] {
+        let Some(pair) = Pair::start(&format!("held row {holder} {policy:?}")) else { return };
+        let mut config = pair.config(policy);
+        config.limits.statement = Duration::from_secs(30);
+        let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+        store.wait_until_whole().await;
+        let _ = add(&store, 1, "minji").await;
+        let mut by_hand =
+            mysql_async::Conn::from_url(pair.servers[holder].url("books")).await.unwrap();
+        by_hand.query_drop("begin").await.unwrap();
+        by_hand.query_drop("select * from accounts where id = 1 for update").await.unwrap();
+        // They are submitted together, one who waits for the row among others: those
+        // are done before it is let go.
+        let done = tokio::sync::watch::Sender::new(0);
+        let one = async |id: i64| {
+            if id % 20 == 10 {
+                let held = pay(&store, 1, 1).await;
+                assert!(matches!(held, Outcome::Saved { .. }), "{held:?}");
+            } else {
+                let added = add(&store, id, &format!("account {id}")).await;
+                assert!(matches!(added, Outcome::Saved { .. }), "{added:?}");
+                done.send_modify(|done| *done += 1);
+            }
+        };
+        let all = futures_util::future::join_all((10..70).map(one));
+        let let_go = async {
+            done.subscribe().wait_for(|done| *done == 57).await.unwrap();
+            let balance = "select balance from accounts where id = 1";
+            for server in &pair.servers {
+                assert_eq!(server.sql("books", balance).unwrap().trim(), "100");
+            }
+            by_hand.query_drop("rollback").await.unwrap();
+        };
+        futures_util::future::join(all, let_go).await;
+        assert!(matches!(pay(&store, 1, 0).await, Outcome::Saved { value: 103, .. }));
+        pair.assert_same();
+    }
 }
 
 /// Rows of which the same is set are one statement: each gets its own values, also
