@@ -107,6 +107,14 @@ pub enum EditError {
         /// The field, or nothing where there is no table.
         field: String,
     },
+    /// Only the server sets it.
+    #[error("`{field}` of the table `{table}` is set by the server alone")]
+    ServerOwns {
+        /// The table.
+        table: String,
+        /// The field.
+        field: String,
+    },
     /// It is there already.
     #[error("{0} is there already: change it instead")]
     AlreadyThere(RecordKey),
@@ -378,10 +386,17 @@ impl Engine {
         };
         let table = self.table_of(key).ok_or_else(|| no(""))?;
         let (Edit::Create(fields) | Edit::Update(fields)) = edit else { return Ok(table) };
-        match fields.iter().find(|(name, _)| table.rule(name).is_none()) {
-            Some((field, _)) => Err(no(field)),
-            None => Ok(table),
+        for (field, _) in fields.iter() {
+            match table.rule(field) {
+                None => return Err(no(field)),
+                Some(Rule::Server) => {
+                    let (table, field) = (table.name.to_owned(), field.to_owned());
+                    return Err(EditError::ServerOwns { table, field });
+                }
+                Some(Rule::Latest | Rule::Earliest | Rule::Text) => {}
+            }
         }
+        Ok(table)
     }
 
     fn table_of(&self, key: &RecordKey) -> Option<&'static Table> {
@@ -580,6 +595,7 @@ impl Engine {
             return self.wait(None, now, step);
         }
         self.push_count = (self.push_count * 2).min(self.config.limits.push_count);
+        self.session.sequence = self.session.sequence.max(answer.sequence);
         self.session.waited = Duration::ZERO;
         self.succeeded(answer.now, now, step);
     }

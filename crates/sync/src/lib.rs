@@ -9,6 +9,7 @@
 //! | [`watch`] | whether the server can be reached; its state diagram |
 //! | [`engine`] | the session of a device: [`Engine`](engine::Engine) |
 //! | [`merge`] | how the server settles an operation with what it holds |
+//! | [`inbox`] | how it settles each operation once |
 //! | [`wire`] | the protocol |
 //! | [`sabotage`] | bugs that a simulation plants, behind the feature `faults` |
 //!
@@ -52,6 +53,7 @@
 //! ```
 
 pub mod engine;
+pub mod inbox;
 pub mod merge;
 pub mod model;
 pub mod operation;

@@ -85,6 +85,60 @@ pub struct Revision {
     pub why: Why,
 }
 
+/// The table that revisions are records of. The server makes them, devices pull them,
+/// and a person can delete one.
+pub const REVISIONS: Table = Table {
+    name: "revisions",
+    fields: &[
+        ("of", Rule::Server),
+        ("why", Rule::Server),
+        ("at", Rule::Server),
+        ("device", Rule::Server),
+    ],
+};
+
+/// Before the names of the fields that a revision keeps.
+const LOST: &str = "lost.";
+
+impl Revision {
+    /// As a record of [`REVISIONS`]: `of` as `table/id`, `why`, `at` in microseconds
+    /// since 1970 UTC, `device` or null, and each field that it keeps under its name
+    /// with `lost.` before it.
+    #[must_use]
+    pub fn record(&self) -> (RecordKey, Fields) {
+        let mut fields = Fields::new();
+        fields.set("of", self.of.to_string().into());
+        fields.set("why", self.why.name().into());
+        fields.set("at", Value::Int(self.at.wall().0));
+        fields.set("device", self.device.map_or(Value::Null, |id| id.to_string().into()));
+        for (name, value) in self.fields.iter() {
+            fields.set(&format!("{LOST}{name}"), value.clone());
+        }
+        (RecordKey { table: REVISIONS.name.into(), id: self.id }, fields)
+    }
+
+    /// From such a record; none where it is not one.
+    #[must_use]
+    pub fn of_record(id: RecordId, fields: &Fields) -> Option<Self> {
+        let text = |name| fields.get(name).and_then(Value::text);
+        let Some(Value::Int(at)) = fields.get("at") else { return None };
+        let device = text("device")?;
+        let lost = fields
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix(LOST)?, value.clone())));
+        Some(Self {
+            id,
+            of: text("of")?.parse().ok()?,
+            fields: lost.collect(),
+            at: HybridTime::from_wall(UnixMicros(*at)),
+            device: if device.is_empty() { None } else { Some(device.parse().ok()?) },
+            why: [Why::Overlap, Why::Deleted]
+                .into_iter()
+                .find(|why| text("why") == Some(why.name()))?,
+        })
+    }
+}
+
 /// Why something is kept as a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -93,6 +147,17 @@ pub enum Why {
     Overlap,
     /// Another device had deleted the record, or did so without having seen it.
     Deleted,
+}
+
+impl Why {
+    /// As it is stored, and said.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Overlap => "overlap",
+            Self::Deleted => "deleted",
+        }
+    }
 }
 
 /// From where operations come, and when.

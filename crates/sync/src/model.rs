@@ -1,11 +1,13 @@
 //! Records, their fields, and the rule of each field.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use stdx::ids::NotAnId;
 
 stdx::id_type! {
     /// Whose records they are.
@@ -230,6 +232,16 @@ pub struct RecordKey {
 impl fmt::Display for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.table, self.id)
+    }
+}
+
+impl FromStr for RecordKey {
+    type Err = NotAnId;
+
+    /// As it is displayed: `memos/0190163d-8694-739b-aea5-966c26f8ad91`.
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let (table, id) = text.rsplit_once('/').ok_or(NotAnId)?;
+        Ok(Self { table: table.into(), id: id.parse()? })
     }
 }
 

@@ -56,8 +56,7 @@ pub struct Push {
     pub now: UnixMicros,
     /// The device knows what became of every operation up to this sequence. The
     /// server may forget what became of them, and remembers this number: an operation
-    /// up to it that comes again is of a request that was under way for long, and is
-    /// passed over.
+    /// up to it is not settled any more (see [`crate::inbox`]).
     pub settled: u64,
     /// In the order in which they are settled.
     pub operations: Vec<Operation>,
@@ -72,6 +71,9 @@ pub struct PushAnswer {
     pub answers: Vec<Answer>,
     /// The last change of the account.
     pub head: Version,
+    /// The greatest sequence that the server has seen of this device: the device
+    /// counts on from there, also where its store was restored from a backup.
+    pub sequence: u64,
 }
 
 /// What became of one operation.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sync::merge::{REVISIONS, Revision};
 use sync::model::{Fields, RecordKey, Value};
 
-use super::world::{MEMOS, REVISIONS};
+use super::world::MEMOS;
 
 /// What was saved so far.
 #[derive(Debug, Default)]
@@ -50,11 +51,14 @@ impl Saved {
     pub(super) fn check(&self, held: &BTreeMap<RecordKey, Fields>) -> Result<(), String> {
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (key, fields) in held {
-            let of = match fields.get("of").and_then(Value::text) {
-                Some(of) if *key.table == *REVISIONS => of.to_owned(),
-                _ => key.to_string(),
-            };
-            found.entry(of).or_default().extend(words(Some(fields)));
+            if *key.table == *REVISIONS.name {
+                let revision = Revision::of_record(key.id, fields)
+                    .ok_or_else(|| format!("{key} is no revision: {fields:?}"))?;
+                let of = revision.of.to_string();
+                found.entry(of).or_default().extend(words(Some(&revision.fields)));
+            } else {
+                found.entry(key.to_string()).or_default().extend(words(Some(fields)));
+            }
             if *key.table == *MEMOS {
                 self.check_memo(key, fields)?;
             }

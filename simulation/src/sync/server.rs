@@ -2,14 +2,16 @@
 //! tells what changed.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
 
 use stdx::{HybridTime, UnixMicros};
+use sync::inbox::Inbox;
 use sync::merge::{Held, Origin, Outcome, Revision, settle};
-use sync::model::{DeviceId, Fields, OperationId, RecordKey, Value, Version};
+use sync::model::{DeviceId, Fields, RecordKey, Value, Version};
 use sync::operation::Operation;
 use sync::wire::{Answer, Change, Pull, PullAnswer, Push, PushAnswer};
 
-use super::world::{REVISIONS, TABLES};
+use super::world::TABLES;
 
 #[derive(Debug, Default)]
 pub(super) struct Server {
@@ -21,9 +23,9 @@ pub(super) struct Server {
     head: Version,
     /// Deletions up to here are forgotten.
     forgotten: Version,
-    inbox: BTreeMap<(DeviceId, OperationId), (Operation, Outcome)>,
-    /// Of which operations each device knows the answer.
-    known: BTreeMap<DeviceId, u64>,
+    inboxes: BTreeMap<RecordKey, Inbox>,
+    /// Of each device: up to where it has all answers, and its greatest sequence.
+    devices: BTreeMap<DeviceId, (u64, u64)>,
     /// The last operation that each device has had settled of each record.
     order: BTreeMap<(DeviceId, RecordKey), u64>,
     pub(super) settled: u64,
@@ -39,35 +41,41 @@ impl Server {
     pub(super) fn push(&mut self, push: &Push, now: UnixMicros) -> PushAnswer {
         let now = HybridTime::from_wall(now);
         let origin = Origin { device: push.device, device_now: push.now, now };
-        self.inbox.retain(|(device, _), (operation, _)| {
-            *device != push.device || operation.sequence > push.settled
-        });
-        let known = self.known.entry(push.device).or_default();
-        *known = push.settled.max(*known);
-        let known = *known;
-        // A request that was under way for long comes again: the device has its answer.
-        let is_new = |operation: &&Operation| operation.sequence > known || !self.remembers;
-        let operations: Vec<&Operation> = push.operations.iter().filter(is_new).collect();
-        let answers = operations
-            .into_iter()
-            .map(|operation| {
-                let seen = (push.device, operation.id);
-                let outcome = if let Some((before, outcome)) = self.inbox.get(&seen) {
-                    if before != operation {
-                        self.wrong = Some(format!("{operation:?} was {before:?} before"));
-                    }
-                    outcome.clone()
-                } else {
-                    let outcome = self.settle(operation, &origin);
-                    if self.remembers {
-                        self.inbox.insert(seen, (operation.clone(), outcome.clone()));
-                    }
-                    outcome
-                };
-                Answer { operation: operation.id, outcome }
+        let (settled, sequence) = self.devices.entry(push.device).or_default();
+        *settled = push.settled.max(*settled);
+        let settled = *settled;
+        for operation in &push.operations {
+            *sequence = operation.sequence.max(*sequence);
+        }
+        let sequence = *sequence;
+        let answers = push
+            .operations
+            .iter()
+            .map(|operation| Answer {
+                operation: operation.id,
+                outcome: self.receive(operation, &origin, settled),
             })
             .collect();
-        PushAnswer { now, answers, head: self.head }
+        PushAnswer { now, answers, head: self.head, sequence }
+    }
+
+    fn receive(&mut self, operation: &Operation, origin: &Origin, settled: u64) -> Outcome {
+        if !self.remembers {
+            return self.settle(operation, origin);
+        }
+        let digest = digest(operation);
+        let mut inbox = self.inboxes.remove(&operation.key).unwrap_or_default();
+        let devices = &self.devices;
+        inbox.forget(|device| devices.get(&device).map_or(0, |(settled, _)| *settled));
+        let held = self.held.get(&operation.key);
+        let known = inbox.answer(origin.device, settled, operation, digest, held);
+        let outcome = known.unwrap_or_else(|| {
+            let outcome = self.settle(operation, origin);
+            inbox.note(origin.device, operation, digest, &outcome);
+            outcome
+        });
+        self.inboxes.insert(operation.key.clone(), inbox);
+        outcome
     }
 
     fn settle(&mut self, operation: &Operation, origin: &Origin) -> Outcome {
@@ -110,12 +118,7 @@ impl Server {
 
     fn keep(&mut self, revision: &Revision) {
         let version = self.head.next();
-        let mut fields = Fields::new();
-        fields.set("of", revision.of.to_string().into());
-        for (name, value) in revision.fields.iter() {
-            fields.set(name, value.clone());
-        }
-        let key = RecordKey { table: REVISIONS.into(), id: revision.id };
+        let (key, fields) = revision.record();
         if self.held.contains_key(&key) {
             self.wrong = Some(format!("the revision {key} was made twice"));
         }
@@ -172,4 +175,10 @@ impl Server {
         let there = self.held.iter().filter(|(_, held)| held.deleted.is_none());
         there.map(|(key, held)| (key.clone(), held.fields.clone())).collect()
     }
+}
+
+fn digest(operation: &Operation) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(format!("{operation:?}").as_bytes());
+    hasher.finish()
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use stdx::{Clock, IdSource, Random, Seed, UnixMicros};
 use sync::engine::{Config, Edit, Effect, Input, RequestId, Session, Step, Trouble};
+use sync::inbox;
+use sync::merge::{Outcome, REVISIONS};
 use sync::model::{Fields, RecordKey, Rule, Table, Value};
 use sync::queue::{Failure, Priority};
 use sync::wire::{Pull, Push};
@@ -14,14 +16,8 @@ use super::device::Device;
 use super::server::Server;
 
 pub(super) const MEMOS: &str = "memos";
-pub(super) const REVISIONS: &str = "revisions";
-pub(super) const TABLES: &[Table] = &[
-    Table { name: MEMOS, fields: &[("content", Rule::Text), ("page", Rule::Latest)] },
-    Table {
-        name: REVISIONS,
-        fields: &[("of", Rule::Server), ("content", Rule::Server), ("page", Rule::Server)],
-    },
-];
+pub(super) const TABLES: &[Table] =
+    &[Table { name: MEMOS, fields: &[("content", Rule::Text), ("page", Rule::Latest)] }, REVISIONS];
 
 const SECOND: i64 = 1_000_000;
 /// For how long things go wrong.
@@ -154,7 +150,7 @@ impl World {
         self.go_on(begin + TROUBLED + HEALED, false)?;
         self.check()?;
         self.summary.settled = self.server.settled;
-        let revisions = self.server.held.keys().filter(|key| *key.table == *REVISIONS);
+        let revisions = self.server.held.keys().filter(|key| *key.table == *REVISIONS.name);
         self.summary.revisions = revisions.count();
         Ok(self.summary)
     }
@@ -217,6 +213,7 @@ impl World {
             }
             Event::Answer { device, run, input } => {
                 if self.devices[device].run == run {
+                    self.expect_an_answer_that_helps(device, &input);
                     self.hear(device, input);
                 }
             }
@@ -239,6 +236,22 @@ impl World {
                 }
             }
             Event::Fault => self.fault(),
+        }
+    }
+
+    /// No device counts what was counted before: so none that waits for an answer is
+    /// told that.
+    fn expect_an_answer_that_helps(&mut self, device: usize, input: &Input) {
+        let Input::Pushed(_, Ok(answer)) = input else { return };
+        for one in &answer.answers {
+            let queued = self.devices[device].stored.operations.get(&one.operation);
+            if let Outcome::Refused { code, .. } = &one.outcome
+                && [inbox::CHANGED, inbox::USED].contains(&code.as_str())
+                && queued.is_some_and(|queued| queued.failure.is_none())
+            {
+                let wrong = format!("{} of device {device} is refused: {code}", one.operation);
+                self.server.wrong.get_or_insert(wrong);
+            }
         }
     }
 

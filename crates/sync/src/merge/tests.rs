@@ -208,6 +208,27 @@ fn a_clock_that_is_wrong_by_years_is_set_right() {
 }
 
 proptest! {
+    /// A revision is a record, and the record is that revision.
+    #[test]
+    fn a_revision_is_a_record(
+        at in 0i64..1 << 40, device in any::<bool>(), overlap in any::<bool>(),
+        fields in prop::collection::vec(("[a-z.]{1,6}", ".{0,9}"), 0..4),
+    ) {
+        let ids = IdSource::new(Clock::starting_at(UnixMicros(0)), Random::new(Seed(1)));
+        let revision = Revision {
+            id: ids.next(),
+            of: RecordKey { table: "memos".into(), id: ids.next() },
+            fields: fields.into_iter().collect(),
+            at: HybridTime::from_wall(UnixMicros::from_millis(at)),
+            device: device.then(|| ids.next()),
+            why: if overlap { Why::Overlap } else { Why::Deleted },
+        };
+        let (key, fields) = revision.record();
+        prop_assert_eq!(&*key.table, REVISIONS.name);
+        prop_assert_eq!(Revision::of_record(key.id, &fields), Some(revision));
+        prop_assert_eq!(Revision::of_record(key.id, &Fields::new()), None);
+    }
+
     /// Whoever comes first: two devices that had not seen each other's edits end
     /// with the same, and no word of either is lost.
     #[test]
