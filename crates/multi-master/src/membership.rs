@@ -215,6 +215,12 @@ impl Membership {
         self.review();
     }
 
+    /// Whether a master serves, as the witness has it, and can't be reached from this
+    /// process.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        (0..self.serving.len()).any(|at| self.serving[at] && !self.view.serves(at))
+    }
+
     /// Masters that serve for others, and that no other process is there to
     /// answer for, are out. False where there are none.
     pub(crate) fn drop_cut_off(&mut self) -> bool {
@@ -525,12 +531,14 @@ mod tests {
         // Another process reaches it, and has brought it back.
         set.adopt(&said(4, &["a", "b"], false));
         set.cut_off(1, "still cut off".to_owned());
+        assert!(set.is_cut_off());
         assert!(set.view().refuses.as_deref().is_some_and(|why| why.contains("b serves")));
         assert_eq!((set.view().serving(), set.view().reading()), (vec![0], vec![0]));
         assert_eq!(set.testimony(Uuid::nil()), said(4, &["a", "b"], false));
         set.rejoin(1);
         assert_eq!((set.view().serving(), set.view().refuses.as_deref()), (vec![0, 1], None));
         assert_eq!(set.view().epoch, 4, "nothing has changed for the others");
+        assert!(!set.is_cut_off());
         set.cut_off(1, "and again".to_owned());
         assert!(set.drop_cut_off(), "nobody else is there to say that it serves");
         assert_eq!(set.testimony(Uuid::nil()), said(5, &["a"], false));

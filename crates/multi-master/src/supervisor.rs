@@ -270,6 +270,10 @@ impl Supervisor {
         }
         self.wait_for_readers_elsewhere().await;
         self.publish();
+        let cut_off = self.membership.is_cut_off();
+        if let Some(client) = self.witness.shared() {
+            client.reaches_all(!cut_off);
+        }
     }
 
     /// Tells the witness what it does not know yet. False where it can't be told.

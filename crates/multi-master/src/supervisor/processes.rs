@@ -44,6 +44,13 @@ impl Processes {
 
     /// Whether another process has the set open now.
     pub(super) fn others_serve(&self) -> bool {
+        let open = |stage| matches!(stage, Stage::Serving | Stage::CutOff);
+        self.others.iter().any(|other| open(other.stage) && !other.silent)
+    }
+
+    /// Whether another process reaches every master that serves. Where none does,
+    /// nobody is there to say that a master is well that this one can't reach.
+    fn others_reach_all(&self) -> bool {
         self.others.iter().any(|other| other.stage == Stage::Serving && !other.silent)
     }
 }
@@ -83,7 +90,7 @@ impl Supervisor {
             self.put_in_force().await;
         }
         self.end_a_pause().await;
-        if !self.processes.others_serve() && self.membership.drop_cut_off() {
+        if !self.processes.others_reach_all() && self.membership.drop_cut_off() {
             self.put_in_force().await;
         }
         self.settle_after_the_dead().await;
@@ -200,7 +207,8 @@ impl Supervisor {
         let settled = !self.processes.others_serve();
         let Some(client) = self.witness.shared() else { return };
         // Where one of these fails, the next answer shows it, and it is done again.
-        drop(client.ask(Ask::Serve).await);
+        let cut_off = self.membership.is_cut_off();
+        drop(client.ask(if cut_off { Ask::CutOff } else { Ask::Serve }).await);
         if settled {
             drop(client.ask(Ask::Forget { processes }).await);
         }

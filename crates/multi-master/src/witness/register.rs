@@ -39,6 +39,8 @@ pub(crate) enum Stage {
     Opening,
     /// It has the set open.
     Serving,
+    /// It has the set open, and can't reach a master that serves: it writes nothing.
+    CutOff,
 }
 
 /// What a process asks.
@@ -51,6 +53,8 @@ pub(crate) enum Ask {
     Open,
     /// "I have it open."
     Serve,
+    /// "I have it open, and can't reach a master that serves."
+    CutOff,
     /// The testimony, to whoever knows the epoch of the last one.
     Say {
         /// That epoch; nothing where nothing was said yet.
@@ -99,6 +103,7 @@ impl Register {
                 Stage::Opening
             }
             Ask::Serve => Stage::Serving,
+            Ask::CutOff => Stage::CutOff,
             _ => stage,
         };
         self.processes.insert(process, Heard { at: now, stage });
@@ -120,7 +125,7 @@ impl Register {
             Ask::Leave => {
                 self.processes.remove(&process);
             }
-            Ask::Hear | Ask::Open | Ask::Serve => {}
+            Ask::Hear | Ask::Open | Ask::Serve | Ask::CutOff => {}
         }
         let others = self.others(process, now).collect();
         Answer { testimony: self.testimony.clone(), stage, others }

@@ -1,7 +1,6 @@
 //! How one of several processes asks their witness.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, BufStream};
@@ -21,8 +20,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Client {
     at: WitnessConfig,
     process: Uuid,
-    /// Whether the process has the set open, as far as it knows.
-    serves: Arc<AtomicBool>,
+    /// How far the process is, where it has the set open, as far as it knows.
+    open: Arc<Mutex<Option<Stage>>>,
     connection: Option<Connection>,
 }
 
@@ -35,13 +34,13 @@ enum Connection {
 
 impl Client {
     pub(crate) fn new(at: WitnessConfig, process: Uuid) -> Self {
-        Self { at, process, serves: Arc::default(), connection: None }
+        Self { at, process, open: Arc::default(), connection: None }
     }
 
     /// The same process over a connection of its own.
     pub(crate) fn another(&self) -> Self {
-        let serves = Arc::clone(&self.serves);
-        Self { at: self.at.clone(), process: self.process, serves, connection: None }
+        let open = Arc::clone(&self.open);
+        Self { at: self.at.clone(), process: self.process, open, connection: None }
     }
 
     /// The process that asks.
@@ -68,15 +67,36 @@ impl Client {
     /// frozen: what it writes from here on somebody has to settle when it dies.
     pub(crate) async fn ask(&mut self, ask: Ask) -> Result<Answer, String> {
         match ask {
-            Ask::Serve => self.serves.store(true, Ordering::Relaxed),
-            Ask::Leave => self.serves.store(false, Ordering::Relaxed),
+            Ask::Serve => self.is(Some(Stage::Serving)),
+            Ask::CutOff => self.is(Some(Stage::CutOff)),
+            Ask::Leave => self.is(None),
             _ => {}
         }
         let answer = self.ask_once(ask).await?;
-        if self.serves.load(Ordering::Relaxed) && answer.stage != Stage::Serving {
-            return self.ask_once(Ask::Serve).await;
+        let open = *self.open();
+        let again = match open {
+            Some(Stage::Serving) => Ask::Serve,
+            Some(Stage::CutOff) => Ask::CutOff,
+            _ => return Ok(answer),
+        };
+        if open == Some(answer.stage) { Ok(answer) } else { self.ask_once(again).await }
+    }
+
+    /// A process that has the set open says with its next question whether it reaches
+    /// every master that serves.
+    pub(crate) fn reaches_all(&self, all: bool) {
+        let mut open = self.open();
+        if open.is_some() {
+            *open = Some(if all { Stage::Serving } else { Stage::CutOff });
         }
-        Ok(answer)
+    }
+
+    fn is(&self, stage: Option<Stage>) {
+        *self.open() = stage;
+    }
+
+    fn open(&self) -> MutexGuard<'_, Option<Stage>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask_once(&mut self, ask: Ask) -> Result<Answer, String> {

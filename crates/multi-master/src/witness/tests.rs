@@ -78,7 +78,8 @@ proptest! {
             let ask = match what {
                 0 => Ask::Hear,
                 1 => Ask::Open,
-                2 => Ask::Serve,
+                2 if pause % 2 == 0 => Ask::Serve,
+                2 => Ask::CutOff,
                 3 => Ask::Leave,
                 4 => Ask::Forget { processes: (0..4).map(process).collect() },
                 _ => Ask::Say { after: known[index], testimony: testimony(epoch) },
@@ -140,6 +141,18 @@ fn who_is_silent_is_named_until_it_is_settled_or_speaks() {
     // Who only waited leaves nothing to settle.
     register.answer(process(3), Ask::Hear, 2 * late);
     assert_eq!(silent(&mut register, 4 * late), [false; 0]);
+}
+
+#[test]
+fn others_hear_who_is_cut_off_until_it_is_not() {
+    let mut register = Register::default();
+    let stage = |register: &mut Register| register.answer(process(1), Ask::Hear, 0).others[0].stage;
+    register.answer(process(2), Ask::CutOff, 0);
+    assert_eq!(stage(&mut register), Stage::CutOff);
+    register.answer(process(2), Ask::Hear, 0);
+    assert_eq!(stage(&mut register), Stage::CutOff);
+    register.answer(process(2), Ask::Serve, 0);
+    assert_eq!(stage(&mut register), Stage::Serving);
 }
 
 struct Served {

@@ -117,9 +117,10 @@ impl Network {
         }
     }
 
-    /// As if the process was killed: its connections are reset.
+    /// As if the process was killed: its connections are reset, first of all that to
+    /// the witness, to whom it has nothing more to say.
     fn kill(&self) {
-        for proxy in &self.0 {
+        for proxy in self.0.iter().rev() {
             proxy.refuse().unwrap();
         }
     }
@@ -502,6 +503,36 @@ async fn a_process_that_can_not_reach_a_master_that_others_reach_writes_nothing(
     one.close().await;
     other.close().await;
     set.pair.assert_same();
+}
+
+/// Every process dies, and a master, and the processes are started again at once:
+/// each finds another one there, and none of them reaches that master.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_again_while_a_master_is_away_go_on_without_it() {
+    let Some(mut set) = Set::start("start again without a").await else { return };
+    let (first, network) = set.process(Policy::Available).await;
+    accounts(&first).await;
+    let (second, networks) = set.process(Policy::Available).await;
+    assert!(matches!(pay(&second, 1, 1).await, Outcome::Saved { .. }));
+    network.kill();
+    networks.kill();
+    set.pair.servers[A].kill().unwrap();
+    let (one, _one) = set.process(Policy::Available).await;
+    let (other, _other) = set.process(Policy::Available).await;
+    for store in [&one, &other] {
+        until_state(store, A, MasterState::Down).await;
+        within("writing", store, store.wait_until_refused(false)).await;
+    }
+    let load = Load::on(&[&one, &other]);
+    load.saves(&one, 50).await;
+    set.pair.servers[A].restart().unwrap();
+    whole(&one).await;
+    whole(&other).await;
+    load.saves(&one, 50).await;
+    let (saved, unknown) = load.end().await;
+    one.close().await;
+    other.close().await;
+    assert_kept(&set, (saved + 1, unknown));
 }
 
 #[tokio::test]
