@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use simulation::sync::Summary;
+use simulation::sync::{Against, Summary};
 
 #[derive(clap::Parser)]
 #[command(about = "Programs of chance under virtual time: the same seed, the same bytes")]
@@ -18,6 +18,9 @@ enum Command {
         /// The seed of the first
         #[arg(long, default_value_t = 0)]
         first: u64,
+        /// With the real server on real SQLite files, and not with a model of it
+        #[arg(long)]
+        real: bool,
     },
     /// Bugs that are planted, and that the programs of `sync` have to find
     #[cfg(feature = "faults")]
@@ -30,7 +33,9 @@ enum Command {
 
 fn main() -> ExitCode {
     match clap::Parser::parse() {
-        Command::Sync { seeds, first } => sync(seeds, first),
+        Command::Sync { seeds, first, real } => {
+            sync(seeds, first, if real { Against::Real } else { Against::Model })
+        }
         #[cfg(feature = "faults")]
         Command::Planted { seeds } => planted(seeds),
     }
@@ -51,8 +56,8 @@ fn planted(seeds: u64) -> ExitCode {
     if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn sync(seeds: u64, first: u64) -> ExitCode {
-    match run(first, first.saturating_add(seeds)) {
+fn sync(seeds: u64, first: u64, against: Against) -> ExitCode {
+    match run(first, first.saturating_add(seeds), against) {
         Ok(all) => {
             println!(
                 "{seeds} programs from seed {first}: {} edits saved, {} operations settled, {} \
@@ -69,7 +74,7 @@ fn sync(seeds: u64, first: u64) -> ExitCode {
 }
 
 /// Runs the programs of these seeds on all cores; of those that end badly, the first.
-fn run(first: u64, end: u64) -> Result<Summary, (u64, String)> {
+fn run(first: u64, end: u64, against: Against) -> Result<Summary, (u64, String)> {
     let next = AtomicU64::new(first);
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut all = Summary::default();
@@ -82,7 +87,7 @@ fn run(first: u64, end: u64) -> Result<Summary, (u64, String)> {
                 if seed >= end {
                     return Ok(some);
                 }
-                match simulation::sync::run(seed) {
+                match simulation::sync::run(seed, against) {
                     Ok(summary) => some.add(&summary),
                     Err(wrong) => {
                         // The others end with what they have begun.

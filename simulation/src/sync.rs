@@ -20,22 +20,36 @@ mod bugs;
 
 mod check;
 mod device;
+mod real;
 mod server;
 mod world;
 
 use ::sync::engine::Config;
-use stdx::Seed;
+use stdx::{Clock, Seed};
 
 #[cfg(feature = "faults")]
 pub use self::bugs::{Bug, Found, find};
 pub use self::world::Summary;
 
+/// Which server the devices have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// A model in memory: thousands of programs in seconds.
+    Model,
+    /// The real one on two real SQLite files, which is stopped and started again.
+    Real,
+}
+
 /// Runs one program of chance.
 ///
 /// # Errors
 /// What is wrong in the end, for a person.
-pub fn run(seed: u64) -> Result<Summary, String> {
-    world::World::new(Seed(seed), &config()).run()
+pub fn run(seed: u64, against: Against) -> Result<Summary, String> {
+    let server = |account, clock: &Clock| match against {
+        Against::Model => Box::new(server::Model::new(true)) as Box<dyn server::Server>,
+        Against::Real => Box::new(real::Real::new(account, clock)),
+    };
+    world::World::new(Seed(seed), &config(), server).run()
 }
 
 /// What every device is made of: small pushes and pulls, so that there are many.
@@ -48,22 +62,33 @@ fn config() -> Config {
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn two_thousand_programs_end_well() {
+    use super::*;
+
+    fn end_well(seeds: u64, against: Against) {
         let mut settled = 0;
-        for seed in 0..2_000 {
-            match super::run(seed) {
+        for seed in 0..seeds {
+            match run(seed, against) {
                 Ok(summary) => settled += summary.settled,
                 Err(wrong) => panic!("seed {seed}: {wrong}"),
             }
         }
-        assert!(settled > 20_000, "only {settled} operations were settled");
+        assert!(settled > seeds * 10, "only {settled} operations were settled");
+    }
+
+    #[test]
+    fn two_thousand_programs_end_well() {
+        end_well(2_000, Against::Model);
+    }
+
+    #[test]
+    fn programs_end_well_with_the_real_server_on_real_files() {
+        end_well(30, Against::Real);
     }
 
     #[test]
     fn the_same_seed_gives_the_same() {
         for seed in 0..20 {
-            assert_eq!(super::run(seed), super::run(seed));
+            assert_eq!(run(seed, Against::Model), run(seed, Against::Model));
         }
     }
 }

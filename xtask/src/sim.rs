@@ -19,6 +19,9 @@ enum Simulation {
         /// The seed of the first
         #[arg(long, default_value_t = 0)]
         first: u64,
+        /// With the real server on real SQLite files, and not with a model of it
+        #[arg(long)]
+        real: bool,
     },
     /// Bugs that are planted, and that the programs of `sync` have to find
     Planted {
@@ -31,9 +34,12 @@ enum Simulation {
 pub(crate) fn run_task(arguments: &Arguments) -> Result {
     let mut command = cargo(["run", "--release", "--quiet", "--package", "simulation"]);
     match arguments.simulation {
-        Simulation::Sync { seeds, first } => {
+        Simulation::Sync { seeds, first, real } => {
             command.args(["--", "sync"]);
             command.arg(format!("--seeds={seeds}")).arg(format!("--first={first}"));
+            if real {
+                command.arg("--real");
+            }
         }
         Simulation::Planted { seeds } => {
             // Planted bugs are in no other build.

@@ -19,8 +19,27 @@ use crate::{Clock, UnixMicros};
 ///
 /// Always fits a signed 64-bit column: see [`HybridTime::as_i64`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u64", into = "u64")]
 pub struct HybridTime(u64);
+
+/// A number is no timestamp of a [`HybridClock`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no hybrid time: it is at most {max}", max = i64::MAX)]
+pub struct NoHybridTime(u64);
+
+impl TryFrom<u64> for HybridTime {
+    type Error = NoHybridTime;
+
+    fn try_from(value: u64) -> Result<Self, NoHybridTime> {
+        if value <= Self::MAX.0 { Ok(Self(value)) } else { Err(NoHybridTime(value)) }
+    }
+}
+
+impl From<HybridTime> for u64 {
+    fn from(time: HybridTime) -> Self {
+        time.0
+    }
+}
 
 const COUNTER_BITS: u32 = 16;
 
@@ -248,6 +267,7 @@ mod tests {
     #[test]
     fn negative_columns_and_the_end_of_time() {
         assert_eq!(HybridTime::from_i64(-1), None);
+        assert_eq!(HybridTime::try_from(1 << 63), Err(NoHybridTime(1 << 63)));
         assert_eq!(
             HybridTime::from_wall(UnixMicros(i64::MAX)).next().wall(),
             HybridTime::MAX.wall()

@@ -352,7 +352,7 @@ impl Engine {
             action,
             base: chain.seen(),
             written,
-            at: HybridTime::from_wall(now),
+            at: now,
             after: self.session.heard,
             schema: self.config.schema,
         };

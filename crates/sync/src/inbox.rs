@@ -186,7 +186,7 @@ mod tests {
                 action: Action::Delete,
                 base: Version::NONE,
                 written: UnixMicros(0),
-                at: HybridTime::ZERO,
+                at: UnixMicros(0),
                 after: HybridTime::ZERO,
                 schema: 1,
             }

@@ -179,7 +179,7 @@ impl Origin {
     /// between an edit and its sending moves the edit only between those two bounds.
     #[must_use]
     pub fn time_of(&self, operation: &Operation) -> HybridTime {
-        let ago = self.device_now.0.saturating_sub(operation.at.wall().0);
+        let ago = self.device_now.0.saturating_sub(operation.at.0);
         let at = UnixMicros(self.now.wall().0.saturating_sub(ago));
         HybridTime::from_wall(at).max(operation.after).min(self.now)
     }

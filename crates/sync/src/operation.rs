@@ -23,7 +23,7 @@ pub struct Operation {
     /// When what it says was written: the order in which operations are sent.
     pub written: UnixMicros,
     /// When the edit was made, by the device's clock.
-    pub at: HybridTime,
+    pub at: UnixMicros,
     /// The server's time when the device last heard of it before the edit: the edit
     /// is later, whatever the device's clock says.
     pub after: HybridTime,

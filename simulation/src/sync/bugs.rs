@@ -1,8 +1,9 @@
 //! Bugs that are planted, to see that they are found.
 
 use ::sync::sabotage;
-use stdx::Seed;
+use stdx::{Clock, Seed};
 
+use super::server::{Model, Server};
 use super::world::World;
 
 /// A planted bug, of a device or of the server.
@@ -41,9 +42,8 @@ pub fn find(bug: Bug, seeds: u64) -> Option<Found> {
         config.bug = Some(bug);
     }
     (0..seeds).find_map(|seed| {
-        let mut world = World::new(Seed(seed), &config);
-        world.server.remembers = bug != Bug::NoInbox;
-        world.run().err().map(|wrong| Found { seed, wrong })
+        let server = |_, _: &Clock| Box::new(Model::new(bug != Bug::NoInbox)) as Box<dyn Server>;
+        World::new(Seed(seed), &config, server).run().err().map(|wrong| Found { seed, wrong })
     })
 }
 

@@ -1,7 +1,8 @@
 //! The server: it settles operations one after the other, remembers the answers, and
-//! tells what changed.
+//! tells what changed. Here it is a model in memory; `real` has the real one.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hasher as _};
 
 use stdx::{HybridTime, UnixMicros};
@@ -13,11 +14,30 @@ use sync::wire::{Answer, Change, Pull, PullAnswer, Push, PushAnswer};
 
 use super::world::TABLES;
 
+/// What devices and the judge ask of a server.
+pub(super) trait Server: Debug {
+    fn push(&mut self, push: &Push, now: UnixMicros) -> PushAnswer;
+    /// `None` where the cursor is older than what is kept.
+    fn pull(&mut self, pull: Pull, now: UnixMicros) -> Option<PullAnswer>;
+    /// Forgets deletions.
+    fn forget(&mut self);
+    /// It is stopped, and starts again.
+    fn restart(&mut self);
+    /// The last change.
+    fn head(&self) -> Version;
+    /// What everybody has to see in the end.
+    fn shown(&mut self) -> BTreeMap<RecordKey, Fields>;
+    /// How many operations were settled.
+    fn settled(&self) -> u64;
+    /// What must never happen, and has.
+    fn wrong(&mut self) -> Option<String>;
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Server {
+pub(super) struct Model {
     /// Which operations it has settled.
     pub(super) remembers: bool,
-    pub(super) held: BTreeMap<RecordKey, Held>,
+    held: BTreeMap<RecordKey, Held>,
     /// The last change of each record.
     log: BTreeMap<Version, RecordKey>,
     head: Version,
@@ -28,35 +48,14 @@ pub(super) struct Server {
     devices: BTreeMap<DeviceId, (u64, u64)>,
     /// The last operation that each device has had settled of each record.
     order: BTreeMap<(DeviceId, RecordKey), u64>,
-    pub(super) settled: u64,
+    settled: u64,
     /// What must never happen.
-    pub(super) wrong: Option<String>,
+    wrong: Option<String>,
 }
 
-impl Server {
-    pub(super) fn new() -> Self {
-        Self { remembers: true, ..Self::default() }
-    }
-
-    pub(super) fn push(&mut self, push: &Push, now: UnixMicros) -> PushAnswer {
-        let now = HybridTime::from_wall(now);
-        let origin = Origin { device: push.device, device_now: push.now, now };
-        let (settled, sequence) = self.devices.entry(push.device).or_default();
-        *settled = push.settled.max(*settled);
-        let settled = *settled;
-        for operation in &push.operations {
-            *sequence = operation.sequence.max(*sequence);
-        }
-        let sequence = *sequence;
-        let answers = push
-            .operations
-            .iter()
-            .map(|operation| Answer {
-                operation: operation.id,
-                outcome: self.receive(operation, &origin, settled),
-            })
-            .collect();
-        PushAnswer { now, answers, head: self.head, sequence }
+impl Model {
+    pub(super) fn new(remembers: bool) -> Self {
+        Self { remembers, ..Self::default() }
     }
 
     fn receive(&mut self, operation: &Operation, origin: &Origin, settled: u64) -> Outcome {
@@ -124,9 +123,31 @@ impl Server {
         }
         self.put(key, Held { version, fields, stamps: Vec::new(), deleted: None });
     }
+}
 
-    /// `None` where the cursor is older than what is kept.
-    pub(super) fn pull(&self, pull: Pull, now: UnixMicros) -> Option<PullAnswer> {
+impl Server for Model {
+    fn push(&mut self, push: &Push, now: UnixMicros) -> PushAnswer {
+        let now = HybridTime::from_wall(now);
+        let origin = Origin { device: push.device, device_now: push.now, now };
+        let (settled, sequence) = self.devices.entry(push.device).or_default();
+        *settled = push.settled.max(*settled);
+        let settled = *settled;
+        for operation in &push.operations {
+            *sequence = operation.sequence.max(*sequence);
+        }
+        let sequence = *sequence;
+        let answers = push
+            .operations
+            .iter()
+            .map(|operation| Answer {
+                operation: operation.id,
+                outcome: self.receive(operation, &origin, settled),
+            })
+            .collect();
+        PushAnswer { now, answers, head: self.head, sequence }
+    }
+
+    fn pull(&mut self, pull: Pull, now: UnixMicros) -> Option<PullAnswer> {
         let begins = pull.anew.is_some() && pull.cursor == Version::NONE;
         if !begins && pull.cursor.max(pull.anew.unwrap_or_default()) < self.forgotten {
             return None;
@@ -150,8 +171,7 @@ impl Server {
         Some(PullAnswer { now: HybridTime::from_wall(now), changes, cursor, more, head: self.head })
     }
 
-    /// Forgets all deletions so far.
-    pub(super) fn forget(&mut self) {
+    fn forget(&mut self) {
         self.forgotten = self.head;
         let gone: Vec<RecordKey> = self
             .held
@@ -166,14 +186,23 @@ impl Server {
         }
     }
 
-    pub(super) const fn head(&self) -> Version {
+    fn head(&self) -> Version {
         self.head
     }
 
-    /// What everybody has to see in the end.
-    pub(super) fn shown(&self) -> BTreeMap<RecordKey, Fields> {
+    fn shown(&mut self) -> BTreeMap<RecordKey, Fields> {
         let there = self.held.iter().filter(|(_, held)| held.deleted.is_none());
         there.map(|(key, held)| (key.clone(), held.fields.clone())).collect()
+    }
+
+    fn restart(&mut self) {}
+
+    fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    fn wrong(&mut self) -> Option<String> {
+        self.wrong.take()
     }
 }
 

@@ -7,7 +7,7 @@ use stdx::{Clock, IdSource, Random, Seed, UnixMicros};
 use sync::engine::{Config, Edit, Effect, Input, RequestId, Session, Step, Trouble};
 use sync::inbox;
 use sync::merge::{Outcome, REVISIONS};
-use sync::model::{Fields, RecordKey, Rule, Table, Value};
+use sync::model::{AccountId, Fields, RecordKey, Rule, Table, Value};
 use sync::queue::{Failure, Priority};
 use sync::wire::{Pull, Push};
 
@@ -86,7 +86,9 @@ pub(super) struct World {
     numbered: u64,
     devices: Vec<Device>,
     wakes: Vec<u64>,
-    pub(super) server: Server,
+    server: Box<dyn Server>,
+    /// What must never happen, and has.
+    wrong: Option<String>,
     /// Until when the server is down, or asks to come later.
     down: i64,
     busy: i64,
@@ -99,7 +101,11 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: Seed, config: &Config) -> Self {
+    pub(super) fn new(
+        seed: Seed,
+        config: &Config,
+        server: impl FnOnce(AccountId, &Clock) -> Box<dyn Server>,
+    ) -> Self {
         let random = Random::new(seed);
         let clock = Clock::starting_at(UnixMicros::from_secs(1_700_000_000));
         let ids = IdSource::new(clock.clone(), random.clone());
@@ -112,6 +118,7 @@ impl World {
         });
         let devices: Vec<Device> = devices.collect();
         let summary = Summary { devices: count, ..Summary::default() };
+        let server = server(account, &clock);
         Self {
             now: clock.now().0,
             wakes: vec![0; count],
@@ -121,7 +128,8 @@ impl World {
             events: BTreeMap::new(),
             numbered: 0,
             devices,
-            server: Server::new(),
+            server,
+            wrong: None,
             down: 0,
             busy: 0,
             logged_out: BTreeSet::new(),
@@ -149,8 +157,9 @@ impl World {
         self.heal();
         self.go_on(begin + TROUBLED + HEALED, false)?;
         self.check()?;
-        self.summary.settled = self.server.settled;
-        let revisions = self.server.held.keys().filter(|key| *key.table == *REVISIONS.name);
+        self.summary.settled = self.server.settled();
+        let held = self.server.shown();
+        let revisions = held.keys().filter(|key| *key.table == *REVISIONS.name);
         self.summary.revisions = revisions.count();
         Ok(self.summary)
     }
@@ -180,7 +189,7 @@ impl World {
             self.now = now;
             self.clock.set(UnixMicros(now));
             self.happen(event);
-            if let Some(wrong) = self.server.wrong.take() {
+            if let Some(wrong) = self.wrong.take().or_else(|| self.server.wrong()) {
                 return Err(wrong);
             }
             count += 1;
@@ -250,7 +259,7 @@ impl World {
                 && queued.is_some_and(|queued| queued.failure.is_none())
             {
                 let wrong = format!("{} of device {device} is refused: {code}", one.operation);
-                self.server.wrong.get_or_insert(wrong);
+                self.wrong.get_or_insert(wrong);
             }
         }
     }
@@ -404,6 +413,7 @@ impl World {
             3 => self.devices[device].disk_fails = true,
             4 => {
                 self.down = self.now + self.below(300 * SECOND);
+                self.server.restart();
                 for (device, run) in std::mem::take(&mut self.listening) {
                     self.answer(device, run, Input::LiveEnded);
                 }
@@ -562,7 +572,7 @@ impl World {
         let step = match engine.edit(key, edit, known, (written, priority), now) {
             Ok(step) => step,
             Err(refused) => {
-                self.server.wrong = Some(format!("an edit of {key} was not taken: {refused}"));
+                self.wrong = Some(format!("an edit of {key} was not taken: {refused}"));
                 return;
             }
         };
@@ -600,7 +610,7 @@ impl World {
         words.join(" ")
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&mut self) -> Result<(), String> {
         let held = self.server.shown();
         for (at, device) in self.devices.iter().enumerate() {
             let Some(engine) = &device.engine else { return Err(format!("device {at} is off")) };

@@ -1,0 +1,91 @@
+//! A device is told what changed after its cursor.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use multi_master::{Db, DbError};
+use sync::merge::REVISIONS;
+use sync::model::{AccountId, Fields, RecordId, RecordKey, Version};
+use sync::wire::{Change, PROTOCOL, Pull, PullAnswer};
+
+use crate::domain::Domain;
+use crate::store::{self, Logged};
+use crate::{CHANGES_BYTES_MAX, CHANGES_MAX, SyncError, SyncServer};
+
+impl<D: Domain> SyncServer<D> {
+    /// What changed after the cursor, as it is at one moment: each record once, in the
+    /// order of the changes.
+    ///
+    /// # Errors
+    /// [`SyncError`]: [`SyncError::Expired`] where deletions after the cursor were
+    /// forgotten, or the cursor is of a change that this server does not have.
+    pub async fn pull(&self, account: AccountId, pull: Pull) -> Result<PullAnswer, SyncError> {
+        if pull.protocol != PROTOCOL {
+            return Err(SyncError::Protocol(pull.protocol));
+        }
+        if pull.account != account {
+            return Err(SyncError::WrongAccount);
+        }
+        self.listed(account).await?;
+        let (server, domain) = (self.clone(), Arc::clone(&self.0.domain));
+        let read = self.0.store.read(async move |db: &mut Db| {
+            let Some(known) = store::account(db, account).await? else {
+                return Err(SyncError::Expired);
+            };
+            let begins = pull.anew.is_some() && pull.cursor == Version::NONE;
+            let told = pull.cursor.max(pull.anew.unwrap_or_default());
+            if !begins && told < known.forgotten || pull.cursor > known.head {
+                return Err(SyncError::Expired);
+            }
+            let limit = pull.limit.clamp(1, CHANGES_MAX);
+            let mut logged = store::changes(db, account, pull.cursor, limit + 1).await?;
+            let mut more = logged.len() > limit as usize;
+            logged.truncate(limit as usize);
+            let mut values = values(db, &*domain, account, &logged).await?;
+            let mut changes = Vec::with_capacity(logged.len());
+            let (mut cursor, mut bytes) = (pull.cursor, 0);
+            for Logged { key, version, .. } in logged {
+                let fields = values.remove(&key);
+                bytes += fields.as_ref().map_or(0, Fields::bytes);
+                if bytes > CHANGES_BYTES_MAX && !changes.is_empty() {
+                    more = true;
+                    break;
+                }
+                cursor = version;
+                changes.push(Change { version, key, fields });
+            }
+            if !more {
+                cursor = known.head;
+            }
+            Ok(PullAnswer { now: server.time(&known), changes, cursor, more, head: known.head })
+        });
+        read.await
+    }
+}
+
+async fn values<D: Domain>(
+    db: &mut Db,
+    domain: &D,
+    account: AccountId,
+    logged: &[Logged],
+) -> Result<BTreeMap<RecordKey, Fields>, DbError> {
+    let mut all = BTreeMap::new();
+    for table in domain.tables().iter().chain([&REVISIONS]) {
+        let ids: Vec<RecordId> = logged
+            .iter()
+            .filter(|logged| !logged.deleted && *logged.key.table == *table.name)
+            .map(|logged| logged.key.id)
+            .collect();
+        let values = if table.name == REVISIONS.name {
+            store::revisions(db, account, &ids).await?
+        } else {
+            domain.load(db, account, table.name, &ids).await?
+        };
+        all.extend(
+            values
+                .into_iter()
+                .map(|(id, fields)| (RecordKey { table: table.name.into(), id }, fields)),
+        );
+    }
+    Ok(all)
+}

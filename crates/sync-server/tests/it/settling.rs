@@ -1,0 +1,309 @@
+//! On two SQLite files.
+
+use std::time::Duration;
+
+use multi_master::{Db, DbError, Tx, fields, id, params};
+use sync::inbox;
+use sync::merge::{Outcome, REVISIONS, Revision};
+use sync::model::{Fields, RecordKey, Value, Version};
+use sync::operation::Action;
+use sync_server::{DEVICES_MAX, Note, OPERATIONS_MAX, SyncError, note};
+
+use crate::common::{Server, applied, code, content};
+
+#[tokio::test]
+async fn what_comes_again_is_answered_as_the_first_time_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let mut device = server.device(server.ids.next());
+    let (one, two) = (server.key(), server.key());
+    let operations = vec![device.create(&one, "첫 문장"), device.create(&two, "b")];
+    let first = device.push(operations.clone()).await.unwrap();
+    assert_eq!(first.head, Version(2));
+    assert_eq!(first.sequence, 2);
+    let again = device.push(operations.clone()).await.unwrap();
+    assert_eq!((&again.answers, again.head), (&first.answers, Version(2)));
+    // In another order, in other requests, and after the server was stopped.
+    server.store.close().await;
+    let server = Server::embedded(folder.path()).await;
+    device.server = server.clone();
+    for at in [1, 0] {
+        let again = device.push(vec![operations[at].clone()]).await.unwrap();
+        assert_eq!((&again.answers[0], again.head), (&first.answers[at], Version(2)));
+    }
+    // With another content it is another operation.
+    let mut changed = operations[0].clone();
+    changed.action = Action::Create { fields: content("something else") };
+    assert_eq!(code(&device.outcomes(vec![changed]).await[0]), inbox::CHANGED);
+    // What the device has the answer of need not come again.
+    device.settled = 2;
+    let late = device.outcomes(vec![operations[0].clone()]).await;
+    assert_eq!(late, [applied(1)], "it is remembered until its record is written again");
+    let more = Action::Update { fields: content("첫 문장은"), bases: content("첫 문장") };
+    let more = device.operation(&one, more, 1);
+    assert_eq!(device.outcomes(vec![more]).await, [applied(3)]);
+    assert_eq!(code(&device.outcomes(vec![operations[0].clone()]).await[0]), inbox::USED);
+    let told = device.pull(0, 10).await.unwrap();
+    assert_eq!(told.changes.len(), 2);
+    assert_eq!(told.changes[1].fields, Some(content("첫 문장은")));
+}
+
+#[tokio::test]
+async fn what_is_refused_spoils_no_other_and_is_refused_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let mut stranger = server.device(server.ids.next());
+    let (taken, mut device) = (server.key(), server.device(server.ids.next()));
+    assert_eq!(stranger.create(&taken, "mine").sequence, 1);
+    let theirs = stranger.create(&taken, "mine");
+    assert_eq!(stranger.outcomes(vec![theirs]).await, [applied(1)]);
+
+    let keys: Vec<RecordKey> = (0..7).map(|_| server.key()).collect();
+    let revision = RecordKey { table: REVISIONS.name.into(), id: server.ids.next() };
+    let nowhere = RecordKey { table: "nowhere".into(), id: server.ids.next() };
+    let create = |fields: Fields| Action::Create { fields };
+    let operations = vec![
+        device.create(&keys[0], "a"),
+        device.operation(&keys[1], create(Fields::from([("page", 0)])), 0),
+        device.operation(&keys[2], create(Fields::from([("colour", 1)])), 0),
+        // The store alone finds these two wrong.
+        device.create(&taken, "not mine"),
+        device.create(&keys[3], &"long".repeat(50)),
+        device.operation(&nowhere, create(content("a")), 0),
+        device.operation(&revision, create(Fields::new()), 0),
+        device.create(&keys[4], "b"),
+    ];
+    let outcomes = device.outcomes(operations.clone()).await;
+    assert_eq!((&outcomes[0], &outcomes[7]), (&applied(1), &applied(2)));
+    let codes: Vec<&str> = outcomes[1..7].iter().map(code).collect();
+    let expected =
+        ["PAGE", "NO_SUCH_FIELD", "ID_TAKEN", "NOT_STORABLE", "NO_SUCH_TABLE", "READ_ONLY"];
+    assert_eq!(codes, expected);
+    assert_eq!(device.outcomes(operations).await, outcomes);
+    assert_eq!(device.pull(0, 10).await.unwrap().changes.len(), 2);
+    // Cured, under a new id.
+    let cured = device.operation(&keys[1], create(Fields::from([("page", 3)])), 0);
+    assert_eq!(device.outcomes(vec![cured]).await, [applied(3)]);
+    // Nobody else's records are told or touched.
+    let theirs = stranger.pull(0, 10).await.unwrap();
+    assert_eq!(theirs.changes[0].fields, Some(content("mine")));
+    let delete = device.operation(&taken, Action::Delete, 0);
+    device.outcomes(vec![delete]).await;
+    assert_eq!(stranger.pull(0, 10).await.unwrap().changes[0].fields, Some(content("mine")));
+}
+
+#[tokio::test]
+async fn two_devices_are_merged_and_what_loses_its_place_is_a_revision_for_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let account = server.ids.next();
+    let (mut phone, mut laptop) = (server.device(account), server.device(account));
+    let key = server.key();
+    let made = phone.create(&key, "one two three");
+    assert_eq!(phone.outcomes(vec![made]).await, [applied(1)]);
+    let edit =
+        |text: &str| Action::Update { fields: content(text), bases: content("one two three") };
+    let on_phone = phone.operation(&key, edit("one 2 three"), 1);
+    let on_laptop = laptop.operation(&key, edit("one ii three"), 1);
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(phone.outcomes(vec![on_phone]).await, [applied(2)]);
+    let outcome = laptop.outcomes(vec![on_laptop.clone()]).await.remove(0);
+    let Outcome::Merged { version, fields, revision: Some(revision) } = &outcome else {
+        panic!("{outcome:?}")
+    };
+    let told = phone.pull(2, 10).await.unwrap();
+    let kept = told.changes.iter().find(|change| *change.key.table == *REVISIONS.name).unwrap();
+    let kept = Revision::of_record(kept.key.id, kept.fields.as_ref().unwrap()).unwrap();
+    assert_eq!((kept.id, &kept.of), (*revision, &key));
+    let texts = [fields, &kept.fields].map(|fields| fields.get("content").cloned());
+    for text in ["one 2 three", "one ii three"] {
+        assert!(texts.contains(&Some(Value::from(text))), "{text}: {texts:?}");
+    }
+    assert!(*version >= Version(2));
+    assert_eq!(laptop.outcomes(vec![on_laptop]).await, std::slice::from_ref(&outcome));
+    // A person has read it, and deletes it: once.
+    let key = RecordKey { table: REVISIONS.name.into(), id: kept.id };
+    let delete = phone.operation(&key, Action::Delete, told.head.0);
+    let deleted = phone.outcomes(vec![delete.clone()]).await;
+    assert_eq!(deleted, [applied(told.head.0 + 1)]);
+    assert_eq!(phone.outcomes(vec![delete]).await, deleted);
+    let told = laptop.pull(told.head.0, 10).await.unwrap();
+    assert_eq!((told.changes.len(), &told.changes[0].fields), (1, &None));
+}
+
+#[tokio::test]
+async fn what_is_changed_by_another_way_is_told_and_counts_field_by_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let account = server.ids.next();
+    // From before there was a sync server: more than are taken up at once.
+    let old: Vec<RecordKey> = (0..700).map(|_| server.key()).collect();
+    let keys = old.clone();
+    let write = server.store.write(async move |tx: &mut Tx| {
+        for key in &keys {
+            let (text, page) = ("from before", 1i64);
+            let row = fields! {
+                "id" => id(key.id), "account_id" => id(account), "content" => text, "page" => page,
+            };
+            tx.insert("notes", row).await?;
+        }
+        Ok::<(), DbError>(())
+    });
+    write.await.into_result().unwrap();
+    let mut device = server.device(account);
+    let told = device.pull(0, 1_000).await.unwrap();
+    assert_eq!((told.changes.len(), told.head, told.more), (700, Version(700), false));
+
+    // A website sets the page of one and deletes another.
+    let (changed, deleted) = (old[0].clone(), old[1].clone());
+    let (ids, now) = (server.ids.clone(), server.clock.now());
+    let write = server.store.write(async move |tx: &mut Tx| {
+        tx.update("notes", params![id(changed.id)], fields! {"page" => 9i64}).await?;
+        tx.delete("notes", params![id(deleted.id)]).await?;
+        let notes = [(changed.clone(), Note::Set(&["page"])), (deleted.clone(), Note::Deleted)];
+        note(tx, account, &notes, &ids, now).await
+    });
+    write.await.into_result().unwrap();
+    let told = device.pull(700, 10).await.unwrap();
+    assert_eq!(told.changes.len(), 2);
+    assert_eq!(told.changes[0].fields.as_ref().unwrap().get("page"), Some(&Value::Int(9)));
+    assert_eq!(told.changes[1].fields, None);
+
+    // A device that has seen neither: its text is applied, and the page stays; its edit
+    // of what is deleted is kept.
+    let base = told.changes[0].version.0 - 1;
+    let edit = |text: &str| Action::Update { fields: content(text), bases: content("from before") };
+    let one = device.operation(&old[0], edit("from before, edited"), base);
+    let two = device.operation(&old[1], edit("edited"), base);
+    let outcomes = device.outcomes(vec![one, two]).await;
+    let Outcome::Merged { fields, revision: None, .. } = &outcomes[0] else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(fields.get("content").and_then(Value::text), Some("from before, edited"));
+    assert_eq!(fields.get("page"), Some(&Value::Int(9)));
+    assert!(matches!(outcomes[1], Outcome::Kept { .. }), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_device_that_was_away_for_too_long_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let account = server.ids.next();
+    let (mut phone, mut laptop) = (server.device(account), server.device(account));
+    let (gone, stays) = (server.key(), server.key());
+    let operations = vec![phone.create(&gone, "a"), phone.create(&stays, "b")];
+    phone.outcomes(operations.clone()).await;
+    let before = phone.pull(0, 10).await.unwrap().cursor.0;
+    let delete = phone.operation(&gone, Action::Delete, 1);
+    phone.outcomes(vec![delete]).await;
+    phone.settled = 3;
+    server.clock.advance(Duration::from_hours(24 * 89));
+    phone.outcomes(vec![]).await;
+    assert_eq!(phone.pull(before, 10).await.unwrap().changes[0].fields, None);
+    server.clock.advance(Duration::from_hours(24 * 2));
+    phone.outcomes(vec![]).await;
+    assert_eq!(phone.pull(before, 10).await, Err(SyncError::Expired));
+    assert_eq!(phone.pull(99, 10).await, Err(SyncError::Expired), "of another server's log");
+    assert_eq!(phone.pull(3, 10).await.unwrap().changes, []);
+    let anew = phone.pull(0, 10).await;
+    assert_eq!(anew, Err(SyncError::Expired), "it did not say that it begins anew");
+    // A request that was under way for a quarter of a year.
+    assert_eq!(code(&phone.outcomes(vec![operations[0].clone()]).await[0]), inbox::USED);
+    // Whoever did not hear of the deletion has its edit kept.
+    let edit = Action::Update { fields: content("edited"), bases: content("a") };
+    let edit = laptop.operation(&gone, edit, 1);
+    assert!(matches!(laptop.outcomes(vec![edit]).await[0], Outcome::Kept { .. }));
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_has_heard_outlives_the_deletion() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let account = server.ids.next();
+    let (mut phone, mut laptop) = (server.device(account), server.device(account));
+    let key = server.key();
+    let made = phone.create(&key, "a");
+    let first = phone.outcomes(vec![made.clone()]).await;
+    let delete = laptop.operation(&key, Action::Delete, 1);
+    laptop.outcomes(vec![delete]).await;
+    laptop.settled = 1;
+    server.clock.advance(Duration::from_hours(24 * 91));
+    laptop.outcomes(vec![]).await;
+    assert_eq!(phone.pull(1, 10).await, Err(SyncError::Expired));
+    assert_eq!(phone.outcomes(vec![made]).await, first, "and it is not made again");
+    assert_eq!(phone.pull(2, 10).await.unwrap().changes, []);
+}
+
+#[tokio::test]
+async fn an_older_program_is_understood_and_a_newer_one_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let mut device = server.device(server.ids.next());
+    let key = server.key();
+    let fields = Fields::from([("leaf", 7)]);
+    let mut old = device.operation(&key, Action::Create { fields }, 0);
+    old.schema = 1;
+    assert_eq!(device.outcomes(vec![old.clone()]).await, [applied(1)]);
+    assert_eq!(device.outcomes(vec![old]).await, [applied(1)]);
+    let told = device.pull(0, 1).await.unwrap().changes.remove(0).fields.unwrap();
+    assert_eq!(told.get("page"), Some(&Value::Int(7)));
+    let mut new = device.create(&server.key(), "a");
+    new.schema = 3;
+    let error = SyncError::NewerSchema { theirs: 3, ours: 2 };
+    assert_eq!(device.push(vec![new]).await, Err(error));
+}
+
+#[tokio::test]
+async fn requests_that_are_none_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let (mut device, other) = (server.device(server.ids.next()), server.device(server.ids.next()));
+    let own = device.create(&server.key(), "a");
+    let mut push = device.push_of(vec![own]);
+    assert_eq!(server.sync.push(other.account, push.clone()).await, Err(SyncError::WrongAccount));
+    push.protocol = 9;
+    assert_eq!(server.sync.push(device.account, push).await, Err(SyncError::Protocol(9)));
+    let many: Vec<_> = (0..=OPERATIONS_MAX).map(|_| device.create(&server.key(), "a")).collect();
+    let error = SyncError::TooManyOperations(OPERATIONS_MAX + 1);
+    assert_eq!(device.push(many[1..].to_vec()).await.map(|answer| answer.head.0), Ok(200));
+    assert_eq!(device.push(many).await, Err(error));
+    for _ in 1..DEVICES_MAX {
+        server.device(device.account).push(vec![]).await.unwrap();
+    }
+    let one_more = server.device(device.account).push(vec![]).await;
+    assert_eq!(one_more, Err(SyncError::TooManyDevices));
+    // Numbers that no device of ours sends.
+    device.settled = u64::MAX;
+    let mut odd = device.create(&server.key(), "a");
+    (odd.base, odd.after) = (Version(u64::MAX), stdx::HybridTime::MAX);
+    (odd.at, odd.written) = (stdx::UnixMicros(i64::MIN), stdx::UnixMicros(i64::MAX));
+    assert_eq!(device.outcomes(vec![odd]).await, [applied(201)]);
+    assert_eq!(device.pull(u64::MAX, 0).await, Err(SyncError::Expired));
+    assert_eq!(device.pull(0, u32::MAX).await.unwrap().changes.len(), 201);
+}
+
+#[tokio::test]
+async fn an_answer_to_a_pull_is_bounded_in_bytes_and_goes_on_where_it_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let mut device = server.device(server.ids.next());
+    for _ in 0..3 {
+        let some = (0..200).map(|_| device.create(&server.key(), "a memo")).collect();
+        device.outcomes(some).await;
+    }
+    let (mut cursor, mut seen) = (0, 0);
+    loop {
+        let told = device.pull(cursor, 7).await.unwrap();
+        assert!(told.changes.len() <= 7);
+        seen += told.changes.len();
+        cursor = told.cursor.0;
+        if !told.more {
+            break;
+        }
+    }
+    assert_eq!((seen, cursor), (600, 600));
+    let rows = server.store.read(async move |db: &mut Db| {
+        db.query("select count(*) as n from sync_records", params![]).await
+    });
+    assert_eq!(rows.await.unwrap()[0].get::<i64>("n"), Ok(600));
+}
