@@ -97,7 +97,10 @@
 //!   a unique index has to decide. A read sees one moment of one master, after
 //!   every write that was acknowledged before it began. On MariaDB it may see a
 //!   transaction that a crash of every master in the same instant takes back,
-//!   because InnoDB shows a commit before it is on the disk.
+//!   because InnoDB shows a commit before it is on the disk. Where several
+//!   processes read, one may see what another has committed on one master so far;
+//!   where that process and that master then end before anybody has settled it,
+//!   the others may go on without it. Nobody was told that it is saved.
 //!
 //! # What it does not do
 //!

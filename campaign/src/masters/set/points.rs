@@ -145,10 +145,21 @@ impl<M: Masters> Set<M> {
     fn undo(&mut self, worker: usize, act: Act, hold: Hold<'_>) -> Result<(), String> {
         let lab = |why: LabError| why.to_string();
         self.wait_until_settled()?;
+        // What only one master has, and no process any more, can be undone: who read it
+        // meanwhile would have read what never was.
+        for (_, other) in self.workers.iter_mut().enumerate().filter(|(at, _)| *at != worker) {
+            if let Some(other) = other {
+                other.process().freeze().map_err(lab)?;
+            }
+        }
         // Who was told to commit does so meanwhile.
         self.arm(worker, Point::BetweenCommits, Act::Hang(COMMITS_WITHIN * 4))?;
         if self.wait_until_come_to(&[worker], Point::BetweenCommits)?.is_none() {
-            return Ok(());
+            return self
+                .workers
+                .iter_mut()
+                .flatten()
+                .try_for_each(|worker| worker.process().go_on().map_err(lab));
         }
         std::thread::sleep(Duration::from_millis(COMMITS_WITHIN));
         self.kill_workers().map_err(lab)?;
