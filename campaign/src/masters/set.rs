@@ -57,6 +57,9 @@ pub(crate) trait Masters: Sized + Send {
     /// Which one commits while the other one is yet to be told to, at
     /// [`Point::BetweenCommits`].
     const COMMITS_FIRST: usize;
+    /// What a client asks so that what was written stays, whatever a log loses; a
+    /// number other than 0 comes first in the answer where it has to be asked again.
+    const INTO_THE_FILE: Option<&'static str>;
 
     /// Each in its directory.
     fn start(software: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError>;

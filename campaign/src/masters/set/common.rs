@@ -143,6 +143,18 @@ impl<M: Masters> Set<M> {
         if after <= before {
             return Err("what was written by hand is not kept in mm_conflicts".to_owned());
         }
+        // A repair is no transaction that could be had from the other master again.
+        let until = Instant::now() + KEPT_WITHIN;
+        for at in 0..2 {
+            while let Some(sql) = M::INTO_THE_FILE
+                && !self.masters.by_hand(at, sql).map_err(lab)?.starts_with('0')
+            {
+                if Instant::now() > until {
+                    return Err("what was repaired does not get into the file".to_owned());
+                }
+                std::thread::sleep(LOOK_AGAIN);
+            }
+        }
         Ok(())
     }
 

@@ -27,6 +27,7 @@ impl Masters for Files {
     const KIND: &'static str = "SQLite";
     const SHARED: bool = false;
     const COMMITS_FIRST: usize = 1;
+    const INTO_THE_FILE: Option<&'static str> = Some("pragma wal_checkpoint(truncate)");
 
     fn start(_: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError> {
         let files = directories.clone().map(|directory| directory.join("master.db"));

@@ -65,6 +65,7 @@ impl Masters for Servers {
     const KIND: &'static str = "MariaDB";
     const SHARED: bool = true;
     const COMMITS_FIRST: usize = 0;
+    const INTO_THE_FILE: Option<&'static str> = None;
 
     fn start(software: &Software, directories: &[PathBuf; 2]) -> Result<Self, LabError> {
         let start = |directory: &PathBuf| -> Result<(MariaDb, Proxy), LabError> {
