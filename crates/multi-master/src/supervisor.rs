@@ -246,6 +246,7 @@ impl Supervisor {
     /// Makes the membership durable where that is needed, and public. Nothing is
     /// written under a membership that the witness does not know.
     async fn put_in_force(&mut self) {
+        let knew = self.witness.known().map(|known| known.serving.clone());
         for _ in 0..CHANGES_MAX {
             let generation = self.membership.view().generation;
             if !self.claim().await
@@ -268,7 +269,7 @@ impl Supervisor {
                 self.take_out(at, why(fault));
             }
         }
-        self.wait_for_readers_elsewhere().await;
+        self.wait_for_readers_elsewhere(&knew.unwrap_or_default()).await;
         self.publish();
         let cut_off = self.membership.is_cut_off();
         if let Some(client) = self.witness.shared() {
@@ -321,10 +322,13 @@ impl Supervisor {
         None
     }
 
-    /// Other processes may read for a lease from a master that is taken out.
-    async fn wait_for_readers_elsewhere(&self) {
+    /// Other processes may read for a lease from a master that is taken out, also where
+    /// this one could not reach it: `knew` served, as the witness had it.
+    async fn wait_for_readers_elsewhere(&self, knew: &[MasterName]) {
         let before = self.shared.view();
         let out = before.serving().iter().any(|&at| !self.membership.view().serves(at));
+        let hold_all = self.membership.hold_all();
+        let out = out || knew.iter().any(|master| !hold_all.contains(master));
         if out && self.shared.among_others {
             tokio::time::sleep(LEASE).await;
         }

@@ -535,6 +535,65 @@ async fn processes_that_start_again_while_a_master_is_away_go_on_without_it() {
     assert_kept(&set, (saved + 1, unknown));
 }
 
+/// A process goes on without a master that none could reach, just when another one
+/// reaches it again and can't say so: that one reads nothing old from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reaches_a_master_again_that_another_drops_reads_nothing_old() {
+    let Some(set) = Set::start("dropped and reached").await else { return };
+    let (first, network) = set.process(Policy::Available).await;
+    accounts(&first).await;
+    network.kill();
+    let cut_off = || {
+        let (config, network) = set.config(Policy::Available);
+        network.0[B].refuse().unwrap();
+        (config, network)
+    };
+    let (config, _one) = cut_off();
+    let one = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    let (config, network) = cut_off();
+    let other = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    for store in [&one, &other] {
+        within("standing back", store, store.wait_until_refused(true)).await;
+    }
+    // Both have said it.
+    let heard = network.0[2].counters().to_client.received_bytes;
+    network.0[2]
+        .wait_until("has said it", WITHIN, |counters| {
+            counters.to_client.received_bytes > heard + 1_000
+        })
+        .unwrap();
+    network.0[2].refuse().unwrap();
+    network.0[B].pass().unwrap();
+    until_state(&other, B, MasterState::Live).await;
+    // When the first one is taken for dead, b is out; the other one hears of that when
+    // its witness is reached again, and reads only while it surely knows.
+    let mut reads = 0;
+    'all: loop {
+        let balance = match pay(&one, 1, 1).await {
+            Outcome::Saved { value, .. } | Outcome::Owed { value, .. } => value,
+            Outcome::NotSaved(DbError::NoMaster(_)) => {
+                tokio::time::sleep(AGAIN_AFTER).await;
+                continue;
+            }
+            outcome => panic!("{outcome:?}"),
+        };
+        for _ in 0..10 {
+            let read = other.read(async move |db: &mut Db| {
+                db.get("accounts", params![1i64]).await?.unwrap().get::<i64>("balance")
+            });
+            match tokio::time::timeout(Duration::from_secs(1), read).await {
+                Ok(Ok(read)) => assert_eq!(read, balance, "after {reads} reads"),
+                Ok(Err(_)) | Err(_) => break 'all,
+            }
+            reads += 1;
+        }
+    }
+    network.thaw();
+    within("hearing", &other, other.wait_until_refused(false)).await;
+    one.close().await;
+    other.close().await;
+}
+
 #[tokio::test]
 async fn without_the_witness_writes_go_on_until_who_serves_would_change() {
     let Some(set) = Set::start("no witness").await else { return };
