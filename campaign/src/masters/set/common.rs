@@ -126,17 +126,23 @@ impl<M: Masters> Set<M> {
         hold();
         let until = Instant::now() + KEPT_WITHIN;
         loop {
-            match self.call(0)?.ask(&Request::Repair) {
-                Ok(Reply::Findings(found)) if found.different == 1 && found.is_well() => break,
-                // A master is brought back just now: what a fault before this one left.
+            let found = self.call(0)?.ask(&Request::Repair);
+            let is = [0, 1].map(|at| self.masters.by_hand(at, &store::kept(id)));
+            match (&found, is) {
+                (Ok(Reply::Findings(found)), [Ok(one), Ok(other)])
+                    if found.is_well() && [one.trim(), other.trim()] == [text.as_str(); 2] =>
+                {
+                    break;
+                }
+                // A master is brought back just now: what a fault before this one left;
+                // or the answer to a repair did not come.
                 _ if Instant::now() < until => std::thread::sleep(LOOK_AGAIN),
-                other => return Err(format!("a row changed by hand was not repaired: {other:?}")),
-            }
-        }
-        for at in 0..2 {
-            let is = self.masters.by_hand(at, &store::kept(id)).map_err(lab)?;
-            if is.trim() != text {
-                return Err(format!("a row changed by hand is `{}` and was `{text}`", is.trim()));
+                (_, is) => {
+                    return Err(format!(
+                        "a row changed by hand was not repaired: {found:?}, it was `{text}` and \
+                         is {is:?}"
+                    ));
+                }
             }
         }
         let after = self.conflicts().map_err(lab)?;
