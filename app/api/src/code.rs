@@ -198,6 +198,26 @@ codes! {
     ImportInProgress "IMPORT_IN_PROGRESS" later
         "다른 가져오기를 진행하고 있습니다. 끝난 뒤 다시 시도해 주세요."
         "Another import is running. Try again when it has finished.";
+    /// The device speaks another version of the sync protocol.
+    SyncProtocolUnsupported "SYNC_PROTOCOL_UNSUPPORTED" never
+        "이 서버가 모르는 동기화 방식입니다. 앱을 새로 고쳐 주세요. 쓰신 내용은 기기에 그대로 있습니다."
+        "This server does not know this way to sync. Update the app; what you wrote is still on the device.";
+    /// What was sent is of another account than the one that is logged in.
+    SyncWrongAccount "SYNC_WRONG_ACCOUNT" never
+        "다른 계정에서 쓴 내용입니다. 그 계정으로 로그인해 주세요. 쓰신 내용은 기기에 그대로 있습니다."
+        "This was written in another account. Log in as that one; what you wrote is still on the device.";
+    /// Changes after the cursor are no longer remembered: pull everything anew.
+    SyncCursorExpired "SYNC_CURSOR_EXPIRED" never
+        "오랫동안 동기화하지 않아 처음부터 다시 받아야 합니다. 보내지 않은 내용은 그대로 있습니다."
+        "This device was away for long and has to get everything anew. What was not sent is kept.";
+    /// The account has as many devices as it can have.
+    SyncTooManyDevices "SYNC_TOO_MANY_DEVICES" never
+        "동기화하는 기기가 너무 많습니다. 운영자에게 문의해 주세요."
+        "Too many devices sync with this account. Please ask the operator.";
+    /// The device's program is newer than this server: later, when that is updated.
+    SyncServerOlder "SYNC_SERVER_OLDER" later
+        "서버가 앱보다 오래되었습니다. 서버를 업데이트하면 저절로 보내집니다."
+        "The server is older than the app. What you wrote is sent by itself when the server is updated.";
     /// The external book source doesn't answer.
     SourceUnavailable "SOURCE_UNAVAILABLE" later
         "외부 도서 검색을 지금 쓸 수 없습니다. 잠시 뒤 다시 시도해 주세요."

@@ -53,6 +53,8 @@ pub mod accounts;
 
 pub mod reading;
 
+pub mod sync;
+
 pub use code::ErrorCode;
 pub use envelope::{Envelope, ErrorBody, Failure, FieldMessage, Nothing, Success};
 pub use field::{FieldProblem, JsonKind};

@@ -13,6 +13,7 @@ pub const fn of(code: ErrorCode) -> StatusCode {
         | ErrorCode::MalformedJson
         | ErrorCode::UnknownField
         | ErrorCode::ResetTokenInvalid
+        | ErrorCode::SyncProtocolUnsupported
         | ErrorCode::ImportUnreadable => StatusCode::BAD_REQUEST,
 
         ErrorCode::Unauthorized
@@ -21,7 +22,9 @@ pub const fn of(code: ErrorCode) -> StatusCode {
         | ErrorCode::RefreshTokenInvalid
         | ErrorCode::RefreshTokenReused => StatusCode::UNAUTHORIZED,
 
-        ErrorCode::Forbidden | ErrorCode::AccountSuspended => StatusCode::FORBIDDEN,
+        ErrorCode::Forbidden | ErrorCode::AccountSuspended | ErrorCode::SyncWrongAccount => {
+            StatusCode::FORBIDDEN
+        }
 
         ErrorCode::NotFound
         | ErrorCode::UserNotFound
@@ -39,7 +42,10 @@ pub const fn of(code: ErrorCode) -> StatusCode {
         | ErrorCode::EmailTaken
         | ErrorCode::BookAlreadyOnShelf
         | ErrorCode::IdTaken
+        | ErrorCode::SyncTooManyDevices
         | ErrorCode::ImportInProgress => StatusCode::CONFLICT,
+
+        ErrorCode::SyncCursorExpired => StatusCode::GONE,
 
         ErrorCode::VersionConflict => StatusCode::PRECONDITION_FAILED,
 
@@ -57,6 +63,7 @@ pub const fn of(code: ErrorCode) -> StatusCode {
         ErrorCode::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
         ErrorCode::StoreUnavailable
         | ErrorCode::ServerBusy
+        | ErrorCode::SyncServerOlder
         | ErrorCode::SourceUnavailable
         | ErrorCode::SourceQuotaExceeded => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -69,6 +76,7 @@ pub const fn retry_after(code: ErrorCode) -> Option<Duration> {
         ErrorCode::IdempotencyKeyInUse | ErrorCode::OutcomeUnknown => Some(Duration::from_secs(1)),
         ErrorCode::StoreUnavailable | ErrorCode::ServerBusy => Some(Duration::from_secs(5)),
         ErrorCode::ImportInProgress => Some(Duration::from_secs(10)),
+        ErrorCode::SyncServerOlder => Some(Duration::from_mins(5)),
         ErrorCode::RateLimited | ErrorCode::SourceUnavailable => Some(Duration::from_secs(30)),
         ErrorCode::SourceQuotaExceeded => Some(Duration::from_hours(1)),
         _ => None,

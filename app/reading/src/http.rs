@@ -6,6 +6,7 @@
 //! | `shelf` | `/user/books…`, `/memos/books/{id}/close`, `/memos/books/recent` |
 //! | `memos` | `/memos…`, `/today-flow`, `/tags` |
 //! | `transfer` | `/import…`, `/export` |
+//! | `sync` | `/sync/…` |
 //! | `view` | what is said, in the types of the wire |
 
 mod books;
@@ -13,6 +14,8 @@ mod books;
 mod memos;
 
 mod shelf;
+
+mod sync;
 
 mod transfer;
 
@@ -34,6 +37,7 @@ pub fn router(service: ReadingService) -> Router {
         .merge(shelf::routes())
         .merge(memos::routes())
         .merge(transfer::routes())
+        .merge(sync::routes())
         .with_state(service)
 }
 
@@ -46,6 +50,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "shelf", description = "The reader's books"),
         (name = "memos", description = "Memos, the calendar, the flow of a day, tags"),
         (name = "import and export", description = "A reader's data in and out"),
+        (name = "sync", description = "Devices that read and write offline"),
     ))]
     struct Base;
 
@@ -54,6 +59,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document.merge(shelf::Document::openapi());
     document.merge(memos::Document::openapi());
     document.merge(transfer::Document::openapi());
+    document.merge(sync::Document::openapi());
     document
 }
 

@@ -2,8 +2,7 @@
 //!
 //! **What it does not do:** it knows no accounts and checks no token (a reader
 //! is an id that the caller vouches for), opens no store and listens nowhere,
-//! and keeps no copies of covers. It has no sync protocol yet: what is deleted
-//! leaves no tombstone.
+//! and keeps no copies of covers.
 //!
 //! | module | what it has |
 //! |---|---|

@@ -7,6 +7,7 @@
 //! | [`keys`] | what a book is known by where a reader says so |
 //! | [`days`] | which instants belong to a day of a time zone |
 //! | [`flow`] | how the memos of a day are grouped |
+//! | [`synced`] | memos and books as devices hold them, and back |
 
 pub mod progress;
 
@@ -17,3 +18,5 @@ pub mod keys;
 pub mod days;
 
 pub mod flow;
+
+pub mod synced;

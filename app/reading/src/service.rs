@@ -26,11 +26,14 @@ pub mod demo;
 
 mod running;
 
+pub mod sync;
+
 use std::fmt;
 use std::sync::Arc;
 
 use multi_master::{MultiMaster, Tx};
 use stdx::{Clock, IdSource, UnixMicros};
+use sync_server::SyncServer;
 
 pub use error::ReadingError;
 
@@ -60,6 +63,7 @@ struct Inner {
     requests: Running<(ReaderId, String)>,
     imports: Imports,
     scans: books::Scans,
+    sync: SyncServer<sync::Synced>,
 }
 
 impl fmt::Debug for ReadingService {
@@ -73,6 +77,9 @@ impl ReadingService {
     /// the sources that are asked for what its catalogue does not have.
     #[must_use]
     pub fn new(store: MultiMaster, sources: BookSources, clock: Clock, ids: IdSource) -> Self {
+        let synced = sync::Synced::new(ids.clone());
+        let limits = sync_server::Limits::default();
+        let sync = SyncServer::new(store.clone(), synced, limits, clock.clone());
         Self(Arc::new(Inner {
             store,
             sources,
@@ -83,6 +90,7 @@ impl ReadingService {
             requests: Running::default(),
             imports: Imports::default(),
             scans: books::Scans::default(),
+            sync,
         }))
     }
 

@@ -58,6 +58,17 @@ impl App {
             .merge(document::router(&document::whole()))
     }
 
+    /// Tells devices that listen what changes, for as long as it is polled; what this
+    /// process does they hear without it.
+    pub(crate) async fn tell_listeners(&self) {
+        self.reading.sync().watch().await;
+    }
+
+    /// Nobody listens any more: a server that stops waits for no device.
+    pub(crate) fn stop_listening(&self) {
+        self.reading.sync().stop_listening();
+    }
+
     /// Deletes what has expired, now and then, for as long as it is polled.
     pub(crate) async fn keep_tidy(&self) {
         loop {

@@ -70,13 +70,19 @@ pub trait Domain: Send + Sync + 'static {
         ids: &[RecordId],
     ) -> Result<BTreeMap<RecordId, Fields>, DbError>;
 
-    /// Writes a change down, or refuses it before anything is written.
+    /// Writes a change down, or refuses it before anything is written. Returns what
+    /// the record holds then, where that is more or other than was to be saved: what
+    /// follows from it by rules of the program. None where it is deleted.
     ///
     /// # Errors
     /// Those of the store. One that the change itself is to blame for, such as
     /// [`DbError::Duplicate`], becomes a refusal of this operation, without harm to
     /// others.
-    async fn save(&self, tx: &mut Tx, change: &Change<'_>) -> Result<Result<(), Refusal>, DbError>;
+    async fn save(
+        &self,
+        tx: &mut Tx,
+        change: &Change<'_>,
+    ) -> Result<Result<Option<Fields>, Refusal>, DbError>;
 
     /// Some records of the account, at most `limit`, that have no row in
     /// [`crate::schema::RECORDS`]: those from before there was a sync server.

@@ -6,7 +6,7 @@
 //! | [`domain`] | [`Domain`]: what the program around it gives: its tables, its rules, its rows |
 //! | [`push`] | settling operations |
 //! | [`pull`] | telling what changed |
-//! | [`note`] | changes that come by another way than a push |
+//! | [`note()`] | changes that come by another way than a push |
 //! | [`live`] | who listens |
 //! | [`schema`] | its own tables, as migrations |
 //!
@@ -41,11 +41,11 @@
 
 pub mod domain;
 pub mod live;
-pub mod note;
 pub mod pull;
 pub mod push;
 pub mod schema;
 
+mod note;
 mod state;
 mod store;
 
@@ -54,7 +54,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use multi_master::{DbError, MultiMaster, TxId, WriteError};
-use stdx::{Clock, HybridTime, IdSource};
+use stdx::{Clock, HybridTime};
 use sync::model::{AccountId, Version};
 use sync::wire::PROTOCOL;
 
@@ -94,7 +94,6 @@ struct Inner<D> {
     domain: Arc<D>,
     limits: Limits,
     clock: Clock,
-    ids: IdSource,
     listeners: live::Listeners,
 }
 
@@ -157,9 +156,9 @@ impl From<WriteError<Self>> for SyncError {
 impl<D: Domain> SyncServer<D> {
     /// Over a store that was opened with [`MIGRATIONS`] among its migrations.
     #[must_use]
-    pub fn new(store: MultiMaster, domain: D, limits: Limits, clock: Clock, ids: IdSource) -> Self {
+    pub fn new(store: MultiMaster, domain: D, limits: Limits, clock: Clock) -> Self {
         let (domain, listeners) = (Arc::new(domain), live::Listeners::default());
-        Self(Arc::new(Inner { store, domain, limits, clock, ids, listeners }))
+        Self(Arc::new(Inner { store, domain, limits, clock, listeners }))
     }
 
     /// The last change of an account.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use multi_master::Db;
@@ -24,13 +24,27 @@ const WATCHED_AT_ONCE: usize = 500;
 /// Listeners of one account at most.
 pub const LISTENERS_MAX: usize = 50;
 
-/// By account, the last change that its listeners were told of.
-#[derive(Debug, Default)]
-pub(crate) struct Listeners(Mutex<HashMap<AccountId, watch::Sender<Version>>>);
+type Senders = HashMap<AccountId, watch::Sender<Version>>;
+
+/// By account, the last change that its listeners were told of. None once nobody may
+/// listen any more.
+#[derive(Debug)]
+pub(crate) struct Listeners(Mutex<Option<Senders>>);
+
+impl Default for Listeners {
+    fn default() -> Self {
+        Self(Mutex::new(Some(Senders::new())))
+    }
+}
 
 impl Listeners {
+    fn lock(&self) -> MutexGuard<'_, Option<Senders>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn listen(&self, account: AccountId, head: Version) -> Option<watch::Receiver<Version>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lock();
+        let all = all.as_mut()?;
         let sender = all.entry(account).or_insert_with(|| watch::Sender::new(head));
         (sender.receiver_count() < LISTENERS_MAX).then(|| {
             raise(sender, head);
@@ -39,15 +53,15 @@ impl Listeners {
     }
 
     pub(crate) fn tell(&self, account: AccountId, head: Version) {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = all.get(&account) {
+        if let Some(sender) = self.lock().as_ref().and_then(|all| all.get(&account)) {
             raise(sender, head);
         }
     }
 
     /// The accounts that somebody listens to; what nobody listens to is forgotten.
     fn accounts(&self) -> Vec<AccountId> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lock();
+        let Some(all) = all.as_mut() else { return Vec::new() };
         all.retain(|_, sender| sender.receiver_count() > 0);
         all.keys().copied().collect()
     }
@@ -73,6 +87,11 @@ impl<D: Domain> SyncServer<D> {
     ) -> Result<Option<watch::Receiver<Version>>, SyncError> {
         let head = self.head(account).await?;
         Ok(self.0.listeners.listen(account, head))
+    }
+
+    /// Everybody who listens hears that it is over.
+    pub fn stop_listening(&self) {
+        self.0.listeners.lock().take();
     }
 
     /// Looks for ever what changed by other ways than a push to this process.

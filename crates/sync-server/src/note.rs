@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use multi_master::{DbError, Tx};
-use stdx::{HybridTime, IdSource, UnixMicros};
+use stdx::ids::Id as _;
+use stdx::{HybridTime, UnixMicros};
 use sync::merge::Stamp;
-use sync::model::{AccountId, RecordKey, Version};
+use sync::model::{AccountId, OperationId, RecordKey, Version};
+use uuid::Uuid;
 
 use crate::domain::Domain;
 use crate::state::State;
@@ -39,7 +41,6 @@ pub async fn note(
     tx: &mut Tx,
     account: AccountId,
     notes: &[(RecordKey, Note<'_>)],
-    ids: &IdSource,
     now: UnixMicros,
 ) -> Result<(), DbError> {
     if notes.is_empty() {
@@ -61,7 +62,7 @@ pub async fn note(
             let mut state = before.unwrap_or_default();
             account.head = account.head.next();
             state.version = account.head;
-            let stamp = stamp(&account, ids);
+            let stamp = stamp(&account);
             match note {
                 Note::Deleted => {
                     state.stamps.clear();
@@ -79,8 +80,11 @@ pub async fn note(
     store::save_account(tx, &account).await
 }
 
-fn stamp(account: &Account, ids: &IdSource) -> Stamp {
-    Stamp { version: account.head, at: account.time, device: None, operation: ids.next() }
+/// What was done without an operation has the number of its change in the place of
+/// one.
+fn stamp(account: &Account) -> Stamp {
+    let operation = OperationId::from_uuid(Uuid::from_u128(account.head.0.into()));
+    Stamp { version: account.head, at: account.time, device: None, operation }
 }
 
 fn set<'a>(state: &mut State, fields: impl Iterator<Item = &'a str>, stamp: Stamp) {
@@ -97,7 +101,7 @@ fn set<'a>(state: &mut State, fields: impl Iterator<Item = &'a str>, stamp: Stam
 pub(crate) async fn list_some<D: Domain>(inner: &Inner<D>, of: AccountId) -> Result<(), SyncError> {
     let mut meetings = 0;
     loop {
-        let (domain, ids) = (std::sync::Arc::clone(&inner.domain), inner.ids.clone());
+        let domain = std::sync::Arc::clone(&inner.domain);
         let now = inner.clock.now();
         let write = inner.store.write(async move |tx: &mut Tx| {
             let mut account = store::lock_account(tx, of).await?;
@@ -109,7 +113,7 @@ pub(crate) async fn list_some<D: Domain>(inner: &Inner<D>, of: AccountId) -> Res
                 for (id, fields) in values {
                     account.head = account.head.next();
                     let mut state = State { version: account.head, ..State::default() };
-                    set(&mut state, fields.iter().map(|(name, _)| name), stamp(&account, &ids));
+                    set(&mut state, fields.iter().map(|(name, _)| name), stamp(&account));
                     let key = RecordKey { table: table.name.into(), id };
                     store::save_state(tx, of, &key, &state, true).await?;
                 }

@@ -311,8 +311,8 @@ impl<D: Domain> Settling<'_, D> {
             return Ok(Err(Refusal::new("NO_SUCH_FIELD", why)));
         }
         let version = self.account.head.next();
-        let settled = merge::settle(table, held, &operation, &self.origin, version);
-        if let Some(held) = settled.held {
+        let mut settled = merge::settle(table, held, &operation, &self.origin, version);
+        if let Some(mut held) = settled.held {
             let after = held.deleted.is_none().then_some(&held.fields);
             if is_revision {
                 store::delete_revision(tx, self.account.id, operation.key.id).await?;
@@ -324,13 +324,20 @@ impl<D: Domain> Settling<'_, D> {
                     after,
                     now: self.now,
                 };
-                if let Err(refusal) = self.domain.save(tx, &change).await? {
-                    return Ok(Err(refusal));
+                match self.domain.save(tx, &change).await? {
+                    Err(refusal) => return Ok(Err(refusal)),
+                    Ok(saved) => {
+                        let saved = saved.filter(|saved| *saved != held.fields);
+                        if let Some(saved) = saved.filter(|_| held.deleted.is_none()) {
+                            held.follow(saved, &operation, &self.origin);
+                            settled.outcome = settled.outcome.followed(&held);
+                        }
+                    }
                 }
             }
             self.account.head = held.version;
             record.state.take(&held);
-            record.fields = after.cloned();
+            record.fields = held.deleted.is_none().then_some(held.fields);
         }
         if let Some(revision) = settled.revision {
             self.keep(tx, &revision).await?;

@@ -59,6 +59,24 @@ impl Held {
         self.stamps.iter().find(|(name, _)| **name == *field).map(|(_, stamp)| stamp)
     }
 
+    /// It holds these values, by a rule of the server's program that followed the last
+    /// change. Nobody has set those that are other than what was settled.
+    pub fn follow(&mut self, saved: Fields, operation: &Operation, origin: &Origin) {
+        let stamp = Stamp {
+            version: self.version,
+            at: origin.time_of(operation),
+            device: None,
+            operation: operation.id,
+        };
+        for (name, value) in saved.iter() {
+            if self.fields.get(name) != Some(value) {
+                self.set(name, value.clone(), stamp);
+            }
+        }
+        self.stamps.retain(|(name, _)| saved.get(name).is_some());
+        self.fields = saved;
+    }
+
     fn set(&mut self, field: &str, value: Value, stamp: Stamp) {
         self.fields.set(field, value);
         match self.stamps.binary_search_by(|(name, _)| (**name).cmp(field)) {
@@ -234,6 +252,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What the device is told where the record holds other values than were settled.
+    #[must_use]
+    pub fn followed(self, held: &Held) -> Self {
+        let (version, fields) = (held.version, held.fields.clone());
+        match self {
+            Self::Applied { .. } => Self::Merged { version, fields, revision: None },
+            Self::Merged { revision, .. } => Self::Merged { version, fields, revision },
+            other => other,
+        }
+    }
+
     /// That of the record; nothing where the operation was refused.
     #[must_use]
     pub const fn version(&self) -> Option<Version> {

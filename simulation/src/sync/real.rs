@@ -122,8 +122,7 @@ impl Server for Real {
         let store = self.runtime.block_on(MultiMaster::open(config, &migrations));
         let store = store.expect("two files that nobody else has open");
         let limits = Limits { tombstone_kept: std::time::Duration::from_mins(10) };
-        let (clock, ids) = (self.clock.clone(), self.ids.clone());
-        let server = SyncServer::new(store.clone(), Memos, limits, clock, ids);
+        let server = SyncServer::new(store.clone(), Memos, limits, self.clock.clone());
         self.running = Some((store, server));
     }
 
@@ -210,11 +209,15 @@ impl Domain for Memos {
         Ok(found)
     }
 
-    async fn save(&self, tx: &mut Tx, change: &Change<'_>) -> Result<Result<(), Refusal>, DbError> {
+    async fn save(
+        &self,
+        tx: &mut Tx,
+        change: &Change<'_>,
+    ) -> Result<Result<Option<Fields>, Refusal>, DbError> {
         let key = params![id(change.key.id)];
         let Some(after) = change.after else {
             tx.delete(MEMOS, key).await?;
-            return Ok(Ok(()));
+            return Ok(Ok(None));
         };
         let page = match after.get("page") {
             Some(Value::Int(-1)) => {
@@ -231,7 +234,7 @@ impl Domain for Memos {
             row.extend(fields! {"id" => id(change.key.id), "account_id" => id(change.account)});
             tx.insert(MEMOS, row).await?;
         }
-        Ok(Ok(()))
+        Ok(Ok(Some(after.clone())))
     }
 
     async fn unlisted(

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::memos::made_of;
 use super::shelf::{New, put};
-use super::{ReadingError, ReadingService};
+use super::{ReadingError, ReadingService, sync};
 use crate::csv_rows::{BadRow, RowProblem};
 use crate::goodreads::RowNote;
 use crate::isbn::BookKey;
@@ -195,6 +195,7 @@ impl ReadingService {
                     let wanted: Vec<UserBookId> = batch.iter().filter_map(|book| book.id).collect();
                     let taken = shelf::taken(tx, &wanted).await?;
                     let (mut added, mut there) = (0u64, 0u64);
+                    let mut written = Vec::new();
                     for (book, (user_book_id, book_id)) in batch.iter().zip(&ids) {
                         if on_shelf.contains_key(&book.book_key) {
                             there += 1;
@@ -223,8 +224,10 @@ impl ReadingService {
                         let put =
                             put(tx, reader, key, known, facts, book.reading.clone(), new).await?;
                         on_shelf.insert(key.clone(), put.id);
+                        written.push(put.id);
                         added += 1;
                     }
+                    sync::books_put(tx, reader, &written, now).await?;
                     Ok((added, there))
                 })
                 .await?;
@@ -280,6 +283,7 @@ impl ReadingService {
                         .collect::<Vec<_>>();
                     let mut held = memos::holders(tx, &ids).await?;
                     let (mut added, mut there) = (0u64, 0u64);
+                    let mut written = Vec::new();
                     for (id, draft, created_at, updated_at) in batch.iter() {
                         let own = [*id, derived(*id, draft)];
                         if own.iter().any(|id| held.get(id) == Some(&reader)) {
@@ -292,11 +296,13 @@ impl ReadingService {
                         let created_at = created_at.unwrap_or(now);
                         let updated_at = updated_at.unwrap_or(created_at);
                         let made_of = made_of(draft);
-                        memos::insert(tx, reader, free, draft, &made_of, created_at, updated_at)
-                            .await?;
+                        let times = (created_at, updated_at);
+                        memos::insert(tx, reader, free, draft, &made_of, times).await?;
+                        written.push(free);
                         held.insert(free, reader);
                         added += 1;
                     }
+                    sync::memos_written(tx, reader, &written, now).await?;
                     Ok((added, there))
                 })
                 .await?;

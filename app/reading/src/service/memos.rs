@@ -11,7 +11,7 @@ use multi_master::{Db, Tx};
 use sha2::{Digest as _, Sha256};
 
 use super::running::Run;
-use super::{ReadingError, ReadingService};
+use super::{ReadingError, ReadingService, sync};
 use crate::model::{
     Memo, MemoChange, MemoDraft, MemoId, MemoVersion, ReaderId, Tag, Tags, UserBookId,
 };
@@ -143,7 +143,8 @@ impl ReadingService {
                     if shelf::get(tx, reader, draft.user_book_id).await?.is_none() {
                         return Err(ReadingError::UserBookNotFound);
                     }
-                    memos::insert(tx, reader, memo_id, &draft, &made_of, now, now).await?;
+                    memos::insert(tx, reader, memo_id, &draft, &made_of, (now, now)).await?;
+                    sync::memos_written(tx, reader, &[memo_id], now).await?;
                 }
             }
             let memo =
@@ -180,7 +181,8 @@ impl ReadingService {
                 tags: Tags::new(tags.iter().map(|tag| tag.code()), category)?,
                 ..old.draft.clone()
             };
-            memos::update(tx, &old, &draft, now).await?;
+            memos::update(tx, memo_id, &old.draft, &draft, now).await?;
+            sync::memo_changed(tx, reader, memo_id, (&old.draft, &draft), now).await?;
             memos::get(tx, reader, memo_id).await?.ok_or(ReadingError::MemoNotFound)
         })
         .await
@@ -194,12 +196,17 @@ impl ReadingService {
         memo_id: MemoId,
         precondition: Precondition,
     ) -> Result<bool, ReadingError> {
+        let now = self.now();
         self.write(async move |tx: &mut Tx| {
             let old = memos::get(tx, reader, memo_id).await?;
             if old.is_some_and(|old| !precondition(old.version)) {
                 return Err(ReadingError::VersionConflict);
             }
-            Ok(memos::delete(tx, reader, memo_id).await?)
+            let deleted = memos::delete(tx, reader, memo_id).await?;
+            if deleted {
+                sync::memo_deleted(tx, reader, memo_id, now).await?;
+            }
+            Ok(deleted)
         })
         .await
     }

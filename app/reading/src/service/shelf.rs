@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use multi_master::{Db, Tx};
 use stdx::UnixMicros;
 
-use super::{ReadingError, ReadingService};
+use super::{ReadingError, ReadingService, sync};
 use crate::isbn::BookKey;
 use crate::model::{
     BookFacts, BookId, CatalogueBook, Flaws, Origin, ReaderId, Reading, ShelfBook, UserBookId,
@@ -35,14 +35,7 @@ impl ReadingService {
         request: ShelveBook,
     ) -> Result<ShelfBook, ReadingError> {
         let mut flaws = Flaws::default();
-        let isbn = request.isbn.as_deref().map(str::trim).filter(|isbn| !isbn.is_empty());
-        let key = if let Some(isbn) = isbn {
-            flaws.note("isbn", keys::of_input(isbn))
-        } else {
-            let author = request.author.as_deref();
-            request.title.as_ref().map(|title| keys::own(title, author))
-        };
-        let Some(key) = key else {
+        let Some(key) = key_of(&request, &mut flaws) else {
             // What else is wrong is said in the same answer.
             let found = facts::of_request(&request, None, &mut flaws);
             progress::shelve(&request, found.total_pages, &mut flaws);
@@ -56,15 +49,10 @@ impl ReadingService {
         let now = self.now();
         let (user_book_id, book_id): (UserBookId, BookId) = (self.0.ids.next(), self.0.ids.next());
         self.write(async move |tx: &mut Tx| {
-            let known = books::find(tx, &key).await?;
-            let shared = known.as_ref().filter(|book| book.origin != Origin::Reader);
-            let mut flaws = Flaws::default();
-            let facts = facts::of_request(&request, shared.map(|book| &book.facts), &mut flaws);
-            let reading = progress::shelve(&request, facts.total_pages, &mut flaws);
-            finished_by_now(None, &reading, now, &mut flaws);
-            let (facts, reading) = flaws.check((facts, reading))?;
             let new = New { user_book_id, book_id, created_at: now, updated_at: now };
-            put(tx, reader, &key, known.as_ref(), facts, reading, new).await
+            let book = put_as_asked(tx, reader, &key, &request, new, now).await?;
+            sync::books_put(tx, reader, &[book.id], now).await?;
+            Ok(book)
         })
         .await
     }
@@ -128,34 +116,9 @@ impl ReadingService {
         let book_id: BookId = self.0.ids.next();
         self.write(async move |tx: &mut Tx| {
             let old = shelf::get(tx, reader, book).await?.ok_or(ReadingError::UserBookNotFound)?;
-            let mut flaws = Flaws::default();
-            let facts = facts::changed(&old.facts, &request, &mut flaws);
-            let reading = progress::change(
-                &old.reading,
-                &request,
-                old.facts.total_pages,
-                facts.total_pages,
-                &mut flaws,
-            );
-            finished_by_now(Some(&old.reading), &reading, now, &mut flaws);
-            let key = match request.isbn.as_ref() {
-                None => old.book_key.clone(),
-                Some(isbn) => flaws
-                    .note("isbn", keys::of_input(isbn.trim()))
-                    .unwrap_or_else(|| old.book_key.clone()),
-            };
-            let (facts, reading) = flaws.check((facts, reading))?;
-            let mut new = ShelfBook { facts, reading, ..old.clone() };
-            if key != old.book_key {
-                if let Some(existing) = shelf::find(tx, reader, &key).await? {
-                    return Err(ReadingError::AlreadyOnShelf(existing));
-                }
-                let known = books::find(tx, &key).await?;
-                new.book_id =
-                    catalogued(tx, &key, known.as_ref(), &new.facts, book_id, now).await?;
-                new.book_key = key;
-            }
-            changed(tx, &old, new, now).await
+            let new = change_as_asked(tx, reader, &old, &request, book_id, now).await?;
+            sync::book_changed(tx, reader, &old, &new, now).await?;
+            Ok(new)
         })
         .await
     }
@@ -213,7 +176,14 @@ impl ReadingService {
     /// which is no error: a repeat finds it done.
     pub async fn remove(&self, reader: ReaderId, book: UserBookId) -> Result<bool, ReadingError> {
         let now = self.now();
-        self.write(async move |tx: &mut Tx| Ok(shelf::remove(tx, reader, book, now).await?)).await
+        self.write(async move |tx: &mut Tx| {
+            let was_there = shelf::remove(tx, reader, book, now).await?;
+            if was_there {
+                sync::book_taken_off(tx, reader, book, now).await?;
+            }
+            Ok(was_there)
+        })
+        .await
     }
 
     /// The books with memos in the last `months` months, latest first.
@@ -245,7 +215,9 @@ impl ReadingService {
             let mut flaws = Flaws::default();
             finished_by_now(Some(&old.reading), &new.reading, now, &mut flaws);
             flaws.check(())?;
-            changed(tx, &old, new, now).await
+            let new = changed(tx, &old, new, now).await?;
+            sync::book_changed(tx, reader, &old, &new, now).await?;
+            Ok(new)
         })
         .await
     }
@@ -266,6 +238,74 @@ pub(super) struct New {
     pub(super) book_id: BookId,
     pub(super) created_at: UnixMicros,
     pub(super) updated_at: UnixMicros,
+}
+
+/// The book that a request to put it on a shelf is about.
+pub(super) fn key_of(request: &ShelveBook, flaws: &mut Flaws) -> Option<BookKey> {
+    let isbn = request.isbn.as_deref().map(str::trim).filter(|isbn| !isbn.is_empty());
+    if let Some(isbn) = isbn {
+        flaws.note("isbn", keys::of_input(isbn))
+    } else {
+        let author = request.author.as_deref();
+        request.title.as_ref().map(|title| keys::own(title, author))
+    }
+}
+
+/// Puts a book on a shelf as a request says.
+pub(super) async fn put_as_asked(
+    tx: &mut Tx,
+    reader: ReaderId,
+    key: &BookKey,
+    request: &ShelveBook,
+    new: New,
+    now: UnixMicros,
+) -> Result<ShelfBook, ReadingError> {
+    let known = books::find(tx, key).await?;
+    let shared = known.as_ref().filter(|book| book.origin != Origin::Reader);
+    let mut flaws = Flaws::default();
+    let facts = facts::of_request(request, shared.map(|book| &book.facts), &mut flaws);
+    let reading = progress::shelve(request, facts.total_pages, &mut flaws);
+    finished_by_now(None, &reading, now, &mut flaws);
+    let (facts, reading) = flaws.check((facts, reading))?;
+    put(tx, reader, key, known.as_ref(), facts, reading, new).await
+}
+
+/// Changes a book of a shelf as a request says.
+pub(super) async fn change_as_asked(
+    tx: &mut Tx,
+    reader: ReaderId,
+    old: &ShelfBook,
+    request: &ChangeShelfBook,
+    new_book_id: BookId,
+    now: UnixMicros,
+) -> Result<ShelfBook, ReadingError> {
+    let mut flaws = Flaws::default();
+    let facts = facts::changed(&old.facts, request, &mut flaws);
+    let reading = progress::change(
+        &old.reading,
+        request,
+        old.facts.total_pages,
+        facts.total_pages,
+        &mut flaws,
+    );
+    finished_by_now(Some(&old.reading), &reading, now, &mut flaws);
+    let key = match request.isbn.as_ref() {
+        None => old.book_key.clone(),
+        Some(isbn) => {
+            flaws.note("isbn", keys::of_input(isbn.trim())).unwrap_or_else(|| old.book_key.clone())
+        }
+    };
+    let (facts, reading) = flaws.check((facts, reading))?;
+    let mut new = ShelfBook { facts, reading, ..old.clone() };
+    if key != old.book_key {
+        if let Some(existing) = shelf::find(tx, reader, &key).await? {
+            return Err(ReadingError::AlreadyOnShelf(existing));
+        }
+        let known = books::find(tx, &key).await?;
+        new.book_id = catalogued(tx, &key, known.as_ref(), &new.facts, new_book_id, now).await?;
+        new.book_key = key;
+    }
+    changed(tx, old, new, now).await
 }
 
 /// Puts a book on a shelf on which it is not.

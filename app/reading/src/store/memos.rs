@@ -24,19 +24,23 @@ const SELECT: &str = "select m.id as id, m.user_book_id as user_book_id, \
 /// another memo under the same id.
 pub type MadeOf = [u8; 32];
 
-fn memo(row: &Row) -> Result<Memo, DbError> {
+fn draft(row: &Row) -> Result<MemoDraft, DbError> {
     let page: i64 = row.get("page_number")?;
     let codes: String = row.get("tags")?;
     let tags = codes.split(',').filter(|code| !code.is_empty());
+    Ok(MemoDraft {
+        user_book_id: row.id("user_book_id")?,
+        page: Page::new(page).map_err(|_| strange("page_number", &page.to_string()))?,
+        content: Content::new(row.get("content")?).map_err(|_| strange("content", "…"))?,
+        tags: Tags::new(tags, tag_category(row)?).map_err(|_| strange("tags", &codes))?,
+        started_at: row.get("started_at")?,
+    })
+}
+
+fn memo(row: &Row) -> Result<Memo, DbError> {
     Ok(Memo {
         id: row.id("id")?,
-        draft: MemoDraft {
-            user_book_id: row.id("user_book_id")?,
-            page: Page::new(page).map_err(|_| strange("page_number", &page.to_string()))?,
-            content: Content::new(row.get("content")?).map_err(|_| strange("content", "…"))?,
-            tags: Tags::new(tags, tag_category(row)?).map_err(|_| strange("tags", &codes))?,
-            started_at: row.get("started_at")?,
-        },
+        draft: draft(row)?,
         book_title: row.get("book_title")?,
         book_key: book_key(row)?,
         created_at: row.get("created_at")?,
@@ -62,6 +66,35 @@ pub async fn get(db: &mut Db, reader: ReaderId, memo_id: MemoId) -> Result<Optio
     row.as_ref().map(memo).transpose()
 }
 
+/// Memos of a reader by their ids, also those of books that were taken off the shelf.
+pub async fn drafts(
+    db: &mut Db,
+    reader: ReaderId,
+    ids: &[MemoId],
+) -> Result<HashMap<MemoId, MemoDraft>, DbError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = format!(
+        "select id, user_book_id, page_number, content, tags, tag_category, started_at \
+         from memos where user_id = ? and id in ({})",
+        placeholders(ids.len())
+    );
+    let mut values = params![id(reader)];
+    values.extend(ids.iter().map(|memo| id(*memo)));
+    let rows = db.query(&sql, values).await?;
+    rows.iter().map(|row| Ok((row.id("id")?, draft(row)?))).collect()
+}
+
+/// Some memos of a reader that are not in the change log.
+pub async fn unlisted(db: &mut Db, reader: ReaderId, limit: u32) -> Result<Vec<MemoId>, DbError> {
+    let sql = "select m.id as id from memos m where m.user_id = ? and not exists \
+         (select 1 from sync_records r where r.account_id = m.user_id \
+          and r.table_name = 'memos' and r.record_id = m.id) limit ?";
+    let rows = db.query(sql, params![id(reader), limit]).await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
 /// Whose a memo is and what it was made of, whoever asks: only for telling
 /// whether an id is taken.
 pub async fn holder(db: &mut Db, memo_id: MemoId) -> Result<Option<(ReaderId, Vec<u8>)>, DbError> {
@@ -80,15 +113,15 @@ pub async fn holders(db: &mut Db, ids: &[MemoId]) -> Result<HashMap<MemoId, Read
     rows.iter().map(|row| Ok((row.id("id")?, row.id("user_id")?))).collect()
 }
 
-/// Writes a memo on a book that is on the reader's shelf.
+/// Writes a memo on a book that is on the reader's shelf. What comes from elsewhere
+/// says when it was made and changed there.
 pub async fn insert(
     tx: &mut Tx,
     reader: ReaderId,
     memo_id: MemoId,
     draft: &MemoDraft,
     made_of: &MadeOf,
-    created_at: UnixMicros,
-    updated_at: UnixMicros,
+    (created_at, updated_at): (UnixMicros, UnixMicros),
 ) -> Result<(), DbError> {
     let mut row = own_fields(draft);
     row.extend(fields! {
@@ -103,20 +136,20 @@ pub async fn insert(
     tx.insert("memos", row).await
 }
 
-/// Changes a memo of which [`get`] said that it is the reader's: the fields
-/// that differ.
+/// Changes a memo that is the reader's: the fields that differ.
 pub async fn update(
     tx: &mut Tx,
-    old: &Memo,
+    memo_id: MemoId,
+    old: &MemoDraft,
     draft: &MemoDraft,
     now: UnixMicros,
 ) -> Result<(), DbError> {
-    let before = own_fields(&old.draft);
+    let before = own_fields(old);
     let mut changed: Vec<_> =
         own_fields(draft).into_iter().filter(|field| !before.contains(field)).collect();
     if !changed.is_empty() {
         changed.push(("updated_at", now.into()));
-        tx.update("memos", params![id(old.id)], changed).await?;
+        tx.update("memos", params![id(memo_id)], changed).await?;
     }
     Ok(())
 }

@@ -28,16 +28,20 @@ const fn text(chars_max: u32) -> Kind {
 }
 
 /// All migrations of this crate, in order.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "reading-1",
-    steps: &[
-        Step::CreateTable(BOOKS),
-        Step::CreateTable(USER_BOOKS),
-        Step::CreateTable(REMOVED_BOOKS),
-        Step::CreateTable(MEMOS),
-        Step::CreateTable(MEMO_REQUESTS),
-    ],
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "reading-1",
+        steps: &[
+            Step::CreateTable(BOOKS),
+            Step::CreateTable(USER_BOOKS),
+            Step::CreateTable(REMOVED_BOOKS),
+            Step::CreateTable(MEMOS),
+            Step::CreateTable(MEMO_REQUESTS),
+        ],
+    },
+    // The change log of memos and of the shelf.
+    sync_server::MIGRATIONS[0],
+];
 
 /// The catalogue.
 const BOOKS: Table = Table {

@@ -76,6 +76,36 @@ pub async fn get(
     row.as_ref().map(shelf_book).transpose()
 }
 
+/// Books of a reader's shelf by their ids.
+pub async fn some(
+    db: &mut Db,
+    reader: ReaderId,
+    ids: &[UserBookId],
+) -> Result<Vec<ShelfBook>, DbError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let marks = placeholders(ids.len());
+    let sql =
+        format!("select {COLUMNS} from user_books b where b.user_id = ? and b.id in ({marks})");
+    let mut values = params![id(reader)];
+    values.extend(ids.iter().map(|book| id(*book)));
+    db.query(&sql, values).await?.iter().map(shelf_book).collect()
+}
+
+/// Some books of a reader's shelf that are not in the change log.
+pub async fn unlisted(
+    db: &mut Db,
+    reader: ReaderId,
+    limit: u32,
+) -> Result<Vec<UserBookId>, DbError> {
+    let sql = "select b.id as id from user_books b where b.user_id = ? and not exists \
+         (select 1 from sync_records r where r.account_id = b.user_id \
+          and r.table_name = 'shelf' and r.record_id = b.id) limit ?";
+    let rows = db.query(sql, params![id(reader), limit]).await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
 /// The id of the book with a key on a reader's shelf.
 pub async fn find(
     db: &mut Db,
@@ -195,6 +225,16 @@ pub async fn remove(
     };
     tx.insert("removed_books", trace).await?;
     Ok(true)
+}
+
+/// The id that a book had before it was taken off the shelf.
+pub async fn trace(
+    db: &mut Db,
+    reader: ReaderId,
+    key: &BookKey,
+) -> Result<Option<UserBookId>, DbError> {
+    let row = db.get("removed_books", params![id(reader), key.as_str()]).await?;
+    row.map(|row| row.id("user_book_id")).transpose()
 }
 
 /// The id that a book had before it was taken off the shelf, which it gets

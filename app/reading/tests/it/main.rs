@@ -23,6 +23,8 @@ mod days;
 
 mod transfer;
 
+mod sync;
+
 mod document;
 
 mod mariadb;

@@ -30,4 +30,5 @@ async fn the_same_over_two_mariadb_servers() {
     crate::days::all(&new_world).await;
     crate::books::all(&new_world).await;
     crate::transfer::all(&new_world).await;
+    crate::sync::all(&new_world).await;
 }

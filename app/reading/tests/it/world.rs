@@ -170,16 +170,27 @@ impl Ask<'_> {
         this
     }
 
+    /// An answer whose body goes on.
+    pub(crate) async fn open(self) -> Body {
+        let response = self.response().await;
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body()
+    }
+
     pub(crate) async fn send(self) -> Got {
+        let response = self.response().await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        Got { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    async fn response(self) -> axum::response::Response {
         let mut request = self.request.header("accept-language", self.language);
         if let Some(reader) = self.reader {
             request = request.header("authorization", format!("Bearer reader-{reader}"));
         }
         let request = request.body(self.body).unwrap();
-        let response = self.world.routes.clone().oneshot(request).await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        Got { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        self.world.routes.clone().oneshot(request).await.unwrap()
     }
 }
 

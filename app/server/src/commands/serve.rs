@@ -51,6 +51,16 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
         async move { app.keep_tidy().await }
     });
 
+    let listening = tokio::spawn({
+        let (app, stop) = (app.clone(), stop.clone());
+        async move {
+            tokio::select! {
+                () = app.tell_listeners() => {}
+                () = stopped(stop) => app.stop_listening(),
+            }
+        }
+    });
+
     let watching = tokio::spawn({
         let (store, monitor) = (store.clone(), monitor.clone());
         let (policy, away) = (settings.store.policy, settings.alerts.master_away);
@@ -119,6 +129,7 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
     // These have nothing that must be finished.
     tidying.abort();
     watching.abort();
+    listening.abort();
     verifying.abort();
     counting.abort();
     if let Some(operator) = operator {

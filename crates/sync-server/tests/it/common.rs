@@ -83,11 +83,15 @@ impl Domain for Notes {
         Ok(found)
     }
 
-    async fn save(&self, tx: &mut Tx, change: &Change<'_>) -> Result<Result<(), Refusal>, DbError> {
+    async fn save(
+        &self,
+        tx: &mut Tx,
+        change: &Change<'_>,
+    ) -> Result<Result<Option<Fields>, Refusal>, DbError> {
         let key = params![id(change.key.id)];
         let Some(after) = change.after else {
             tx.delete("notes", key).await?;
-            return Ok(Ok(()));
+            return Ok(Ok(None));
         };
         let page = match after.get("page") {
             Some(Value::Int(page)) if *page < 1 => {
@@ -104,7 +108,7 @@ impl Domain for Notes {
             row.extend(fields! {"id" => id(change.key.id), "account_id" => id(change.account)});
             tx.insert("notes", row).await?;
         }
-        Ok(Ok(()))
+        Ok(Ok(Some(after.clone())))
     }
 
     async fn unlisted(
@@ -146,7 +150,7 @@ impl Server {
         let clock = Clock::starting_at(UnixMicros::from_secs(1_800_000_000));
         let ids = IdSource::system();
         let limits = Limits::default();
-        let sync = SyncServer::new(store.clone(), Notes, limits, clock.clone(), ids.clone());
+        let sync = SyncServer::new(store.clone(), Notes, limits, clock.clone());
         Self { store, sync, clock, ids }
     }
 

@@ -26,11 +26,11 @@ async fn who_listens_hears_of_pushes_and_of_what_others_do() {
     assert_eq!(*elsewhere.borrow_and_update(), Version(1));
     let watching = other.sync.clone();
     let watching = tokio::spawn(async move { watching.watch().await });
-    let (key, ids, now) = (server.key(), server.ids.clone(), server.clock.now());
+    let (key, now) = (server.key(), server.clock.now());
     let write = server.store.write(async move |tx: &mut Tx| {
         let row = fields! {"id" => id(key.id), "account_id" => id(account), "content" => "b"};
         tx.insert("notes", row).await?;
-        note(tx, account, &[(key.clone(), Note::Set(&["content"]))], &ids, now).await?;
+        note(tx, account, &[(key.clone(), Note::Set(&["content"]))], now).await?;
         Ok::<(), DbError>(())
     });
     write.await.into_result().unwrap();
@@ -44,5 +44,10 @@ async fn who_listens_hears_of_pushes_and_of_what_others_do() {
     }
     assert_eq!(listeners.len(), LISTENERS_MAX - 1);
     drop(listeners);
-    assert!(server.sync.listen(account).await.unwrap().is_some());
+    let mut last = server.sync.listen(account).await.unwrap().unwrap();
+    // The server stops.
+    server.sync.stop_listening();
+    heard.borrow_and_update();
+    assert!(last.changed().await.is_err() && heard.changed().await.is_err());
+    assert!(server.sync.listen(account).await.unwrap().is_none());
 }

@@ -156,12 +156,12 @@ async fn what_is_changed_by_another_way_is_told_and_counts_field_by_field() {
 
     // A website sets the page of one and deletes another.
     let (changed, deleted) = (old[0].clone(), old[1].clone());
-    let (ids, now) = (server.ids.clone(), server.clock.now());
+    let now = server.clock.now();
     let write = server.store.write(async move |tx: &mut Tx| {
         tx.update("notes", params![id(changed.id)], fields! {"page" => 9i64}).await?;
         tx.delete("notes", params![id(deleted.id)]).await?;
         let notes = [(changed.clone(), Note::Set(&["page"])), (deleted.clone(), Note::Deleted)];
-        note(tx, account, &notes, &ids, now).await
+        note(tx, account, &notes, now).await
     });
     write.await.into_result().unwrap();
     let told = device.pull(700, 10).await.unwrap();
