@@ -62,6 +62,9 @@ pub(crate) struct Supervisor {
     in_force: Option<u64>,
     /// The last epoch that was: masters that serve are at it or beyond.
     epoch_in_force: u64,
+    /// Those that others may still read from: who served when it was last waited for
+    /// them.
+    readable: Vec<MasterName>,
     /// The other processes, where several may have the set open.
     processes: Processes,
     /// Counted while a master is away.
@@ -246,7 +249,6 @@ impl Supervisor {
     /// Makes the membership durable where that is needed, and public. Nothing is
     /// written under a membership that the witness does not know.
     async fn put_in_force(&mut self) {
-        let knew = self.witness.known().map(|known| known.serving.clone());
         for _ in 0..CHANGES_MAX {
             let generation = self.membership.view().generation;
             if !self.claim().await
@@ -269,7 +271,7 @@ impl Supervisor {
                 self.take_out(at, why(fault));
             }
         }
-        self.wait_for_readers_elsewhere(&knew.unwrap_or_default()).await;
+        self.wait_for_readers_elsewhere().await;
         self.publish();
         let cut_off = self.membership.is_cut_off();
         if let Some(client) = self.witness.shared() {
@@ -322,16 +324,17 @@ impl Supervisor {
         None
     }
 
-    /// Other processes may read for a lease from a master that is taken out, also where
-    /// this one could not reach it: `knew` served, as the witness had it.
-    async fn wait_for_readers_elsewhere(&self, knew: &[MasterName]) {
+    /// Other processes may read for a lease from a master that is out, whoever took it
+    /// out, and also where this one could not reach it.
+    async fn wait_for_readers_elsewhere(&mut self) {
         let before = self.shared.view();
         let out = before.serving().iter().any(|&at| !self.membership.view().serves(at));
         let hold_all = self.membership.hold_all();
-        let out = out || knew.iter().any(|master| !hold_all.contains(master));
+        let out = out || self.readable.iter().any(|master| !hold_all.contains(master));
         if out && self.shared.among_others {
             tokio::time::sleep(LEASE).await;
         }
+        self.readable = hold_all;
     }
 
     async fn fence_one(&self, at: usize, epoch: u64) -> Result<(), Fault> {

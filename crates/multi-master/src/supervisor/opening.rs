@@ -96,6 +96,7 @@ impl Supervisor {
             may_join_next: Vec::new(),
             in_force: None,
             epoch_in_force: testimony.epoch.saturating_sub(1),
+            readable: testimony.serving.clone(),
             processes,
             log_size: None,
         };

@@ -550,12 +550,15 @@ async fn who_reaches_a_master_again_that_another_drops_reads_nothing_old() {
     };
     let (config, _one) = cut_off();
     let one = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    // Of two that go on one takes b out, and the other adopts that.
+    let (config, _two) = cut_off();
+    let two = MultiMaster::open(config, MIGRATIONS).await.unwrap();
     let (config, network) = cut_off();
     let other = MultiMaster::open(config, MIGRATIONS).await.unwrap();
-    for store in [&one, &other] {
+    for store in [&one, &two, &other] {
         within("standing back", store, store.wait_until_refused(true)).await;
     }
-    // Both have said it.
+    // It has said it.
     let heard = network.0[2].counters().to_client.received_bytes;
     network.0[2]
         .wait_until("has said it", WITHIN, |counters| {
@@ -568,8 +571,8 @@ async fn who_reaches_a_master_again_that_another_drops_reads_nothing_old() {
     // When the first one is taken for dead, b is out; the other one hears of that when
     // its witness is reached again, and reads only while it surely knows.
     let mut reads = 0;
-    'all: loop {
-        let balance = match pay(&one, 1, 1).await {
+    'all: for writer in [&one, &two].into_iter().cycle() {
+        let balance = match pay(writer, 1, 1).await {
             Outcome::Saved { value, .. } | Outcome::Owed { value, .. } => value,
             Outcome::NotSaved(DbError::NoMaster(_)) => {
                 tokio::time::sleep(AGAIN_AFTER).await;
@@ -590,8 +593,9 @@ async fn who_reaches_a_master_again_that_another_drops_reads_nothing_old() {
     }
     network.thaw();
     within("hearing", &other, other.wait_until_refused(false)).await;
-    one.close().await;
-    other.close().await;
+    for store in [one, two, other] {
+        store.close().await;
+    }
 }
 
 #[tokio::test]
