@@ -21,9 +21,11 @@
 //!
 //! # What is promised
 //!
-//! - *Once*: an operation that comes again, in the same request or another one, in
-//!   this process or another one, after a crash or a failover, is answered as the
-//!   first time and changes nothing.
+//! - *Once*: the last operation of a device on a record, where it comes again, in this
+//!   process or another one, after a crash or a failover, is answered as the first time
+//!   and changes nothing; of what was merged the record is told as it is now. An older
+//!   one is refused. A device sends the next operation of a record when it has the
+//!   answer to the one before; of two in one request the second is left out.
 //! - *All or nothing, one by one*: what an operation changes, its place in the change
 //!   log and its answer are one transaction. One that is refused spoils no other of
 //!   its request.
@@ -35,9 +37,14 @@
 //!
 //! # What it does not do
 //!
-//! It speaks no HTTP and knows no log-in: the program around it does, and says whose
-//! request it is. An operation of a record that was deleted, forgotten, and whose
-//! device never said that it has the answer, is remembered for good.
+//! - It speaks no HTTP and knows no log-in: the program around it does, and says whose
+//!   request it is.
+//! - It does not notice that its store was restored from an older backup, or went on
+//!   without a commit that a device has already pulled, once new changes have taken the
+//!   numbers of those that were lost: such a device misses them until they change again.
+//! - What a device is refused is remembered for good, also of records that never were.
+//! - All processes have to be of one version: what one without [`note()`] writes no
+//!   device is told.
 
 pub mod domain;
 pub mod live;
@@ -69,7 +76,8 @@ pub const OPERATIONS_MAX: usize = 200;
 pub const CHANGES_MAX: u32 = 1_000;
 /// An answer to a pull ends after so many bytes, about, and says that there is more.
 pub const CHANGES_BYTES_MAX: usize = 1 << 20;
-/// Devices of one account at most.
+/// Devices of one account at most; one that was not seen for as long as deletions are
+/// remembered makes room.
 pub const DEVICES_MAX: usize = 200;
 
 /// What can be chosen.

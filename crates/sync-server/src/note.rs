@@ -73,7 +73,7 @@ pub async fn note(
                     set(&mut state, fields.iter().copied(), stamp);
                 }
             }
-            store::save_state(tx, account.id, key, &state, is_new).await?;
+            store::save_state(tx, &account, key, &state, is_new).await?;
             known.insert(key.id, state);
         }
     }
@@ -115,7 +115,7 @@ pub(crate) async fn list_some<D: Domain>(inner: &Inner<D>, of: AccountId) -> Res
                     let mut state = State { version: account.head, ..State::default() };
                     set(&mut state, fields.iter().map(|(name, _)| name), stamp(&account));
                     let key = RecordKey { table: table.name.into(), id };
-                    store::save_state(tx, of, &key, &state, true).await?;
+                    store::save_state(tx, &account, &key, &state, true).await?;
                 }
                 if account.head != before {
                     break;

@@ -24,6 +24,8 @@ use crate::state::State;
 use crate::store::{self, Account, Device};
 use crate::{DEVICES_MAX, OPERATIONS_MAX, SyncError, SyncServer};
 
+/// The most characters of a refusal.
+const MESSAGE_CHARS_MAX: usize = 300;
 /// Old deletions that one push forgets.
 const FORGOTTEN_AT_ONCE: u32 = 100;
 
@@ -144,7 +146,12 @@ async fn settle_all<D: Domain>(
     let mut devices = store::devices(tx, account.id).await?;
     let is_new = !devices.contains_key(&push.device);
     if is_new && devices.len() >= DEVICES_MAX {
-        return Err(SyncError::TooManyDevices);
+        // Who was away for that long pulls everything anew.
+        let before = now.before(tombstone_kept);
+        let away = store::forgotten_device(tx, account.id, before).await?;
+        let away = away.ok_or(SyncError::TooManyDevices)?;
+        store::drop_device(tx, account.id, away).await?;
+        devices.remove(&away);
     }
     let device = devices.entry(push.device).or_default();
     // No device has the answer to what it sends now.
@@ -159,11 +166,16 @@ async fn settle_all<D: Domain>(
     let mut records = Records::load(tx, domain, account.id, operations).await?;
     let mut settling = Settling { domain, account, origin, devices, refused, now };
     let mut answers = Vec::with_capacity(operations.len());
+    let mut settled = BTreeSet::new();
     for operation in operations {
+        // The answer to the first of a record has to be heard before the second.
+        if !settled.insert(&operation.key) {
+            continue;
+        }
         let outcome = settling.settle(tx, &mut records, operation).await?;
         answers.push(Answer { operation: operation.id, outcome });
     }
-    records.save(tx, account.id).await?;
+    records.save(tx, &settling.account).await?;
     settling.forget(tx, now.before(tombstone_kept)).await?;
     let account = settling.account;
     store::save_account(tx, &account).await?;
@@ -220,7 +232,7 @@ impl Records {
         Ok(records)
     }
 
-    async fn save(self, tx: &mut Tx, account: AccountId) -> Result<(), DbError> {
+    async fn save(self, tx: &mut Tx, account: &Account) -> Result<(), DbError> {
         for (key, record) in self.0 {
             if record.changed {
                 store::save_state(tx, account, &key, &record.state, !record.stored).await?;
@@ -350,7 +362,7 @@ impl<D: Domain> Settling<'_, D> {
         self.account.head = self.account.head.next();
         let state = State { version: self.account.head, ..State::default() };
         store::insert_revision(tx, self.account.id, key.id, &fields).await?;
-        store::save_state(tx, self.account.id, &key, &state, true).await
+        store::save_state(tx, &self.account, &key, &state, true).await
     }
 
     /// Forgets some deletions from before an instant. Where an operation on one may come
@@ -364,13 +376,15 @@ impl<D: Domain> Settling<'_, D> {
                 store::drop_state(tx, self.account.id, &key).await?;
             } else {
                 let state = State { inbox: state.inbox, ..State::default() };
-                store::save_state(tx, self.account.id, &key, &state, false).await?;
+                store::save_state(tx, &self.account, &key, &state, false).await?;
             }
         }
         Ok(())
     }
 }
 
+/// What is remembered is bounded, whatever the message repeats.
 fn no(refusal: &Refusal) -> Outcome {
-    Outcome::Refused { code: refusal.code.clone(), message: refusal.message.clone() }
+    let cut = |text: &str| text.chars().take(MESSAGE_CHARS_MAX).collect();
+    Outcome::Refused { code: cut(&refusal.code), message: cut(&refusal.message) }
 }

@@ -121,6 +121,26 @@ pub(crate) async fn devices(
     rows.iter().map(device).collect()
 }
 
+/// The device that was seen last before an instant, and longest ago.
+pub(crate) async fn forgotten_device(
+    tx: &mut Tx,
+    account: AccountId,
+    before: UnixMicros,
+) -> Result<Option<DeviceId>, DbError> {
+    let sql = "select device_id from sync_devices where account_id = ? and seen_at < ? \
+         order by seen_at, device_id limit 1";
+    let row = tx.query_first(sql, params![id(account), before]).await?;
+    row.map(|row| row.id("device_id")).transpose()
+}
+
+pub(crate) async fn drop_device(
+    tx: &mut Tx,
+    account: AccountId,
+    device: DeviceId,
+) -> Result<(), DbError> {
+    tx.delete("sync_devices", params![id(account), id(device)]).await.map(drop)
+}
+
 pub(crate) async fn save_device(
     tx: &mut Tx,
     account: AccountId,
@@ -166,16 +186,18 @@ pub(crate) async fn states(
     db.query(&sql, values).await?.iter().map(state).collect()
 }
 
+/// A deletion is dated by the server's time, whenever the device made it.
 pub(crate) async fn save_state(
     tx: &mut Tx,
-    account: AccountId,
+    account: &Account,
     key: &RecordKey,
     state: &State,
     is_new: bool,
 ) -> Result<(), DbError> {
+    let (now, account) = (account.time.wall(), account.id);
     let mut row = fields! {
         "version" => int(state.version.0),
-        "deleted_at" => state.deleted.map(|deleted| deleted.at.wall()),
+        "deleted_at" => state.deleted.map(|_| now),
         "state" => state.encode(),
     };
     if is_new {

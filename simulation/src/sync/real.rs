@@ -1,6 +1,6 @@
 //! The real server on two real SQLite files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use multi_master::{
@@ -8,7 +8,7 @@ use multi_master::{
     params,
 };
 use stdx::{Clock, IdSource, Random, Seed, UnixMicros};
-use sync::model::{AccountId, Fields, RecordId, RecordKey, Table, Value, Version};
+use sync::model::{AccountId, Fields, OperationId, RecordId, RecordKey, Table, Value, Version};
 use sync::operation::Operation;
 use sync::wire::{PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
 use sync_server::domain::{Change, Domain, Refusal};
@@ -41,7 +41,7 @@ pub(super) struct Real {
     ids: IdSource,
     running: Option<(MultiMaster, SyncServer<Memos>)>,
     head: Version,
-    settled: u64,
+    settled: BTreeSet<OperationId>,
     wrong: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl Real {
             ids: IdSource::new(clock.clone(), Random::new(Seed(1))),
             running: None,
             head: Version::NONE,
-            settled: 0,
+            settled: BTreeSet::new(),
             wrong: None,
         };
         real.restart();
@@ -94,7 +94,7 @@ impl Server for Real {
             self.wrong.get_or_insert(format!("{push:?} has no whole answer: {answer:?}"));
         }
         self.head = self.head.max(answer.head);
-        self.settled += answer.answers.len() as u64;
+        self.settled.extend(answer.answers.iter().map(|answer| answer.operation));
         answer
     }
 
@@ -159,7 +159,7 @@ impl Server for Real {
     }
 
     fn settled(&self) -> u64 {
-        self.settled
+        self.settled.len() as u64
     }
 
     fn wrong(&mut self) -> Option<String> {

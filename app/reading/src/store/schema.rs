@@ -43,6 +43,8 @@ pub const MIGRATIONS: &[Migration] = &[
     sync_server::MIGRATIONS[0],
 ];
 
+const _: () = assert!(sync_server::MIGRATIONS.len() == 1, "take the others over at the end");
+
 /// The catalogue.
 const BOOKS: Table = Table {
     name: "books",

@@ -1,4 +1,4 @@
-//! On two real MariaDB servers, written to by two processes' worth of servers.
+//! On two real MariaDB servers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

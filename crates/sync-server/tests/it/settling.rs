@@ -93,6 +93,26 @@ async fn what_is_refused_spoils_no_other_and_is_refused_again() {
 }
 
 #[tokio::test]
+async fn of_two_operations_of_one_record_the_second_waits_for_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let mut device = server.device(server.ids.next());
+    let key = server.key();
+    let edit = Action::Update { fields: content("b"), bases: content("a") };
+    let both = vec![device.create(&key, "a"), device.operation(&key, edit, 1)];
+    for _ in 0..2 {
+        assert_eq!(device.outcomes(both.clone()).await, [applied(1)]);
+    }
+    assert_eq!(device.outcomes(both[1..].to_vec()).await, [applied(2)]);
+    // What a refusal says is bounded.
+    let long = "x".repeat(10_000);
+    let odd = Action::Create { fields: Fields::from([(long.as_str(), 1)]) };
+    let odd = device.operation(&server.key(), odd, 0);
+    let Outcome::Refused { message, .. } = &device.outcomes(vec![odd]).await[0] else { panic!() };
+    assert!(message.len() < 400);
+}
+
+#[tokio::test]
 async fn two_devices_are_merged_and_what_loses_its_place_is_a_revision_for_both() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::embedded(folder.path()).await;
@@ -194,7 +214,9 @@ async fn a_device_that_was_away_for_too_long_begins_anew() {
     let operations = vec![phone.create(&gone, "a"), phone.create(&stays, "b")];
     phone.outcomes(operations.clone()).await;
     let before = phone.pull(0, 10).await.unwrap().cursor.0;
-    let delete = phone.operation(&gone, Action::Delete, 1);
+    // It was made long ago, and comes now.
+    let mut delete = phone.operation(&gone, Action::Delete, 1);
+    delete.at = delete.at.before(Duration::from_hours(24 * 100));
     phone.outcomes(vec![delete]).await;
     phone.settled = 3;
     server.clock.advance(Duration::from_hours(24 * 89));
@@ -272,6 +294,9 @@ async fn requests_that_are_none_are_named() {
     }
     let one_more = server.device(device.account).push(vec![]).await;
     assert_eq!(one_more, Err(SyncError::TooManyDevices));
+    // One that is not seen for long makes room.
+    server.clock.advance(Duration::from_hours(24 * 91));
+    server.device(device.account).push(vec![]).await.unwrap();
     // Numbers that no device of ours sends.
     device.settled = u64::MAX;
     let mut odd = device.create(&server.key(), "a");
@@ -283,7 +308,7 @@ async fn requests_that_are_none_are_named() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_pull_is_bounded_in_bytes_and_goes_on_where_it_ended() {
+async fn an_answer_to_a_pull_is_bounded_and_goes_on_where_it_ended() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::embedded(folder.path()).await;
     let mut device = server.device(server.ids.next());

@@ -13,7 +13,8 @@ use crate::sabotage::Bug;
 pub struct Limits {
     /// Operations of one push. Default 50.
     pub push_count: usize,
-    /// Bytes of one push, about. Default 256 KiB.
+    /// Bytes of one push, about: what has to be escaped takes more on the wire. Default
+    /// 128 KiB.
     pub push_bytes: usize,
     /// Bytes of one operation. Default 128 KiB: an edit that is larger is refused.
     pub operation_bytes: usize,
@@ -31,7 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             push_count: 50,
-            push_bytes: 256 << 10,
+            push_bytes: 128 << 10,
             operation_bytes: 128 << 10,
             pull_count: 500,
             queue_count: 50_000,
