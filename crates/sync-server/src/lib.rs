@@ -144,6 +144,12 @@ pub enum SyncError {
     /// Changes after the cursor were forgotten: everything is to be pulled anew.
     #[error("the cursor is older than what is remembered: pull everything anew")]
     Expired,
+    /// As many listen to the account as may.
+    #[error("{max} listen to this account already", max = live::LISTENERS_MAX)]
+    TooManyListeners,
+    /// The server stops.
+    #[error("the server stops")]
+    Stopping,
     /// The store said no.
     #[error("{0}")]
     Db(#[from] DbError),

@@ -42,14 +42,19 @@ impl Listeners {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn listen(&self, account: AccountId, head: Version) -> Option<watch::Receiver<Version>> {
+    fn listen(
+        &self,
+        account: AccountId,
+        head: Version,
+    ) -> Result<watch::Receiver<Version>, SyncError> {
         let mut all = self.lock();
-        let all = all.as_mut()?;
+        let all = all.as_mut().ok_or(SyncError::Stopping)?;
         let sender = all.entry(account).or_insert_with(|| watch::Sender::new(head));
-        (sender.receiver_count() < LISTENERS_MAX).then(|| {
-            raise(sender, head);
-            sender.subscribe()
-        })
+        if sender.receiver_count() >= LISTENERS_MAX {
+            return Err(SyncError::TooManyListeners);
+        }
+        raise(sender, head);
+        Ok(sender.subscribe())
     }
 
     pub(crate) fn tell(&self, account: AccountId, head: Version) {
@@ -76,17 +81,15 @@ fn raise(sender: &watch::Sender<Version>, head: Version) {
 }
 
 impl<D: Domain> SyncServer<D> {
-    /// Listens for changes of an account: the last change now, and each later one, or
-    /// the last of several. None where it has [`LISTENERS_MAX`] listeners.
+    /// Listens for changes of an account: the last change now, and each later one,
+    /// or the last of several.
     ///
     /// # Errors
-    /// [`SyncError::Db`].
-    pub async fn listen(
-        &self,
-        account: AccountId,
-    ) -> Result<Option<watch::Receiver<Version>>, SyncError> {
+    /// [`SyncError::Db`]; [`SyncError::TooManyListeners`];
+    /// [`SyncError::Stopping`] after [`SyncServer::stop_listening`].
+    pub async fn listen(&self, account: AccountId) -> Result<watch::Receiver<Version>, SyncError> {
         let head = self.head(account).await?;
-        Ok(self.0.listeners.listen(account, head))
+        self.0.listeners.listen(account, head)
     }
 
     /// Everybody who listens hears that it is over.

@@ -12,6 +12,9 @@ use crate::domain::Domain;
 use crate::store::{self, Logged};
 use crate::{CHANGES_BYTES_MAX, CHANGES_MAX, SyncError, SyncServer};
 
+/// Records whose values are in memory before their size is known.
+const LOADED_AT_ONCE: usize = 50;
+
 impl<D: Domain> SyncServer<D> {
     /// What changed after the cursor, as it is at one moment: each record once, in the
     /// order of the changes.
@@ -41,18 +44,20 @@ impl<D: Domain> SyncServer<D> {
             let mut logged = store::changes(db, account, pull.cursor, limit + 1).await?;
             let mut more = logged.len() > limit as usize;
             logged.truncate(limit as usize);
-            let mut values = values(db, &*domain, account, &logged).await?;
             let mut changes = Vec::with_capacity(logged.len());
             let (mut cursor, mut bytes) = (pull.cursor, 0);
-            for Logged { key, version, .. } in logged {
-                let fields = values.remove(&key);
-                bytes += fields.as_ref().map_or(0, Fields::bytes);
-                if bytes > CHANGES_BYTES_MAX && !changes.is_empty() {
-                    more = true;
-                    break;
+            'told: for some in logged.chunks(LOADED_AT_ONCE) {
+                let mut values = values(db, &*domain, account, some).await?;
+                for Logged { key, version, .. } in some {
+                    let fields = values.remove(key);
+                    bytes += fields.as_ref().map_or(0, Fields::bytes);
+                    if bytes > CHANGES_BYTES_MAX && !changes.is_empty() {
+                        more = true;
+                        break 'told;
+                    }
+                    cursor = *version;
+                    changes.push(Change { version: *version, key: key.clone(), fields });
                 }
-                cursor = version;
-                changes.push(Change { version, key, fields });
             }
             if !more {
                 cursor = known.head;

@@ -35,7 +35,7 @@ impl<D: Domain> SyncServer<D> {
     ///
     /// # Errors
     /// [`SyncError`]; then nothing was settled, but for [`SyncError::InDoubt`].
-    pub async fn push(&self, account: AccountId, push: Push) -> Result<PushAnswer, SyncError> {
+    pub async fn push(&self, account: AccountId, mut push: Push) -> Result<PushAnswer, SyncError> {
         if push.protocol != PROTOCOL {
             return Err(SyncError::Protocol(push.protocol));
         }
@@ -51,6 +51,9 @@ impl<D: Domain> SyncServer<D> {
             return Err(SyncError::NewerSchema { theirs, ours });
         }
         self.listed(account).await?;
+        // The answer to the first of a record has to be heard before the second.
+        let mut first = BTreeSet::new();
+        push.operations.retain(|operation| first.insert(operation.key.clone()));
         let push = Arc::new(push);
         let all = 0..push.operations.len();
         let answer = match self.attempt(&push, all, None).await {
@@ -166,12 +169,7 @@ async fn settle_all<D: Domain>(
     let mut records = Records::load(tx, domain, account.id, operations).await?;
     let mut settling = Settling { domain, account, origin, devices, refused, now };
     let mut answers = Vec::with_capacity(operations.len());
-    let mut settled = BTreeSet::new();
     for operation in operations {
-        // The answer to the first of a record has to be heard before the second.
-        if !settled.insert(&operation.key) {
-            continue;
-        }
         let outcome = settling.settle(tx, &mut records, operation).await?;
         answers.push(Answer { operation: operation.id, outcome });
     }
@@ -279,8 +277,7 @@ impl<D: Domain> Settling<'_, D> {
             return Ok(no(&Refusal::new("NO_SUCH_TABLE", format!("there is no table `{table}`"))));
         };
         let device = self.origin.device;
-        let bytes = serde_json::to_vec(operation).expect("an operation is JSON");
-        let digest = xxh3_64(&bytes);
+        let digest = digest(operation);
         let held = record.state.held(record.fields.clone());
         let inbox = &record.state.inbox;
         let settled = self.settled(device);
@@ -383,8 +380,41 @@ impl<D: Domain> Settling<'_, D> {
     }
 }
 
+/// Tells contents of operations apart. It is stored: what a device sent to the program
+/// before this one has to have the same digest here.
+fn digest(operation: &Operation) -> u64 {
+    xxh3_64(&serde_json::to_vec(operation).expect("an operation is JSON"))
+}
+
 /// What is remembered is bounded, whatever the message repeats.
 fn no(refusal: &Refusal) -> Outcome {
     let cut = |text: &str| text.chars().take(MESSAGE_CHARS_MAX).collect();
     Outcome::Refused { code: cut(&refusal.code), message: cut(&refusal.message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_has_the_digest_that_it_always_had() {
+        let of = |action: &str| {
+            let json = format!(
+                r#"{{"id":"0190163d-8694-739b-aea5-966c26f8ad92","sequence":7,
+                "key":{{"table":"memos","id":"0190163d-8694-739b-aea5-966c26f8ad93"}},
+                "action":{action},"base":41,"written":1699999990000000,
+                "at":1700000000000000,"after":111411200000000,"schema":1}}"#
+            );
+            digest(&serde_json::from_str(&json).unwrap())
+        };
+        let create = of(
+            r#"{"kind":"create","fields":{"content":"책","page":12,"tags":["a"],"x":null,"y":true}}"#,
+        );
+        let update =
+            of(r#"{"kind":"update","fields":{"content":"책 읽기"},"bases":{"content":"책"}}"#);
+        assert_eq!(
+            [create, update, of(r#"{"kind":"delete"}"#)],
+            [5_714_490_244_328_701_595, 2_064_746_281_129_722_659, 16_408_570_430_868_568_639,]
+        );
+    }
 }

@@ -70,7 +70,8 @@ pub(super) struct Document;
     responses(
         (status = 200, description = "What became of each", body = Success<serde_json::Value>),
         (status = 403, description = "They are of another account", body = Failure),
-        (status = "default", description = "Nothing was settled, or nobody knows: send the same again", body = Failure),
+        (status = 504, description = "It is not known whether it was settled: send the same again", body = Failure),
+        (status = "default", description = "Nothing was settled", body = Failure),
     ),
 )]
 async fn push(
@@ -150,8 +151,7 @@ async fn live(
     State(service): State<ReadingService>,
     caller: Caller,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let heard = service.sync().listen(account(reader(&caller))).await.map_err(problem)?;
-    let mut heard = heard.ok_or(ErrorCode::RateLimited)?;
+    let mut heard = service.sync().listen(account(reader(&caller))).await.map_err(problem)?;
     heard.mark_changed();
     let over = Box::pin(tokio::time::sleep(LISTENS_MAX));
     let events = stream::unfold((heard, over), |(mut heard, mut over)| async move {
@@ -177,6 +177,8 @@ fn problem(error: SyncError) -> Problem {
         SyncError::TooManyDevices => ErrorCode::SyncTooManyDevices,
         SyncError::NewerSchema { .. } => ErrorCode::SyncServerOlder,
         SyncError::Expired => ErrorCode::SyncCursorExpired,
+        SyncError::TooManyListeners => ErrorCode::RateLimited,
+        SyncError::Stopping => ErrorCode::ServerBusy,
     };
     Problem::new(code)
 }

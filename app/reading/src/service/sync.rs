@@ -186,7 +186,9 @@ impl Synced {
             let request = synced::shelve(after)?;
             let mut flaws = Flaws::default();
             let Some(key) = key_of(&request, &mut flaws) else {
-                flaws.add("title", FieldProblem::Required);
+                if flaws.as_slice().is_empty() {
+                    flaws.add("title", FieldProblem::Required);
+                }
                 return Err(flaws.into());
             };
             let trace = shelf::trace(tx, reader, &key).await?.filter(|trace| *trace != id);

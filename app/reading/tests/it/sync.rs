@@ -236,10 +236,13 @@ async fn what_the_routes_change_devices_are_told(world: World) {
     world.put(&path(&memo["id"]), json!({"content": "other"})).send().await.ok();
     assert_eq!(device.pull(&world, cursor).await["changes"], json!([]));
     // An import.
-    let csv = "Title,Author,Exclusive Shelf,My Review\nEmma,Austen,read,wonderful\n";
+    let csv = "Title,Author,Exclusive Shelf,Private Notes\nEmma,Austen,read,wonderful\n";
     let imported = world.ask("POST", "/import/goodreads").bytes("text/csv", csv).send().await;
     assert!(imported.status.is_success(), "{}", imported.text);
-    assert!(!device.pull(&world, cursor).await["changes"].as_array().unwrap().is_empty());
+    let told = device.pull(&world, cursor).await["changes"].clone();
+    let tables: Vec<&Value> =
+        told.as_array().unwrap().iter().map(|change| &change["key"]["table"]).collect();
+    assert_eq!(tables, ["shelf", "memos"]);
     assert_eq!(held(&world).await, shown(&world).await);
 }
 
@@ -306,14 +309,17 @@ async fn what_can_not_be_is_refused_by_its_code_and_harms_nothing_else(world: Wo
     assert_eq!(held(&world).await, shown(&world).await);
     assert_eq!(device.push(&world, &operations).await[..16], answers[..16]);
     // The book and the time of a memo stay.
-    let move_it = json!({"kind": "update", "fields": {"memoStartTime": 5}});
-    let moved = device.operation(&world, "memos", &well, u64::MAX, move_it);
-    assert_eq!(device.push(&world, &[moved]).await[0]["code"], "VALIDATION_FAILED");
+    let other = world.shelved(1, "9780306406157").await;
+    for fields in [json!({"memoStartTime": 5}), json!({"userBookId": other})] {
+        let move_it = json!({"kind": "update", "fields": fields});
+        let moved = device.operation(&world, "memos", &well, u64::MAX, move_it);
+        assert_eq!(device.push(&world, &[moved]).await[0]["code"], "VALIDATION_FAILED");
+    }
     // Under its old id the book comes back, and with it its memos.
     let back = create(&json!({"isbn": "9780140449136", "title": "x"}));
     let back = device.operation(&world, "shelf", &was_there, u64::MAX, back);
     assert_eq!(device.push(&world, &[back]).await[0]["outcome"], "merged");
-    assert_eq!(world.get("/user/books").send().await.ok()["totalCount"], 2);
+    assert_eq!(world.get("/user/books").send().await.ok()["totalCount"], 3);
 }
 
 async fn what_is_from_before_there_was_sync_is_told_too(world: World) {

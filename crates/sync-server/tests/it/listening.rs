@@ -3,7 +3,7 @@
 use multi_master::{DbError, Tx, fields, id};
 use sync::model::Version;
 use sync_server::live::LISTENERS_MAX;
-use sync_server::{Note, note};
+use sync_server::{Note, SyncError, note};
 
 use crate::common::Server;
 
@@ -13,7 +13,7 @@ async fn who_listens_hears_of_pushes_and_of_what_others_do() {
     let server = Server::embedded(folder.path()).await;
     let account = server.ids.next();
     let mut device = server.device(account);
-    let mut heard = server.sync.listen(account).await.unwrap().unwrap();
+    let mut heard = server.sync.listen(account).await.unwrap();
     assert_eq!(*heard.borrow_and_update(), Version::NONE);
     let one = device.create(&server.key(), "a");
     device.outcomes(vec![one]).await;
@@ -22,7 +22,7 @@ async fn who_listens_hears_of_pushes_and_of_what_others_do() {
 
     // Another process has the store, too, and a website writes past both.
     let other = Server::over(server.store.clone());
-    let mut elsewhere = other.sync.listen(account).await.unwrap().unwrap();
+    let mut elsewhere = other.sync.listen(account).await.unwrap();
     assert_eq!(*elsewhere.borrow_and_update(), Version(1));
     let watching = other.sync.clone();
     let watching = tokio::spawn(async move { watching.watch().await });
@@ -39,15 +39,18 @@ async fn who_listens_hears_of_pushes_and_of_what_others_do() {
     watching.abort();
 
     let mut listeners = Vec::new();
-    while let Some(one) = server.sync.listen(account).await.unwrap() {
-        listeners.push(one);
-    }
-    assert_eq!(listeners.len(), LISTENERS_MAX - 1);
+    let too_many = loop {
+        match server.sync.listen(account).await {
+            Ok(one) => listeners.push(one),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((listeners.len(), too_many), (LISTENERS_MAX - 1, SyncError::TooManyListeners));
     drop(listeners);
-    let mut last = server.sync.listen(account).await.unwrap().unwrap();
+    let mut last = server.sync.listen(account).await.unwrap();
     // The server stops.
     server.sync.stop_listening();
     heard.borrow_and_update();
     assert!(last.changed().await.is_err() && heard.changed().await.is_err());
-    assert!(server.sync.listen(account).await.unwrap().is_none());
+    assert_eq!(server.sync.listen(account).await.unwrap_err(), SyncError::Stopping);
 }

@@ -7,7 +7,7 @@ use sync::inbox;
 use sync::merge::{Outcome, REVISIONS, Revision};
 use sync::model::{Fields, RecordKey, Value, Version};
 use sync::operation::Action;
-use sync_server::{DEVICES_MAX, Note, OPERATIONS_MAX, SyncError, note};
+use sync_server::{CHANGES_BYTES_MAX, DEVICES_MAX, Note, OPERATIONS_MAX, SyncError, note};
 
 use crate::common::{Server, applied, code, content};
 
@@ -104,6 +104,16 @@ async fn of_two_operations_of_one_record_the_second_waits_for_the_answer() {
         assert_eq!(device.outcomes(both.clone()).await, [applied(1)]);
     }
     assert_eq!(device.outcomes(both[1..].to_vec()).await, [applied(2)]);
+    // Also where something else has them settled one by one.
+    let key = server.key();
+    let edit = Action::Update { fields: content("b"), bases: content("a") };
+    let too_long = device.create(&server.key(), &"long".repeat(50));
+    let three = vec![device.create(&key, "a"), too_long, device.operation(&key, edit, 3)];
+    let outcomes = device.outcomes(three).await;
+    assert_eq!(
+        (outcomes.len(), &outcomes[0], code(&outcomes[1])),
+        (2, &applied(3), "NOT_STORABLE")
+    );
     // What a refusal says is bounded.
     let long = "x".repeat(10_000);
     let odd = Action::Create { fields: Fields::from([(long.as_str(), 1)]) };
@@ -202,6 +212,10 @@ async fn what_is_changed_by_another_way_is_told_and_counts_field_by_field() {
     assert_eq!(fields.get("content").and_then(Value::text), Some("from before, edited"));
     assert_eq!(fields.get("page"), Some(&Value::Int(9)));
     assert!(matches!(outcomes[1], Outcome::Kept { .. }), "{outcomes:?}");
+    // And who makes it, not knowing that it was deleted, does not make it anew.
+    let mut other = server.device(account);
+    let made = other.create(&old[1], "made twice");
+    assert!(matches!(other.outcomes(vec![made]).await[0], Outcome::Kept { .. }));
 }
 
 #[tokio::test]
@@ -305,6 +319,61 @@ async fn requests_that_are_none_are_named() {
     assert_eq!(device.outcomes(vec![odd]).await, [applied(201)]);
     assert_eq!(device.pull(u64::MAX, 0).await, Err(SyncError::Expired));
     assert_eq!(device.pull(0, u32::MAX).await.unwrap().changes.len(), 201);
+}
+
+/// What is remembered of a record does not grow with those who have written it.
+#[tokio::test]
+async fn an_answer_that_was_heard_is_not_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let (account, key) = (server.ids.next(), server.key());
+    let size = async || {
+        let rows = server.store.read(async move |db: &mut Db| {
+            db.query("select state from sync_records", params![]).await
+        });
+        rows.await.unwrap()[0].get::<Vec<u8>>("state").unwrap().len()
+    };
+    let mut sizes = Vec::new();
+    for version in 0..30u64 {
+        let mut device = server.device(account);
+        let edit = Action::Update { fields: Fields::from([("page", 7)]), bases: Fields::new() };
+        let edit = if version == 0 {
+            device.create(&key, "a")
+        } else {
+            device.operation(&key, edit, version)
+        };
+        device.outcomes(vec![edit]).await;
+        device.settled = 1;
+        device.outcomes(vec![]).await;
+        sizes.push(size().await);
+    }
+    assert!(sizes[29] < sizes[2] + 16, "{sizes:?}");
+}
+
+#[tokio::test]
+async fn an_answer_to_a_pull_is_bounded_in_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let mut device = server.device(server.ids.next());
+    // Edits of what is not there are kept whole, as revisions.
+    let long = "긴 글 ".repeat(10_000);
+    let edit = || Action::Update { fields: content(&long), bases: Fields::new() };
+    for _ in 0..30 {
+        let one = device.operation(&server.key(), edit(), 0);
+        assert!(matches!(device.outcomes(vec![one]).await[0], Outcome::Kept { .. }));
+    }
+    let (mut cursor, mut seen, mut pulls) = (0, 0, 0);
+    loop {
+        let told = device.pull(cursor, 1_000).await.unwrap();
+        let bytes: usize =
+            told.changes.iter().map(|one| one.fields.as_ref().unwrap().bytes()).sum();
+        assert!(bytes <= CHANGES_BYTES_MAX && !told.changes.is_empty());
+        (cursor, seen, pulls) = (told.cursor.0, seen + told.changes.len(), pulls + 1);
+        if !told.more {
+            break;
+        }
+    }
+    assert!(seen == 30 && pulls > 2, "{seen} in {pulls}");
 }
 
 #[tokio::test]
