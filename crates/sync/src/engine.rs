@@ -6,17 +6,23 @@
 //! and starts another one from what is stored: nothing that was not written down was
 //! sent, or shown as saved.
 
+mod input;
+
 mod session;
 
 mod step;
 
-use std::collections::BTreeMap;
+mod stored;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stdx::{Clock, HybridTime, IdSource, Random, Seed, UnixMicros};
 
+pub use self::input::{Edit, EditError, Input, Status, Trouble};
 pub use self::session::{Config, Limits, Retry, Session};
 pub use self::step::{Effect, End, Kind, Logged, Notice, Persist, RequestId, Saved, Step};
+pub use self::stored::Stored;
 
 use crate::merge::{Outcome, Why};
 use crate::model::{Fields, OperationId, RecordKey, Rule, Table, Version};
@@ -45,125 +51,6 @@ const PULL_EVERY: Duration = Duration::from_mins(5);
 /// behind a new one.
 pub const LOG_MAX: u64 = 1_000;
 
-/// What has happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The time that was asked for has come.
-    Wake,
-    /// The device has a network.
-    Online,
-    /// It has none.
-    Offline,
-    /// Whether the server is well; an answer that is not its own is no yes.
-    Health(RequestId, bool),
-    /// Operations were sent.
-    Pushed(RequestId, Result<PushAnswer, Trouble>),
-    /// Changes were asked for.
-    Pulled(RequestId, Result<PullAnswer, Trouble>),
-    /// The server says that there are changes, up to this one.
-    Live(Version),
-    /// It does not talk any more.
-    LiveEnded,
-    /// The account has logged in again.
-    LoggedIn,
-    /// The person wants everything sent now.
-    SyncNow,
-}
-
-/// Why a request has no answer that counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// Nobody answered, or not in time, or not our server.
-    Unreachable,
-    /// The server asks to come later: 429, 503.
-    Later(Option<Duration>),
-    /// 401.
-    LogIn,
-    /// The server no longer keeps what came after the cursor: 410.
-    Expired,
-    /// The request as a whole is not taken, and repeating it does not help.
-    Rejected(Failure),
-}
-
-/// An edit by the person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Edit {
-    /// Makes a record, or one that was deleted anew.
-    Create(Fields),
-    /// Sets some of its fields.
-    Update(Fields),
-    /// Deletes it.
-    Delete,
-}
-
-/// Why an edit was not taken. Nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EditError {
-    /// There is no such table, or it has no such field.
-    #[error("the table `{table}` has no field `{field}`")]
-    NoSuchField {
-        /// The table.
-        table: String,
-        /// The field, or nothing where there is no table.
-        field: String,
-    },
-    /// Only the server sets it.
-    #[error("`{field}` of the table `{table}` is set by the server alone")]
-    ServerOwns {
-        /// The table.
-        table: String,
-        /// The field.
-        field: String,
-    },
-    /// It is there already.
-    #[error("{0} is there already: change it instead")]
-    AlreadyThere(RecordKey),
-    /// It is not there.
-    #[error("{0} is not there: it was deleted, or never made")]
-    NotThere(RecordKey),
-    /// The edit is too large.
-    #[error("an edit of {bytes} bytes is larger than can be sent ({max}): make it shorter")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The most.
-        max: usize,
-    },
-    /// Too much waits to be sent.
-    #[error("{0} edits wait to be sent, and no more can be taken: connect to the network")]
-    QueueFull(usize),
-    /// Something waits for too long.
-    #[error(
-        "edits wait to be sent for more than {0} days, and no more are taken: connect to the network"
-    )]
-    QueueTooOld(u64),
-}
-
-/// How everything stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Whether the server can be reached.
-    pub watch: Watch,
-    /// Operations that are not settled.
-    pub queued: usize,
-    /// Of them, those that are being sent.
-    pub syncing: usize,
-    /// Of them, those that need attention.
-    pub failed: usize,
-    /// Of them, those that wait for another one of their record.
-    pub waiting: usize,
-    /// Since the queue was last empty: how many were settled, and of how many.
-    pub progress: (u64, u64),
-    /// When the server last settled or told something.
-    pub last_success: Option<UnixMicros>,
-    /// The account has to log in again.
-    pub logged_out: bool,
-    /// Everything is being pulled anew.
-    pub anew: bool,
-    /// When it is tried again.
-    pub retry: Option<UnixMicros>,
-}
-
 /// A request that was sent.
 #[derive(Clone, Copy, Debug)]
 struct Outstanding {
@@ -185,14 +72,22 @@ pub struct Engine {
     requests: u64,
     asking: Option<RequestId>,
     outstanding: Option<Outstanding>,
-    /// There may be changes after the cursor.
+    /// There may be changes after the cursor, of which nobody has told.
     behind: bool,
+    /// The last change that was told of.
+    head: Version,
     /// When they are asked for in any case.
     pull_at: UnixMicros,
     listening: bool,
     listen_at: Option<UnixMicros>,
-    /// Operations of a push: fewer after one was not taken as a whole.
+    /// Operations of a push, and records of a pull: fewer after one was not taken as a
+    /// whole, or not in time.
     push_count: usize,
+    pull_count: u32,
+    /// A push was not taken: what the server has to tell is asked for before the next.
+    pull_first: bool,
+    sent: u64,
+    received: u64,
     progress: (u64, u64),
 }
 
@@ -204,11 +99,73 @@ impl Engine {
     pub fn start(
         config: Config,
         session: Session,
-        operations: Vec<Queued>,
-        mut known: BTreeMap<RecordKey, Known>,
+        mut operations: Vec<Queued>,
+        known: BTreeMap<RecordKey, Known>,
         seed: Seed,
         now: UnixMicros,
     ) -> (Self, Step) {
+        let mut engine = Self::new(config, session, seed, now);
+        let mut step = Step::default();
+        let flight = std::mem::take(&mut engine.session.flight);
+        for queued in operations.iter_mut().filter(|one| flight.contains(&one.operation.id)) {
+            queued.sent = true;
+            step.persist.push(Persist::Operation(Box::new(queued.clone())));
+        }
+        engine.load(operations, known);
+        if !flight.is_empty() {
+            engine.save_session(&mut step);
+        }
+        let step = engine.end(step, now);
+        (engine, step)
+    }
+
+    /// An engine that takes edits, where another process speaks with the server, or
+    /// nobody does: what is on its way stays so. It hears of no network, and sends
+    /// nothing. When what it wants written down is written, the other one has to
+    /// [`adopt`](Self::adopt) it.
+    #[must_use]
+    pub fn beside(
+        config: Config,
+        session: Session,
+        operations: Vec<Queued>,
+        known: BTreeMap<RecordKey, Known>,
+        seed: Seed,
+        now: UnixMicros,
+    ) -> Self {
+        let mut engine = Self::new(config, session, seed, now);
+        engine.watch = Watch::Offline;
+        engine.load(operations, known);
+        engine.queue.fly(&engine.session.flight);
+        engine
+    }
+
+    /// Goes on with what is stored now, as in [`start`](Self::start): another process
+    /// has edited meanwhile. What was asked for is still waited for.
+    pub fn adopt(
+        &mut self,
+        session: Session,
+        operations: Vec<Queued>,
+        known: BTreeMap<RecordKey, Known>,
+        now: UnixMicros,
+    ) -> Step {
+        self.clock.set(now);
+        if session.generation != self.session.generation {
+            // An answer that is on its way is of what was pulled before.
+            self.outstanding.take_if(|one| !one.push);
+            self.behind = true;
+        }
+        self.session = session;
+        self.load(operations, known);
+        self.queue.fly(&self.session.flight);
+        let mut step = Step::default();
+        if !self.session.flight.is_empty() && !self.outstanding.is_some_and(|one| one.push) {
+            self.land(&mut step);
+            self.save_session(&mut step);
+        }
+        self.end(step, now)
+    }
+
+    fn new(config: Config, session: Session, seed: Seed, now: UnixMicros) -> Self {
         let clock = Clock::starting_at(now);
         let random = Random::new(seed);
         let ids = if config.has(Bug::IdsReused) {
@@ -216,8 +173,8 @@ impl Engine {
         } else {
             IdSource::new(clock.clone(), random.clone())
         };
-        let push_count = config.limits.push_count;
-        let mut engine = Self {
+        let (push_count, pull_count) = (config.limits.push_count, config.limits.pull_count);
+        Self {
             config,
             session,
             queue: Queue::default(),
@@ -229,31 +186,30 @@ impl Engine {
             asking: None,
             outstanding: None,
             behind: true,
+            head: Version::NONE,
             pull_at: now,
             listening: false,
             listen_at: None,
             push_count,
-            progress: (0, operations.len() as u64),
-        };
-        let mut step = Step::default();
+            pull_count,
+            pull_first: false,
+            sent: 0,
+            received: 0,
+            progress: (0, 0),
+        }
+    }
+
+    fn load(&mut self, operations: Vec<Queued>, mut known: BTreeMap<RecordKey, Known>) {
         let mut chains: BTreeMap<RecordKey, Vec<Queued>> = BTreeMap::new();
-        for mut queued in operations {
-            if engine.session.flight.contains(&queued.operation.id) {
-                queued.sent = true;
-                step.persist.push(Persist::Operation(Box::new(queued.clone())));
-            }
+        for queued in operations {
             chains.entry(queued.operation.key.clone()).or_default().push(queued);
         }
+        self.queue = Queue::default();
         for (key, mut operations) in chains {
             operations.sort_by_key(|queued| queued.operation.sequence);
             let chain = Chain { known: known.remove(&key), operations: operations.into() };
-            engine.queue.put(&key, chain);
+            self.queue.put(&key, chain);
         }
-        if !std::mem::take(&mut engine.session.flight).is_empty() {
-            engine.save_session(&mut step);
-        }
-        let step = engine.end(step, now);
-        (engine, step)
     }
 
     /// Whose records they are, and which device it is.
@@ -275,9 +231,15 @@ impl Engine {
             waiting: len - chains,
             progress: self.progress,
             last_success: self.session.last_success,
+            to_send: self.queue.to_send(),
+            behind: self.is_behind() || self.outstanding.is_some_and(|one| !one.push),
             logged_out: self.session.logged_out,
+            stopped: self.session.stopped.clone(),
             anew: self.session.anew.is_some(),
-            retry: self.session.retry.map(|retry| retry.until),
+            retry: self.paused(self.clock.now()).map(|retry| retry.until),
+            sent: self.sent,
+            received: self.received,
+            pulling: self.session.anew.map(|head| (self.session.cursor, head)),
         }
     }
 
@@ -347,7 +309,7 @@ impl Engine {
         };
         let operation = Operation {
             id: self.ids.next(),
-            sequence: self.session.sequence + 1,
+            sequence: self.session.sequence.saturating_add(1),
             key: key.clone(),
             action,
             base: chain.seen(),
@@ -359,7 +321,7 @@ impl Engine {
         let mut after = chain.clone();
         after.add(Queued { operation, priority, queued: now, sent: false, failure: None });
         self.may_be_queued(&chain, &after)?;
-        self.session.sequence += 1;
+        self.session.sequence = self.session.sequence.saturating_add(1);
         let mut step = Step::default();
         self.put(key, &chain, after, &mut step);
         self.save_session(&mut step);
@@ -435,7 +397,7 @@ impl Engine {
             if !first.sent {
                 first.operation.id = id;
                 for queued in &mut chain.operations {
-                    sequence += 1;
+                    sequence = u64::saturating_add(sequence, 1);
                     queued.operation.sequence = sequence;
                 }
             }
@@ -505,7 +467,7 @@ impl Engine {
             }
             Input::SyncNow => {
                 self.behind = true;
-                self.watch.may_be_online(now);
+                self.watch.is_asked_for(now);
                 if self.session.retry.take_if(|retry| !retry.asked_for).is_some() {
                     self.save_session(&mut step);
                 }
@@ -531,13 +493,14 @@ impl Engine {
             }
             // An answer here is that of a request that was given up.
             Input::Wake | Input::Health(..) | Input::Pushed(..) | Input::Pulled(..) => {}
-            Input::Live(head) => self.behind |= head > self.session.cursor,
+            Input::Live(head) => self.head = self.head.max(head),
             Input::LiveEnded => {
                 self.listening = false;
                 self.listen_at = Some(now.after(LISTEN_PAUSE));
             }
             Input::LoggedIn => {
                 self.session.logged_out = false;
+                self.session.stopped = None;
                 self.session.retry = None;
                 self.save_session(&mut step);
             }
@@ -551,6 +514,7 @@ impl Engine {
 
     fn pushed(&mut self, answer: &PushAnswer, now: UnixMicros, step: &mut Step) {
         let mut landed = 0;
+        let mut own = BTreeSet::new();
         for one in &answer.answers {
             let Some(key) = self.queue.lands(one.operation) else { continue };
             let Some(before) = self.queue.chain(&key).cloned() else { continue };
@@ -561,8 +525,14 @@ impl Engine {
             let tell = |notice| Effect::Tell(notice);
             landed += 1;
             let end = match &one.outcome {
-                Outcome::Applied { .. } => End::Applied,
-                Outcome::Merged { revision, .. } => {
+                Outcome::Applied { version } => {
+                    // What was not there to be deleted is so at the last change of all,
+                    // which may be another record's.
+                    own.extend(settled.operation.action.fields().map(|_| *version));
+                    End::Applied
+                }
+                Outcome::Merged { version, revision, .. } => {
+                    own.insert(*version);
                     if let Some(revision) = *revision {
                         let (key, why) = (key.clone(), Why::Overlap);
                         step.effects.push(tell(Notice::Kept { key, revision, why }));
@@ -586,10 +556,12 @@ impl Engine {
             self.log(&settled, end, now, step);
             if end != End::Refused {
                 self.progress.0 += 1;
+                self.sent += 1;
             }
         }
         self.land(step);
-        self.behind |= answer.head > self.session.cursor;
+        self.head = self.head.max(answer.head);
+        self.pass_over(own);
         if landed == 0 {
             // A server that settles nothing is asked again, and not at once.
             return self.wait(None, now, step);
@@ -597,7 +569,23 @@ impl Engine {
         self.push_count = (self.push_count * 2).min(self.config.limits.push_count);
         self.session.sequence = self.session.sequence.max(answer.sequence);
         self.session.waited = Duration::ZERO;
+        self.session.stopped = None;
         self.succeeded(answer.now, now, step);
+    }
+
+    fn is_behind(&self) -> bool {
+        self.behind || self.head > self.session.cursor
+    }
+
+    /// What the device has by answers need not be pulled, as far as no change of another
+    /// device, and no revision, is between.
+    fn pass_over(&mut self, own: BTreeSet<Version>) {
+        for version in own {
+            let next = self.session.cursor.0.checked_add(1).map(Version);
+            if self.session.anew.is_none() && Some(version) == next {
+                self.session.cursor = version;
+            }
+        }
     }
 
     /// An answer may be of long ago, and what it says deleted since: while everything
@@ -616,6 +604,7 @@ impl Engine {
     }
 
     fn pulled(&mut self, answer: PullAnswer, now: UnixMicros, step: &mut Step) {
+        self.received += answer.changes.len() as u64;
         for Change { version, key, fields } in answer.changes {
             let Some(table) = self.table_of(&key) else { continue };
             let known = Known { version, generation: self.session.generation, fields };
@@ -633,14 +622,23 @@ impl Engine {
         if answer.more && answer.cursor <= self.session.cursor {
             return self.wait(None, now, step);
         }
+        // What was told since this was asked for may not be in it; but a head that nobody
+        // can tell anything of is none.
+        let is_news = answer.cursor > self.session.cursor;
+        let told = if is_news { self.head } else { Version::NONE };
+        self.head = told.max(if answer.more { answer.head } else { answer.cursor });
         self.session.cursor = answer.cursor;
         self.behind = answer.more;
+        self.pull_count = self.pull_count.saturating_mul(2).min(self.config.limits.pull_count);
         self.pull_at = now.after(PULL_EVERY);
         if let Some(Version::NONE) = self.session.anew {
             self.session.anew = Some(answer.head);
         }
         if !answer.more && self.session.anew.take().is_some() {
             self.forget_the_untold(step);
+        }
+        if self.queue.to_send() == 0 {
+            self.session.stopped = None;
         }
         self.succeeded(answer.now, now, step);
     }
@@ -681,10 +679,19 @@ impl Engine {
         }
         match trouble {
             Trouble::Unreachable => {
+                // A slow network may have time for less.
+                if push {
+                    self.push_count = (sent / 2).max(1);
+                } else {
+                    self.pull_count = (self.pull_count / 2).max(1);
+                }
                 self.watch.found_nobody(now);
                 self.wait(None, now, step);
             }
-            Trouble::Later(asked_for) => self.wait(asked_for, now, step),
+            Trouble::Later(asked_for) => {
+                self.pull_first = push;
+                self.wait(asked_for, now, step);
+            }
             Trouble::LogIn => {
                 self.session.logged_out = true;
                 if self.config.has(Bug::DeletedOnLogIn) {
@@ -708,6 +715,12 @@ impl Engine {
                     self.rejected(id, &failure, now, step);
                 }
                 self.save_session(step);
+            }
+            Trouble::Stopped(failure) => {
+                self.pull_first = push;
+                self.session.stopped = Some(failure.clone());
+                self.wait(None, now, step);
+                step.effects.push(Effect::Tell(Notice::Stopped(failure)));
             }
             Trouble::Rejected(_) | Trouble::Expired => self.wait(None, now, step),
         }
@@ -795,7 +808,7 @@ impl Engine {
     }
 
     fn log(&mut self, queued: &Queued, end: End, now: UnixMicros, step: &mut Step) {
-        self.session.logged += 1;
+        self.session.logged = self.session.logged.saturating_add(1);
         let operation = &queued.operation;
         let logged = Logged {
             operation: operation.id,
@@ -832,11 +845,8 @@ impl Engine {
         } else if asked != self.watch {
             self.asking = None;
         }
-        let paused = self.session.retry.is_some_and(|retry| {
-            let pause_max = if retry.asked_for { LATER_MAX } else { RETRY_MAX };
-            !due(retry.until, now, pause_max)
-        });
-        let may_send = self.watch == Watch::Online && !self.session.logged_out && !paused;
+        let paused = self.paused(now);
+        let may_send = self.watch == Watch::Online && !self.session.logged_out && paused.is_none();
         self.behind |= due(self.pull_at, now, PULL_EVERY);
         if may_send && self.outstanding.is_none() {
             self.send(&mut step, now);
@@ -847,7 +857,7 @@ impl Engine {
             self.listen_at = None;
             step.effects.push(Effect::Listen);
         }
-        let retry = self.session.retry.filter(|_| paused).map(|retry| retry.until);
+        let retry = paused.map(|retry| retry.until);
         let listen = self.listen_at.filter(|_| may_send);
         let lost = self.outstanding.map(|one| one.until);
         let pull = (may_send && lost.is_none()).then_some(self.pull_at);
@@ -859,15 +869,27 @@ impl Engine {
         step
     }
 
+    /// The pause after a failure, while it lasts.
+    fn paused(&self, now: UnixMicros) -> Option<Retry> {
+        self.session.retry.filter(|retry| {
+            let pause_max = if retry.asked_for { LATER_MAX } else { RETRY_MAX };
+            !due(retry.until, now, pause_max)
+        })
+    }
+
     fn request(&mut self) -> RequestId {
         self.requests += 1;
         RequestId(self.requests)
     }
 
     fn send(&mut self, step: &mut Step, now: UnixMicros) {
-        let operations = self.queue.take(self.push_count, self.config.limits.push_bytes);
+        let operations = if std::mem::take(&mut self.pull_first) && self.is_behind() {
+            Vec::new()
+        } else {
+            self.queue.take(self.push_count, self.config.limits.push_bytes)
+        };
         let push = !operations.is_empty();
-        if !push && !self.behind {
+        if !push && !self.is_behind() {
             return;
         }
         let id = self.request();
@@ -879,7 +901,7 @@ impl Engine {
                 account: self.session.account,
                 device: self.session.device,
                 now,
-                settled: self.queue.settled_up_to(self.session.sequence + 1),
+                settled: self.queue.settled_up_to(self.session.sequence.saturating_add(1)),
                 operations,
             };
             if self.config.has(Bug::DequeuedWhenSent) {
@@ -894,8 +916,10 @@ impl Engine {
                 device: self.session.device,
                 cursor: self.session.cursor,
                 anew: self.session.anew,
-                limit: self.config.limits.pull_count,
+                limit: self.pull_count,
             };
+            self.head = self.session.cursor;
+            self.behind = true;
             step.effects.push(Effect::Pull(id, pull));
         }
     }

@@ -11,6 +11,7 @@
 //! | [`merge`] | how the server settles an operation with what it holds |
 //! | [`inbox`] | how it settles each operation once |
 //! | [`wire`] | the protocol |
+//! | `strategies` | values for property tests, behind the feature `proptest` |
 //! | [`sabotage`] | bugs that a simulation plants, behind the feature `faults` |
 //!
 //! **What it does not do:** it reads and writes nothing, opens no socket, has no
@@ -59,5 +60,7 @@ pub mod model;
 pub mod operation;
 pub mod queue;
 pub mod sabotage;
+#[cfg(any(test, feature = "proptest"))]
+pub mod strategies;
 pub mod watch;
 pub mod wire;

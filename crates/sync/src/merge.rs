@@ -362,7 +362,12 @@ pub fn settle(
             }
             let changed = now.fields != held.fields;
             let as_wanted = fields.iter().all(|(name, value)| now.fields.get(name) == Some(value));
-            let alone = held.stamps.iter().all(|(_, stamp)| seen(stamp));
+            // Where nothing changes, the version is that of a change before: a device that
+            // has not pulled that is told all of it.
+            let alone = held
+                .stamps
+                .iter()
+                .all(|(_, stamp)| stamp.version <= operation.base || changed && seen(stamp));
             let revision = lost.by.map(|by| revision(lost.fields, &by, Why::Overlap));
             if changed {
                 now.version = version;

@@ -113,6 +113,18 @@ pub enum RecordState {
 }
 
 impl RecordState {
+    /// As programs know it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Saved => "SUCCESS",
+            Self::Pending => "PENDING",
+            Self::Syncing => "SYNCING",
+            Self::Waiting => "WAITING",
+            Self::Failed => "FAILED",
+        }
+    }
+
     /// As one sign.
     #[must_use]
     pub const fn sign(self) -> &'static str {
@@ -202,6 +214,11 @@ impl Queue {
 
     pub(crate) const fn failed(&self) -> usize {
         self.failed
+    }
+
+    /// Chains whose first operation is sent, or can be.
+    pub(crate) fn to_send(&self) -> usize {
+        self.ready.len() + self.in_flight.len()
     }
 
     pub(crate) const fn in_flight(&self) -> usize {
@@ -316,6 +333,19 @@ impl Queue {
             self.in_flight.push((first.operation.id, next.remove()));
         }
         taken
+    }
+
+    /// These are on their way.
+    pub(crate) fn fly(&mut self, flight: &[OperationId]) {
+        for (key, chain) in &mut self.chains {
+            if let Some(first) = chain.operations.front_mut()
+                && flight.contains(&first.operation.id)
+            {
+                first.sent = true;
+                self.ready.remove(&place(first));
+                self.in_flight.push((first.operation.id, key.clone()));
+            }
+        }
     }
 
     /// The flight is over: what of it has no answer, and can be sent again.

@@ -57,6 +57,13 @@ impl Watch {
         }
     }
 
+    /// A person wants to know now: nothing is waited out.
+    pub const fn is_asked_for(&mut self, now: UnixMicros) {
+        if matches!(self, Self::Offline | Self::Settling { .. } | Self::Waiting { .. }) {
+            *self = Self::Settling { until: now };
+        }
+    }
+
     /// The device has none.
     pub const fn is_offline(&mut self) {
         *self = Self::Offline;
@@ -142,6 +149,21 @@ mod tests {
         watch.answered(true, at(26));
         watch.found_nobody(at(26));
         assert_eq!(watch, Watch::Offline);
+    }
+
+    #[test]
+    fn who_asks_for_it_waits_for_nothing() {
+        let mut watch = Watch::Offline;
+        watch.is_asked_for(at(0));
+        assert!(watch.is_to_ask(at(0)));
+        watch.is_asked_for(at(1));
+        assert!(!watch.is_to_ask(at(1)), "it is asked already");
+        watch.answered(false, at(1));
+        watch.is_asked_for(at(2));
+        assert!(watch.is_to_ask(at(2)));
+        watch.answered(true, at(2));
+        watch.is_asked_for(at(3));
+        assert_eq!(watch, Watch::Online);
     }
 
     #[test]

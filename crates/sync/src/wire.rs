@@ -40,6 +40,8 @@ use crate::operation::Operation;
 
 /// The version of this protocol.
 pub const PROTOCOL: u32 = 1;
+/// The code by which a server says that it does not speak the device's version.
+pub const UNSUPPORTED: &str = "SYNC_PROTOCOL_UNSUPPORTED";
 
 /// Operations of one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,21 +3,12 @@
 use std::collections::BTreeMap;
 
 use stdx::{Seed, UnixMicros};
-use sync::engine::{Config, Engine, Logged, Persist, Saved, Session, Step};
-use sync::model::{Fields, OperationId, RecordKey};
-use sync::queue::Queued;
-
-/// What survives a crash.
-#[derive(Clone, Debug)]
-pub(super) struct Stored {
-    pub(super) session: Session,
-    pub(super) records: BTreeMap<RecordKey, Saved>,
-    pub(super) operations: BTreeMap<OperationId, Queued>,
-    log: BTreeMap<u64, Logged>,
-}
+use sync::engine::{Config, Engine, Session, Step, Stored};
+use sync::model::{Fields, RecordKey};
 
 #[derive(Debug)]
 pub(super) struct Device {
+    /// What survives a crash.
     pub(super) stored: Stored,
     /// None while it is off.
     pub(super) engine: Option<Engine>,
@@ -30,18 +21,14 @@ pub(super) struct Device {
     pub(super) disk_fails: bool,
     config: Config,
     seed: u64,
+    /// Counted up with each engine of another process.
+    besides: u64,
 }
 
 impl Device {
     pub(super) fn new(config: Config, session: Session, ahead: i64, seed: u64) -> Self {
-        let stored = Stored {
-            session,
-            records: BTreeMap::new(),
-            operations: BTreeMap::new(),
-            log: BTreeMap::new(),
-        };
         Self {
-            stored,
+            stored: Stored::new(session),
             engine: None,
             ahead,
             has_network: false,
@@ -49,6 +36,7 @@ impl Device {
             disk_fails: false,
             config,
             seed,
+            besides: 0,
         }
     }
 
@@ -56,18 +44,34 @@ impl Device {
         UnixMicros(now.0 + self.ahead)
     }
 
+    /// The engine of another process on the same store, which edits and sends nothing.
+    pub(super) fn beside(&mut self, now: UnixMicros) -> Engine {
+        self.besides += 1;
+        Engine::beside(
+            self.config.clone(),
+            self.stored.session.clone(),
+            self.stored.operations.values().cloned().collect(),
+            self.stored.known(),
+            Seed(!self.seed.wrapping_add(self.besides << 32)),
+            self.clock(now),
+        )
+    }
+
+    /// The engine goes on with what another process has written.
+    pub(super) fn adopt(&mut self, now: UnixMicros) -> Step {
+        let now = self.clock(now);
+        let Some(engine) = &mut self.engine else { return Step::default() };
+        let operations = self.stored.operations.values().cloned().collect();
+        engine.adopt(self.stored.session.clone(), operations, self.stored.known(), now)
+    }
+
     pub(super) fn start(&mut self, now: UnixMicros) -> Step {
         self.run += 1;
-        let known = self.stored.operations.values().filter_map(|queued| {
-            let key = queued.operation.key.clone();
-            let known = self.stored.records.get(&key)?.known.clone()?;
-            Some((key, known))
-        });
         let (engine, step) = Engine::start(
             self.config.clone(),
             self.stored.session.clone(),
             self.stored.operations.values().cloned().collect(),
-            known.collect(),
+            self.stored.known(),
             Seed(self.seed.wrapping_add(self.run << 32)),
             self.clock(now),
         );
@@ -86,42 +90,7 @@ impl Device {
             return false;
         }
         for persist in step.persist.clone() {
-            match persist {
-                Persist::Session(session) => self.stored.session = *session,
-                Persist::Record(key, saved) => {
-                    self.stored.records.insert(key, saved);
-                }
-                Persist::RecordGone(key) => {
-                    self.stored.records.remove(&key);
-                }
-                Persist::Operation(queued) => {
-                    self.stored.operations.insert(queued.operation.id, *queued);
-                }
-                Persist::OperationGone(id) => {
-                    self.stored.operations.remove(&id);
-                }
-                Persist::Log(number, logged) => {
-                    self.stored.log.insert(number, *logged);
-                    if let Some(old) = number.checked_sub(1_000) {
-                        self.stored.log.remove(&old);
-                    }
-                }
-                Persist::Forget { older_than } => {
-                    let queued: Vec<RecordKey> = self
-                        .stored
-                        .operations
-                        .values()
-                        .map(|queued| queued.operation.key.clone())
-                        .collect();
-                    self.stored.records.retain(|key, saved| {
-                        let told = saved
-                            .known
-                            .as_ref()
-                            .is_some_and(|known| known.generation >= older_than);
-                        told || queued.contains(key)
-                    });
-                }
-            }
+            self.stored.write(persist);
         }
         true
     }

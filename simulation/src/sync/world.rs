@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stdx::{Clock, IdSource, Random, Seed, UnixMicros};
-use sync::engine::{Config, Edit, Effect, Input, RequestId, Session, Step, Trouble};
+use sync::engine::{
+    Config, Edit, EditError, Effect, Engine, Input, RequestId, Session, Step, Trouble,
+};
 use sync::inbox;
 use sync::merge::{Outcome, REVISIONS};
 use sync::model::{AccountId, Fields, RecordKey, Rule, Table, Value};
@@ -354,7 +356,10 @@ impl World {
         if self.now < self.down {
             return self.answer(device, run, nobody(id, body));
         }
-        let trouble = if self.now < self.busy {
+        let trouble = if self.now < self.busy && self.random.one_in(4) {
+            let message = "nothing of this device is taken".to_owned();
+            Some(Trouble::Stopped(Failure { code: NOT_TAKEN.to_owned(), message }))
+        } else if self.now < self.busy {
             Some(Trouble::Later(self.random.one_in(2).then(|| Duration::from_secs(20))))
         } else if self.logged_out.contains(&device) {
             Some(Trouble::LogIn)
@@ -537,13 +542,10 @@ impl World {
             not_taken || self.is_troubled() && self.random.one_in(5),
             self.is_troubled() && self.random.one_in(10),
         );
-        let Some(engine) = &mut self.devices[device].engine else { return };
         if tries {
-            let (_, step) = engine.try_again(key, now);
-            self.follow(device, &step);
+            let _ = self.does(device, |engine| Ok(engine.try_again(key, now).1));
         } else if discards {
-            let (_, step) = engine.discard(key, now);
-            if self.follow(device, &step) {
+            if self.does(device, |engine| Ok(engine.discard(key, now).1)) == Ok(true) {
                 let after = self.shown(device, key);
                 self.saved.discarded(before.as_ref(), after.as_ref());
             }
@@ -568,19 +570,41 @@ impl World {
             1 => Priority::LOW,
             _ => Priority::NORMAL,
         };
-        let Some(engine) = &mut self.devices[device].engine else { return };
-        let step = match engine.edit(key, edit, known, (written, priority), now) {
-            Ok(step) => step,
+        let written = (written, priority);
+        match self.does(device, |engine| engine.edit(key, edit, known, written, now)) {
+            Ok(true) => {
+                self.summary.saved += 1;
+                let after = self.shown(device, key);
+                self.saved.note(key, before.as_ref(), after.as_ref());
+            }
+            Ok(false) => {}
             Err(refused) => {
                 self.wrong = Some(format!("an edit of {key} was not taken: {refused}"));
-                return;
             }
-        };
-        if self.follow(device, &step) {
-            self.summary.saved += 1;
-            let after = self.shown(device, key);
-            self.saved.note(key, before.as_ref(), after.as_ref());
         }
+    }
+
+    /// What a person does, in the process that speaks with the server, or in another one
+    /// beside it; whether it was written down.
+    fn does(
+        &mut self,
+        device: usize,
+        act: impl FnOnce(&mut Engine) -> Result<Step, EditError>,
+    ) -> Result<bool, EditError> {
+        let now = UnixMicros(self.now);
+        if self.random.one_in(3) {
+            let step = act(&mut self.devices[device].beside(now))?;
+            if !self.devices[device].write(&step) {
+                self.start_again(device);
+                return Ok(false);
+            }
+            let step = self.devices[device].adopt(now);
+            self.follow(device, &step);
+            return Ok(true);
+        }
+        let Some(engine) = &mut self.devices[device].engine else { return Ok(false) };
+        let step = act(engine)?;
+        Ok(self.follow(device, &step))
     }
 
     fn word(&mut self) -> String {

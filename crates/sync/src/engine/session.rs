@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use stdx::{HybridTime, UnixMicros};
 
 use crate::model::{AccountId, DeviceId, OperationId, Table, Version};
+use crate::queue::Failure;
 use crate::sabotage::Bug;
 
 /// What a device may hold and send at once.
@@ -104,6 +105,8 @@ pub struct Session {
     pub flight: Vec<OperationId>,
     /// The account has to log in again.
     pub logged_out: bool,
+    /// Why the server takes nothing of this device.
+    pub stopped: Option<Failure>,
     /// When the server last settled or told something.
     pub last_success: Option<UnixMicros>,
     /// Entries of the log so far.
@@ -129,6 +132,7 @@ impl Session {
             retry: None,
             flight: Vec::new(),
             logged_out: false,
+            stopped: None,
             last_success: None,
             logged: 0,
             waited: Duration::ZERO,

@@ -141,6 +141,8 @@ pub enum Notice {
     },
     /// The account has to log in again; nothing is lost.
     LogIn,
+    /// The server takes nothing of this device, and why; nothing is lost.
+    Stopped(Failure),
     /// How everything stands has changed: [`Engine::status`](super::Engine::status).
     Status,
 }

@@ -1,0 +1,148 @@
+//! What an engine is told, and what can be asked of it.
+
+use std::time::Duration;
+
+use stdx::UnixMicros;
+
+use super::RequestId;
+use crate::model::{Fields, RecordKey, Version};
+use crate::queue::Failure;
+use crate::watch::Watch;
+use crate::wire::{PullAnswer, PushAnswer};
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The time that was asked for has come.
+    Wake,
+    /// The device has a network.
+    Online,
+    /// It has none.
+    Offline,
+    /// Whether the server is well; an answer that is not its own is no yes.
+    Health(RequestId, bool),
+    /// Operations were sent.
+    Pushed(RequestId, Result<PushAnswer, Trouble>),
+    /// Changes were asked for.
+    Pulled(RequestId, Result<PullAnswer, Trouble>),
+    /// The server says that there are changes, up to this one.
+    Live(Version),
+    /// It does not talk any more.
+    LiveEnded,
+    /// The account has logged in again.
+    LoggedIn,
+    /// The person wants everything sent now.
+    SyncNow,
+}
+
+/// Why a request has no answer that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nobody answered, or not in time, or not our server.
+    Unreachable,
+    /// The server asks to come later: 429, 503.
+    Later(Option<Duration>),
+    /// 401.
+    LogIn,
+    /// The server no longer keeps what came after the cursor: 410.
+    Expired,
+    /// The request as a whole is not taken, because of what is in it: repeating it
+    /// does not help. 400, 413, 422.
+    Rejected(Failure),
+    /// Nothing of this device is taken, whatever is in it, until somebody does
+    /// something: another account is logged in, the program is too old, the account has
+    /// too many devices. It is tried again now and then.
+    Stopped(Failure),
+}
+
+/// An edit by the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Makes a record, or one that was deleted anew.
+    Create(Fields),
+    /// Sets some of its fields.
+    Update(Fields),
+    /// Deletes it.
+    Delete,
+}
+
+/// Why an edit was not taken. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// There is no such table, or it has no such field.
+    #[error("the table `{table}` has no field `{field}`")]
+    NoSuchField {
+        /// The table.
+        table: String,
+        /// The field, or nothing where there is no table.
+        field: String,
+    },
+    /// Only the server sets it.
+    #[error("`{field}` of the table `{table}` is set by the server alone")]
+    ServerOwns {
+        /// The table.
+        table: String,
+        /// The field.
+        field: String,
+    },
+    /// It is there already.
+    #[error("{0} is there already: change it instead")]
+    AlreadyThere(RecordKey),
+    /// It is not there.
+    #[error("{0} is not there: it was deleted, or never made")]
+    NotThere(RecordKey),
+    /// The edit is too large.
+    #[error("an edit of {bytes} bytes is larger than can be sent ({max}): make it shorter")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The most.
+        max: usize,
+    },
+    /// Too much waits to be sent.
+    #[error("{0} edits wait to be sent, and no more can be taken: connect to the network")]
+    QueueFull(usize),
+    /// Something waits for too long.
+    #[error(
+        "edits wait to be sent for more than {0} days, and no more are taken: connect to the network"
+    )]
+    QueueTooOld(u64),
+}
+
+/// How everything stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the server can be reached.
+    pub watch: Watch,
+    /// Operations that are not settled.
+    pub queued: usize,
+    /// Of them, those that are being sent.
+    pub syncing: usize,
+    /// Of them, those that need attention.
+    pub failed: usize,
+    /// Of them, those that wait for another one of their record.
+    pub waiting: usize,
+    /// Since the queue was last empty: how many were settled, and of how many.
+    pub progress: (u64, u64),
+    /// When the server last settled or told something.
+    pub last_success: Option<UnixMicros>,
+    /// Records of which something is being sent, or can be.
+    pub to_send: usize,
+    /// There may be changes on the server that this device has not.
+    pub behind: bool,
+    /// The account has to log in again.
+    pub logged_out: bool,
+    /// Why the server takes nothing of this device.
+    pub stopped: Option<Failure>,
+    /// Everything is being pulled anew.
+    pub anew: bool,
+    /// Until when nothing is sent, after a failure.
+    pub retry: Option<UnixMicros>,
+    /// Operations that the server has taken since this engine began.
+    pub sent: u64,
+    /// Changes that were pulled since then.
+    pub received: u64,
+    /// While everything is pulled anew: how far it is, and up to where;
+    /// [`Version::NONE`] before the first answer.
+    pub pulling: Option<(Version, Version)>,
+}
