@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Backup(MakeBackup),
     /// Make a store of a backup, where there is none yet
     Restore(Restore),
+    /// Read and write memos on this machine, with and without a network
+    Device(endpaper_device::args::Args),
     /// Serve as the witness of sets of masters that several servers use: a third
     /// place that says which masters serve
     Witness(Witness),

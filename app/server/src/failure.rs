@@ -59,4 +59,13 @@ impl From<multi_master::OpenError> for Failure {
     }
 }
 
+impl From<endpaper_device::Failure> for Failure {
+    fn from(failure: endpaper_device::Failure) -> Self {
+        match failure {
+            endpaper_device::Failure::Usage(message) => Self::Usage(message),
+            endpaper_device::Failure::Failed(message) => Self::Failed(message),
+        }
+    }
+}
+
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;

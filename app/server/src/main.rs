@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`config`] | what can be set, where it is read from, what holds |
-//! | [`commands`] | `serve`, `config show`, `import`, `accounts`, `masters …`, `backup`, `restore`, `witness` |
+//! | [`commands`] | `serve`, `config show`, `import`, `accounts`, `masters …`, `backup`, `restore`, `witness`; `device` is `endpaper-device` |
 //! | [`app`] | the domains, wired to one store |
 //! | [`http`] | what stands around all routes: ids, limits, the access log, `/health`, the API's document |
 //! | [`metrics`] | what is counted, as Prometheus text |
@@ -76,6 +76,7 @@ fn main() -> ExitCode {
         Command::Masters(command) => commands::masters::run(&command),
         Command::Backup(command) => commands::backup::run(&command),
         Command::Restore(command) => commands::restore::run(&command),
+        Command::Device(device) => endpaper_device::run(&device).map_err(failure::Failure::from),
         Command::Witness(witness) => commands::witness::run(&witness),
     };
     match result {

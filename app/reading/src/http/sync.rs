@@ -11,7 +11,7 @@ use endpaper_api::{Failure, Success};
 use endpaper_http::{Answer, Caller, ErrorCode, JsonBody, Problem, QueryParams};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
-use sync::model::{DeviceId, Version};
+use sync::model::{AccountId, DeviceId, Version};
 use sync::wire::{PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
 use sync_server::SyncError;
 use utoipa::{IntoParams, OpenApi};
@@ -88,6 +88,10 @@ async fn push(
 struct PullQuery {
     /// The version of the protocol; the newest without.
     protocol: Option<u32>,
+    /// Whose changes the device wants: where it is not who is logged in, it is told none.
+    /// Those of whoever is logged in without.
+    #[param(value_type = Option<uuid::Uuid>)]
+    account: Option<AccountId>,
     /// Which device asks.
     #[param(value_type = uuid::Uuid)]
     device: DeviceId,
@@ -122,7 +126,7 @@ async fn pull(
     let account = account(reader(&caller));
     let pull = Pull {
         protocol: query.protocol.unwrap_or(PROTOCOL),
-        account,
+        account: query.account.unwrap_or(account),
         device: query.device,
         cursor: Version(query.cursor),
         anew: query.anew.map(Version),

@@ -62,7 +62,9 @@ impl Server {
 
     fn start_listening(arguments: &[&str], operator: &str) -> Self {
         let mut command = endpaper(arguments);
-        command.args(["--listen", "127.0.0.1:0"]);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         // Servers of tests that run at one time each have their own.
         command.env("ENDPAPER_OPERATOR_LISTEN", operator);
         // A test asks nobody outside.

@@ -10,6 +10,8 @@ mod connections;
 
 mod copy;
 
+mod device;
+
 mod readme;
 
 mod import;

@@ -21,7 +21,8 @@ async fn the_five_minutes_are_true() {
     let scratch = Scratch::new("readme").unwrap();
     let data = scratch.path().join("data");
     let server = Server::start(&data, &[]);
-    let script = tour().replace("http://127.0.0.1:8080", &server.program.url(""));
+    let [script] = &blocks_of("Five minutes with curl")[..] else { panic!("it is one block") };
+    let script = script.replace("http://127.0.0.1:8080", &server.program.url(""));
     let mut shell = Command::new("/bin/sh");
     shell.args(["-euc", &script]);
     let said = lab::run(shell, Duration::from_mins(1)).unwrap();
@@ -74,11 +75,50 @@ async fn the_demo_is_there_after_each_start_and_does_not_double() {
     assert_eq!(seen[0], seen[1]);
 }
 
-/// The longest block of shell in README.md.
-fn tour() -> String {
+/// The five minutes offline, word for word, with the server stopped and started between
+/// the blocks.
+#[test]
+fn the_five_minutes_offline_are_true() {
+    let scratch = Scratch::new("readme-offline").unwrap();
+    let data = scratch.path().join("data").display().to_string();
+    let [prepare, offline, online] = &blocks_of("Five minutes offline")[..] else {
+        panic!("they are three blocks");
+    };
+    let serve = |address: &str| {
+        Server::start_with(&["serve", "--demo", "--data", &data, "--listen", address])
+    };
+    let server = serve("127.0.0.1:0");
+    let address = server.program.address().to_string();
+    let variables = prepare.lines().filter(|line| line.starts_with(['l', 't']));
+    let variables = variables.collect::<Vec<_>>().join("\n");
+    let run = |block: &str| {
+        let script = format!("{variables}\n{block}")
+            .replace("cargo build --release --package endpaper", "")
+            .replace("target/release/endpaper", env!("CARGO_BIN_EXE_endpaper"))
+            .replace("127.0.0.1:8080", &address);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-euc", &script]).current_dir(scratch.path());
+        let said = lab::run(shell, Duration::from_mins(1)).unwrap();
+        assert_eq!(said.code, Some(0), "{block}: {}{}", said.stdout, said.stderr);
+        said.stdout + &said.stderr
+    };
+    let said = run(prepare);
+    assert!(said.contains("소년이 온다"), "{said}");
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+    let said = run(offline);
+    assert!(said.contains("⏳") && said.contains("can't be reached; 1 edit"), "{said}");
+    let server = serve(&address);
+    let said = run(online);
+    assert!(said.contains("✓") && said.contains("촛불 하나로"), "{said}");
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+}
+
+/// The blocks of shell under a heading of README.md.
+fn blocks_of(heading: &str) -> Vec<String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let text = fs::read_to_string(readme).unwrap();
-    let blocks = text.split("```sh\n").skip(1);
-    let blocks = blocks.map(|block| block.split("```").next().unwrap());
-    blocks.max_by_key(|block| block.len()).unwrap().to_owned()
+    let (_, rest) = text.split_once(&format!("## {heading}\n")).expect("the heading is there");
+    let section = rest.split("\n## ").next().unwrap();
+    let blocks = section.split("```sh\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }

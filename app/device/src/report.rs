@@ -1,0 +1,123 @@
+//! How everything stands, and everything that is here.
+
+use std::path::Path;
+
+use endpaper_api::sync::{MEMOS, SHELF};
+use serde_json::{Value as Json, json};
+use stdx::Clock;
+use sync::engine::End;
+use sync::merge::REVISIONS;
+use sync_sqlite::Device;
+
+use crate::folder::Folder;
+use crate::records::{instant, json_of};
+use crate::{Failure, Out, Result, device, find, print};
+
+pub(crate) fn status(folder: &Folder, out: Out) -> Result {
+    let login = folder.login()?;
+    let device = device(folder)?;
+    let status = device.status()?;
+    let failed = device.failed()?;
+    let is_in = login.tokens.is_some() && !status.logged_out;
+    if out.json {
+        let failed: Vec<Json> = failed
+            .iter()
+            .map(|one| {
+                json!({
+                    "table": &*one.operation.key.table,
+                    "id": one.operation.key.id.to_string(),
+                    "code": one.failure.code,
+                    "message": one.failure.message,
+                })
+            })
+            .collect();
+        print(
+            &json!({
+                "server": login.server,
+                "user": login.login_id,
+                "loggedIn": is_in,
+                "pending": status.queued - status.failed - status.waiting,
+                "waiting": status.waiting,
+                "failed": failed,
+                "stopped": status.stopped.map(|failure| failure.message),
+                "lastSuccess": status.last_success.map(|at| at.0),
+                "complete": !status.anew,
+            })
+            .to_string(),
+        );
+        return Ok(());
+    }
+    let state = if is_in { "logged in" } else { "logged out: `endpaper device login`" };
+    print(&format!("{} at {}: {state}", login.login_id, login.server));
+    let last = status.last_success.map_or("never".to_owned(), instant);
+    print(&format!(
+        "⏳ {} to send  ⏸ {} waiting  ❌ {} refused; last sync {last}",
+        status.queued - status.failed - status.waiting,
+        status.waiting,
+        failed.len()
+    ));
+    if status.anew {
+        print("not everything of the account is here yet: `endpaper device sync`");
+    }
+    if let Some(failure) = status.stopped {
+        print(&format!("the server takes nothing of this device: {}", failure.message));
+    }
+    for one in failed {
+        let key = &one.operation.key;
+        let (table, id, why) = (&key.table, find::short(key.id), &one.failure.message);
+        print(&format!("❌ {table} {id}: {why} (edit it, or `retry {id}`, or `discard {id}`)"));
+    }
+    Ok(())
+}
+
+pub(crate) fn log(folder: &Folder, out: Out) -> Result {
+    for one in device(folder)?.log()? {
+        let took = one.settled.since(one.queued);
+        out.say(
+            || serde_json::to_value(&one).unwrap_or_default(),
+            || {
+                let end = match one.end {
+                    End::Applied => "is on the server",
+                    End::Merged => "is on the server, merged",
+                    End::Kept => "is kept: the record was deleted",
+                    End::Refused => "was refused",
+                    End::Discarded => "was discarded",
+                };
+                let (table, id) = (&one.key.table, find::short(one.key.id));
+                let kind = format!("{:?}", one.kind).to_lowercase();
+                format!("{}  {kind} {table} {id} {end} after {took:.1?}", instant(one.settled))
+            },
+        );
+    }
+    Ok(())
+}
+
+/// Everything that is here.
+pub(crate) fn export(folder: &Folder, file: Option<&Path>, out: Out) -> Result {
+    let login = folder.login()?;
+    let device = device(folder)?;
+    let text = serde_json::to_string_pretty(&all(&login.login_id, &device)?)
+        .map_err(|error| Failure::new(format!("the export: {error}")))?;
+    match file {
+        None => print(&text),
+        Some(file) => {
+            Folder::write_new(file, &text)?;
+            let name = file.display().to_string();
+            out.say(|| json!({ "file": name }), || format!("written to {name}"));
+        }
+    }
+    Ok(())
+}
+
+fn all(user: &str, device: &Device) -> Result<Json> {
+    let of =
+        |table: &str| -> Result<Vec<Json>> { Ok(device.all(table)?.iter().map(json_of).collect()) };
+    Ok(json!({
+        "user": user,
+        "exportedAt": instant(Clock::real().now()),
+        "shelf": of(SHELF.name)?,
+        "memos": of(MEMOS.name)?,
+        "kept": of(REVISIONS.name)?,
+        "unsent": device.unsent()?,
+    }))
+}

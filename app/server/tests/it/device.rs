@@ -1,0 +1,422 @@
+//! `endpaper device` against a real server: memos that are written offline, on two
+//! devices, and processes that are killed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use lab::{Finished, Process};
+use reqwest::Method;
+use serde_json::{Value, json};
+use stdx::{Random, Seed};
+
+use crate::common::{PASSWORD, Reader, Server, endpaper};
+
+/// A device: a folder.
+struct Device {
+    folder: PathBuf,
+}
+
+impl Device {
+    fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = endpaper(&["device", "--json", "--dir"]);
+        command.arg(&self.folder).args(arguments);
+        // A person's own language is no matter here.
+        command.env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Finished {
+        lab::run(self.command(arguments), Duration::from_mins(1)).unwrap()
+    }
+
+    /// What has to succeed, and the lines that it prints.
+    fn done(&self, arguments: &[&str]) -> Vec<Value> {
+        let finished = self.run(arguments);
+        assert!(finished.code == Some(0), "{arguments:?}: {finished:?}");
+        let lines = finished.stdout.lines();
+        lines.map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    fn fails(&self, arguments: &[&str], code: i32, says: &str) {
+        let finished = self.run(arguments);
+        assert_eq!(finished.code, Some(code), "{arguments:?}: {finished:?}");
+        assert!(finished.stderr.contains(says), "{arguments:?}: {}", finished.stderr);
+    }
+
+    fn log_in(&self, url: &str, user: &str) {
+        let password = self.folder.with_extension("password");
+        std::fs::write(&password, PASSWORD).unwrap();
+        let password = password.display().to_string();
+        self.done(&["login", "--server", url, "--user", user, "--password-file", &password]);
+    }
+
+    /// Contents of the memos, by id.
+    fn memos(&self) -> BTreeMap<String, String> {
+        let text = |note: &Value, name: &str| note[name].as_str().unwrap().to_owned();
+        self.done(&["note", "ls"])
+            .iter()
+            .map(|note| (text(note, "id"), text(note, "content")))
+            .collect()
+    }
+
+    fn status(&self) -> Value {
+        self.done(&["status"]).remove(0)
+    }
+}
+
+fn id(lines: &[Value]) -> String {
+    lines[0]["id"].as_str().unwrap().to_owned()
+}
+
+/// A server that comes back at the same address.
+fn start_at(data: &Path, address: &str) -> Server {
+    Server::start_with(&["serve", "--data", &data.display().to_string(), "--listen", address])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memos_are_written_offline_and_reach_the_server_and_the_other_device() {
+    let scratch = lab::Scratch::new("device-offline").unwrap();
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    let reader = Reader::sign_up(&server, "reader").await;
+    let url = server.program.url("");
+    let [laptop, tablet] = ["laptop", "tablet"].map(|name| Device::new(scratch.path().join(name)));
+    laptop.fails(&["note", "ls"], 1, "nobody has logged in here");
+    laptop.log_in(&url, "reader");
+    tablet.log_in(&url, "reader");
+
+    // Nothing of this needs the server.
+    let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    drop(server);
+    let book = id(&laptop.done(&[
+        "shelf",
+        "add",
+        "--title",
+        "소년이 온다",
+        "--isbn",
+        "9788936434120",
+        "--pages",
+        "216",
+    ]));
+    let memo = id(&laptop.done(&["note", "add", "--book", "소년", "--page", "12", "촛불 하나로"]));
+    let other = id(&laptop.done(&["note", "add", "--book", &book, "--page", "13", "지울 것"]));
+    laptop.done(&["note", "edit", &memo, "--text", "촛불 하나로 방이 넓어진다", "--page", "14"]);
+    laptop.done(&["note", "rm", &other]);
+    laptop.fails(&["note", "add", "--book", "소년", "--page", "0", "x"], 2, "pageNumber");
+    laptop.fails(&["note", "add", "--book", "없는 책", "--page", "1", "x"], 1, "no book");
+    laptop.fails(&["note", "edit", "ffffffff", "--text", "x"], 1, "there is no note");
+    laptop.fails(&["sync"], 1, "can't be reached; 2 edits to send");
+    assert_eq!(
+        laptop.memos().into_iter().collect::<Vec<_>>(),
+        [(memo.clone(), "촛불 하나로 방이 넓어진다".to_owned())]
+    );
+    assert_eq!(laptop.status()["pending"], 2, "the book, and the memo as it is now");
+    laptop.fails(&["logout"], 1, "2 edits not sent yet");
+
+    let server = start_at(&scratch.path().join("data"), &address);
+    laptop.done(&["sync"]);
+    assert_eq!(laptop.status()["pending"], 0);
+    assert_eq!(laptop.done(&["note", "ls"])[0]["state"], "SUCCESS");
+    tablet.done(&["sync"]);
+    assert_eq!(tablet.memos(), laptop.memos());
+    let read = reader.get(&server, &format!("/api/v1/memos/books/{book}")).await;
+    assert_eq!(read[0]["content"], "촛불 하나로 방이 넓어진다");
+    assert_eq!(read[0]["pageNumber"], 14);
+
+    // Both change the same words, neither having seen the other's: one is kept.
+    laptop.done(&["note", "edit", &memo, "--text", "촛불 둘로 방이 넓어진다"]);
+    tablet.done(&["note", "edit", &memo, "--text", "촛불 셋으로 방이 넓어진다"]);
+    laptop.done(&["sync"]);
+    tablet.done(&["sync"]);
+    laptop.done(&["sync"]);
+    assert_eq!(laptop.memos(), tablet.memos());
+    let kept = laptop.done(&["kept", "ls"]);
+    assert_eq!(kept, tablet.done(&["kept", "ls"]));
+    let words = format!("{}{}", laptop.memos()[&memo], kept[0]["lost.content"]);
+    assert!(words.contains("둘로") && words.contains("셋으로"), "{words}");
+
+    // What the server refuses waits for the person: a book that is on the shelf already.
+    laptop.fails(&["note", "add", "--book", "소년", "--page", "1", "--tags", "X", "x"], 2, "tags");
+    laptop.fails(&["shelf", "add", "--title", "흰", "--isbn", "9788954651135"], 2, "no ISBN");
+    let add = ["shelf", "add", "--title", "흰", "--isbn", "978-89-5465-113-4"];
+    laptop.done(&add);
+    tablet.done(&add);
+    laptop.done(&["sync"]);
+    tablet.fails(&["sync"], 1, "refused: 1 edit");
+    let failed = tablet.status()["failed"][0].clone();
+    assert_eq!(failed["table"], "shelf");
+    let refused = failed["id"].as_str().unwrap();
+    tablet.done(&["retry", refused]);
+    // Its memo is refused with it, and goes to the book that is there.
+    let lost = id(&tablet.done(&["note", "add", "--book", refused, "--page", "7", "희다"]));
+    tablet.fails(&["sync"], 1, "refused: 2 edits");
+    let there = id(&laptop.done(&["shelf", "ls"])[1..]);
+    tablet.done(&["note", "edit", &lost, "--book", &there]);
+    tablet.done(&["discard", refused]);
+    let said = tablet.done(&["sync"]);
+    assert_eq!(said, [json!({ "sent": 1, "received": 0 })]);
+    assert_eq!(laptop.done(&["sync"]), [json!({ "sent": 0, "received": 1 })]);
+    laptop.fails(&["note", "edit", &memo, "--book", &there], 2, "stays with its book");
+    assert_eq!(tablet.done(&["shelf", "ls"]), laptop.done(&["shelf", "ls"]));
+
+    let log = laptop.done(&["log"]);
+    assert_eq!(log[0]["end"], "merged", "the server says what else a book has");
+    let exported = laptop.run(&["export"]);
+    let exported: Value = serde_json::from_str(&exported.stdout).unwrap();
+    assert_eq!(exported["memos"].as_array().map(Vec::len), Some(2));
+    assert_eq!(exported["unsent"], json!([]));
+
+    // Whoever logs in next sees nothing of this.
+    laptop.done(&["logout"]);
+    laptop.fails(&["sync"], 1, "log in again");
+    Reader::sign_up(&server, "another").await;
+    laptop.log_in(&url, "another");
+    assert!(laptop.memos().is_empty());
+    laptop.log_in(&url, "reader");
+    assert_eq!(laptop.memos(), tablet.memos());
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_ended_costs_nothing_but_a_log_in() {
+    let scratch = lab::Scratch::new("device-session").unwrap();
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    let reader = Reader::sign_up(&server, "reader").await;
+    let url = server.program.url("");
+    let device = Device::new(scratch.path().join("laptop"));
+    device.log_in(&url, "reader");
+    device.done(&["shelf", "add", "--title", "흰"]);
+    reader.done(&server, Method::DELETE, "/api/v1/users/me/devices", None).await;
+    device.fails(&["sync"], 1, "log in again");
+    device.done(&["note", "add", "--book", "흰", "--page", "1", "그래도 쓴다"]);
+    assert_eq!(device.status()["loggedIn"], false);
+    assert_eq!(device.status()["pending"], 2);
+    device.log_in(&url, "reader");
+    assert_eq!(device.status()["pending"], 0);
+    assert_eq!(device.memos().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_sends_what_other_processes_write_and_is_told_what_other_devices_do() {
+    let scratch = lab::Scratch::new("device-watch").unwrap();
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    let reader = Reader::sign_up(&server, "reader").await;
+    Reader::sign_up(&server, "another").await;
+    let url = server.program.url("");
+    let [laptop, tablet] = ["laptop", "tablet"].map(|name| Device::new(scratch.path().join(name)));
+    laptop.log_in(&url, "reader");
+    tablet.log_in(&url, "reader");
+    let watch = |device: &Device| Process::start(device.command(&["watch"])).unwrap();
+    let (mut at_laptop, mut at_tablet) = (watch(&laptop), watch(&tablet));
+    let is_told = |process: &mut Process, what: &str| {
+        let told = |line: &str| line.contains(what).then_some(());
+        process.wait_for_line(Duration::from_mins(1), told).unwrap();
+    };
+    is_told(&mut at_laptop, "watching");
+    is_told(&mut at_tablet, "watching");
+    laptop.fails(&["sync"], 1, "runs: it does this");
+
+    laptop.done(&["shelf", "add", "--title", "흰"]);
+    let mut last = String::new();
+    for number in 0..10 {
+        let text = format!("메모 {number}");
+        last = id(&laptop.done(&["note", "add", "--book", "흰", "--page", "1", &text]));
+        laptop.status();
+    }
+    is_told(&mut at_tablet, &last[last.len() - 8..]);
+    let book = id(&tablet.done(&["shelf", "ls"]));
+    let path = format!("/api/v1/memos/books/{book}");
+    let read = reader.get(&server, &path).await;
+    assert_eq!(read.as_array().map(Vec::len), Some(10));
+
+    // Somebody else logs in on the laptop: what watches there gets nothing of theirs.
+    laptop.log_in(&url, "another");
+    laptop.done(&["shelf", "add", "--title", "남의 책"]);
+    laptop.done(&["sync"]);
+    let memo = json!({ "userBookId": book, "pageNumber": 2, "content": "웹에서", "tags": [], "memoStartTime": "2026-03-01T21:30:00+09:00" });
+    reader.done(&server, Method::POST, "/api/v1/memos", Some(memo)).await;
+    is_told(&mut at_laptop, "log in again");
+    at_laptop.kill().unwrap();
+    laptop.log_in(&url, "reader");
+    tablet.fails(&["sync"], 1, "runs: it does this");
+    at_tablet.terminate().unwrap();
+    drop(at_tablet.wait(Duration::from_mins(1)));
+    tablet.done(&["sync"]);
+    assert_eq!(laptop.memos(), tablet.memos());
+    assert_eq!(laptop.memos().len(), 11);
+    assert_eq!(laptop.done(&["shelf", "ls"]), tablet.done(&["shelf", "ls"]));
+}
+
+/// What a person was told of one memo.
+#[derive(Debug, Default)]
+struct Told {
+    /// What they were told is saved last.
+    saved: Option<String>,
+    /// What was tried since, of which they were told nothing.
+    tried: Vec<String>,
+}
+
+/// Two devices and a server, each killed at any moment.
+struct Killing {
+    random: Random,
+    data: PathBuf,
+    address: String,
+    server: Option<Server>,
+    devices: [Device; 2],
+    /// By the first word of a memo, which stays; with it, the device that writes it.
+    told: BTreeMap<String, (usize, Told)>,
+    ids: BTreeMap<String, String>,
+    kills: u32,
+}
+
+impl Killing {
+    fn below(&self, bound: u64) -> u64 {
+        self.random.below(bound)
+    }
+
+    /// The moment of a fault: nothing is waited for here.
+    fn a_moment(&self, micros_max: u64) {
+        std::thread::sleep(Duration::from_micros(self.below(micros_max)));
+    }
+
+    /// Runs a command, or kills it at some moment; the line that it printed.
+    fn edit(&mut self, device: usize, arguments: &[&str]) -> Option<Value> {
+        let mut process = Process::start(self.devices[device].command(arguments)).unwrap();
+        let is_killed = self.below(3) == 0;
+        if is_killed {
+            self.a_moment(60_000);
+            drop(process.kill());
+            self.kills += 1;
+        }
+        let finished = process.wait(Duration::from_mins(1)).unwrap();
+        assert!(is_killed || finished.code == Some(0), "{arguments:?}: {finished:?}");
+        let line = finished.stdout.lines().next()?;
+        Some(serde_json::from_str(line).expect("a line is whole, or is not there"))
+    }
+
+    fn write(&mut self, round: u32) {
+        let device = usize::from(self.below(2) == 0);
+        let mine: Vec<String> =
+            self.ids.keys().filter(|word| self.told[*word].0 == device).cloned().collect();
+        if !mine.is_empty() && self.below(3) == 0 {
+            let word = mine[usize::try_from(self.below(mine.len() as u64)).unwrap()].clone();
+            let text = format!("{word} 고침-{round}");
+            let id = self.ids[&word].clone();
+            let line = self.edit(device, &["note", "edit", &id, "--text", &text]);
+            self.note(&word, device, text, line.is_some());
+        } else {
+            let word = format!("메모-{round}");
+            let text = format!("{word} 처음");
+            let add = ["note", "add", "--book", "흰", "--page", "1", &text];
+            let line = self.edit(device, &add);
+            self.note(&word, device, text, line.is_some());
+            if let Some(line) = line {
+                self.ids.insert(word, line["id"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+
+    fn note(&mut self, word: &str, device: usize, text: String, is_saved: bool) {
+        let (_, told) = self.told.entry(word.to_owned()).or_insert((device, Told::default()));
+        if is_saved {
+            (told.saved, told.tried) = (Some(text), Vec::new());
+        } else {
+            told.tried.push(text);
+        }
+    }
+
+    fn sync(&mut self) {
+        let device = usize::from(self.below(2) == 0);
+        let mut process = Process::start(self.devices[device].command(&["sync"])).unwrap();
+        match self.below(4) {
+            0 => {
+                self.a_moment(150_000);
+                drop(process.kill());
+                self.kills += 1;
+            }
+            1 => {
+                self.a_moment(150_000);
+                let server = self.server.take().unwrap();
+                server.program.kill().unwrap();
+                self.kills += 1;
+                self.server = Some(start_at(&self.data, &self.address));
+            }
+            _ => {}
+        }
+        let finished = process.wait(Duration::from_mins(1)).unwrap();
+        let says = |what: &str| finished.stderr.contains(what);
+        let away = finished.code == Some(1) && (says("can't be reached") || says("come later"));
+        assert!(finished.signal.is_some() || finished.code == Some(0) || away, "{finished:?}");
+    }
+}
+
+/// Kills in the full suite.
+const KILLS: u32 = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_told_to_be_saved_is_lost_or_doubled_whoever_is_killed() {
+    let scratch = lab::Scratch::new("device-kills").unwrap();
+    let data = scratch.path().join("data");
+    let server = Server::start(&data, &[]);
+    let reader = Reader::sign_up(&server, "reader").await;
+    let url = server.program.url("");
+    let devices = ["one", "two"].map(|name| Device::new(scratch.path().join(name)));
+    for device in &devices {
+        device.log_in(&url, "reader");
+    }
+    devices[0].done(&["shelf", "add", "--title", "흰"]);
+    for device in &devices {
+        device.done(&["sync"]);
+    }
+    let address = server.program.address().to_string();
+    let seed = Seed::from_system();
+    println!("{seed:?}");
+    let (random, server) = (Random::new(seed), Some(server));
+    let (told, ids) = (BTreeMap::new(), BTreeMap::new());
+    let mut killing = Killing { random, data, address, server, devices, told, ids, kills: 0 };
+    let kills = if lab::Suite::current() == lab::Suite::Full { KILLS } else { KILLS / 20 };
+    let mut round = 0;
+    while killing.kills < kills {
+        for _ in 0..=killing.below(3) {
+            round += 1;
+            killing.write(round);
+        }
+        killing.sync();
+    }
+    let Killing { server, devices, told, .. } = killing;
+    // The second hears of what the first sent last.
+    for device in [&devices[0], &devices[1], &devices[0]] {
+        device.done(&["sync"]);
+    }
+    let memos = devices[0].memos();
+    assert_eq!(devices[1].memos(), memos);
+    let book = devices[0].done(&["shelf", "ls"])[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/memos/books/{book}");
+    let read = reader.get(server.as_ref().unwrap(), &path).await;
+    let text = |memo: &Value, name: &str| memo[name].as_str().unwrap().to_owned();
+    let read: BTreeMap<String, String> = read
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|memo| (text(memo, "id"), text(memo, "content")))
+        .collect();
+    assert_eq!(read, memos);
+    let mut found: BTreeMap<&str, &str> = BTreeMap::new();
+    for content in memos.values() {
+        let word = content.split(' ').next().unwrap();
+        assert_eq!(found.insert(word, content), None, "{word} is there twice");
+    }
+    for (word, (_, told)) in &told {
+        let there = found.remove(word.as_str());
+        let may_be = told.saved.iter().chain(&told.tried).any(|text| there == Some(text));
+        assert!(may_be || there.is_none() && told.saved.is_none(), "{word}: {there:?}, {told:?}");
+    }
+    assert!(found.is_empty(), "nobody wrote {found:?}");
+    assert!(devices[0].done(&["kept", "ls"]).is_empty(), "nobody edited another's memo");
+    println!("{} memos, {kills} kills", memos.len());
+}
