@@ -20,12 +20,15 @@ enum Name {
     /// Durable writes through two masters, beside their rivals; reads, a master
     /// that comes back, one that dies; and the whole path of `POST /memos`
     Masters,
+    /// Memos that were written offline are sent, beside PouchDB and rouchdb
+    Sync,
 }
 
 impl Name {
     fn binary(self) -> &'static str {
         match self {
             Self::Masters => "masters",
+            Self::Sync => "sync",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | `ci` | the same, under the name that says so |
 //! | `tidy` | keeps the rules of `docs/STYLE.md` that a program can keep |
 //! | `bench` | measures, beside rivals, in release |
+//! | `fuzz` | any bytes, at the places where bytes come in |
 //! | `sim` | programs of chance under virtual time, as many as wanted |
 //! | `lab` | a campaign: faults, load and judges, for minutes or hours |
 //!
@@ -25,6 +26,8 @@ mod setup;
 mod bench;
 
 mod lab;
+
+mod fuzz;
 
 mod sim;
 
@@ -53,6 +56,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Run programs of chance under virtual time: the same seed gives the same bytes
     Sim(sim::Arguments),
+    /// Give any bytes to what reads them, steered by what they reach
+    Fuzz(fuzz::Arguments),
     /// Put faults in the way for minutes or hours, and judge what clients saw: a
     /// table for people, then one line of JSON
     Lab(lab::Arguments),
@@ -66,6 +71,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Sim(arguments) => sim::run_task(&arguments),
+        Task::Fuzz(arguments) => fuzz::run_task(&arguments),
         Task::Lab(arguments) => lab::run_task(&arguments),
     };
     match result {

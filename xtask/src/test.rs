@@ -28,7 +28,7 @@ pub(crate) fn run_task(arguments: &Arguments) -> Result {
         checks()?;
     }
     let server = build(Profile::Dev)?;
-    let mut smoke = in_bench("test", ["--quiet"]);
+    let mut smoke = beside("bench", "test", ["--quiet"]);
     smoke.env("BENCH_SERVER", server);
     run(smoke)?;
     let mut tests = cargo(["test", "--workspace"]);
@@ -48,7 +48,9 @@ fn checks() -> Result {
     let mut left_out = Vec::new();
     if setup::has_component("fmt", "rustfmt") {
         run(cargo(["fmt", "--all", "--check"]))?;
-        run(in_bench("fmt", ["--all", "--check"]))?;
+        for workspace in BESIDE {
+            run(beside(workspace, "fmt", ["--all", "--check"]))?;
+        }
     } else {
         left_out.push("formatting: needs rustfmt");
     }
@@ -63,7 +65,9 @@ fn checks() -> Result {
             clippy.args(["--features", &format!("{package}/faults")]).args(lints);
             run(clippy)?;
         }
-        run(in_bench("clippy", lints))?;
+        for workspace in BESIDE {
+            run(beside(workspace, "clippy", lints))?;
+        }
     } else {
         left_out.push("lints: needs clippy");
     }
@@ -77,9 +81,16 @@ fn checks() -> Result {
     Ok(())
 }
 
-/// A cargo command in the bench workspace, in the shared target directory.
-fn in_bench<A: AsRef<OsStr>>(subcommand: &str, arguments: impl IntoIterator<Item = A>) -> Command {
-    let mut command = cargo([subcommand, "--manifest-path", "bench/Cargo.toml"]);
+/// Workspaces of their own.
+const BESIDE: [&str; 2] = ["bench", "fuzz"];
+
+/// A cargo command in a workspace of its own, in the shared target directory.
+fn beside<A: AsRef<OsStr>>(
+    workspace: &str,
+    subcommand: &str,
+    arguments: impl IntoIterator<Item = A>,
+) -> Command {
+    let mut command = cargo([subcommand, "--manifest-path", &format!("{workspace}/Cargo.toml")]);
     command.args(arguments).env("CARGO_TARGET_DIR", target_dir());
     full(command)
 }

@@ -93,3 +93,22 @@ fn masters_on_mariadb_that_read_come_back_and_fail_are_measured() {
     }
     assert!(object["cores"].is_u64() && object["freeze_other_refused_writes"].is_u64());
 }
+
+/// The rivals come from their registries: they are left to who measures.
+#[test]
+fn sync_ends_with_one_object_whose_numbers_are_numbers() {
+    if std::env::var_os("BENCH_SERVER").is_none() {
+        return suite::left_out("the bench of sync", "BENCH_SERVER");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sync"));
+    command.args(["--rounds", "1", "--memos", "30", "--only", "endpaper"]);
+    let finished = lab::run(command, ENDS_WITHIN).unwrap();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let last = finished.stdout.lines().last().unwrap();
+    let object: Value = serde_json::from_str(last).unwrap();
+    let rows = object["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 6, "written, sent and both, of two counts");
+    assert!(rows.iter().all(|row| row["rate"].as_f64().is_some_and(|rate| rate > 0.0)));
+    assert_eq!(object["queued_operations"], 30);
+    assert!(object["queued_resident_bytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20));
+}

@@ -113,7 +113,7 @@ impl Workspace {
     pub(super) fn load() -> Result<Self> {
         let root = root();
         let mut packages = Vec::new();
-        for manifest in ["Cargo.toml", "bench/Cargo.toml"] {
+        for manifest in ["Cargo.toml", "bench/Cargo.toml", "fuzz/Cargo.toml"] {
             if root.join(manifest).exists() {
                 packages.extend(packages_of(&root, manifest)?);
             }

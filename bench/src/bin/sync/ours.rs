@@ -1,0 +1,156 @@
+//! `sync-sqlite` to `endpaper serve`.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bench::{Latencies, cpu_spent};
+use lab::{Program, Scratch};
+use serde_json::{Value as Json, json};
+use stdx::{IdSource, UnixMicros};
+use sync::engine::{Config, Edit, Trouble};
+use sync::merge::REVISIONS;
+use sync::model::{AccountId, Fields, RecordId, RecordKey, Rule, Table, Value};
+use sync::queue::Priority;
+use sync_sqlite::drive::Synced;
+use sync_sqlite::{Device, HttpServer, Options, Tokens};
+
+use crate::{Round, memo};
+
+/// The memos and the shelf of the server, as far as they are used here.
+const TABLES: &[Table] = &[
+    Table { name: "shelf", fields: &[("title", Rule::Latest)] },
+    Table {
+        name: "memos",
+        fields: &[
+            ("userBookId", Rule::Latest),
+            ("pageNumber", Rule::Latest),
+            ("content", Rule::Text),
+            ("tags", Rule::Latest),
+            ("tagCategory", Rule::Latest),
+            ("memoStartTime", Rule::Latest),
+        ],
+    },
+    REVISIONS,
+];
+
+/// Of a child that ends by itself.
+const ENDS_WITHIN: Duration = Duration::from_mins(5);
+
+struct Token(String);
+
+impl Tokens for Token {
+    async fn token(&self, stale: Option<&str>) -> Result<String, Trouble> {
+        if stale.is_some() { Err(Trouble::LogIn) } else { Ok(self.0.clone()) }
+    }
+}
+
+pub(crate) fn run(server: &Path, count: usize) -> Round {
+    let scratch = Scratch::new("bench-sync").expect("a directory under target/");
+    let data = scratch.path().join("data").display().to_string();
+    let arguments = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--log-level", "warn"];
+    let mut program = Program::start(server, arguments).expect("the server starts");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("it can be made");
+    let (token, account) = runtime.block_on(sign_up(&program.url("")));
+    let client = sync_sqlite::http::client().expect("a client");
+    let base = program.url("/").parse().expect("a URL");
+    let server = HttpServer::new(client, base, Token(token));
+    let device = open(&scratch.path().join("device.db"), account, None);
+    let book = shelve(&device);
+    runtime.block_on(send(&device, &server));
+
+    let before = cpu_spent(&[program.process().pid()]);
+    let started = Instant::now();
+    let latencies = write(&device, book, count);
+    let local = started.elapsed();
+    runtime.block_on(send(&device, &server));
+    let send = started.elapsed().saturating_sub(local);
+    let cost = cpu_spent(&[program.process().pid()]).saturating_sub(before);
+    assert_eq!(device.unsent().expect("it is read").len(), 0);
+    drop(program.stop());
+    Round { latencies, local, send, cost }
+}
+
+fn open(path: &Path, account: AccountId, queue: Option<usize>) -> Device {
+    let mut config = Config::new(TABLES, 1);
+    if let Some(queue) = queue {
+        config.limits.queue_count = queue;
+    }
+    Device::open(path, Options::new(config, account)).expect("it is opened")
+}
+
+fn shelve(device: &Device) -> RecordId {
+    let key = RecordKey { table: "shelf".into(), id: IdSource::system().next() };
+    let book = Fields::from([("title", "소년이 온다")]);
+    let now = UnixMicros::from_secs(1_700_000_000);
+    device.edit(&key, Edit::Create(book), now, Priority::NORMAL).expect("it is saved");
+    key.id
+}
+
+fn write(device: &Device, book: RecordId, count: usize) -> Latencies {
+    let ids = IdSource::system();
+    let mut latencies = Latencies::default();
+    for number in 0..count {
+        let at = UnixMicros::from_secs(1_700_000_000 + i64::try_from(number).unwrap_or(0));
+        let fields = Fields::from([
+            ("userBookId", Value::from(book.to_string())),
+            ("pageNumber", Value::Int(1)),
+            ("content", memo(number).into()),
+            ("tags", Value::Texts(Vec::new())),
+            ("tagCategory", Value::Null),
+            ("memoStartTime", Value::Int(at.0)),
+        ]);
+        let key = RecordKey { table: "memos".into(), id: ids.next() };
+        let before = Instant::now();
+        device.edit(&key, Edit::Create(fields), at, Priority::NORMAL).expect("it is saved");
+        latencies.add(before.elapsed());
+    }
+    latencies
+}
+
+async fn send(device: &Device, server: &HttpServer<Token>) {
+    let synced = device.sync(server, |_| (), |_| ()).await.expect("it can be written down");
+    assert_eq!(synced, Synced::Done);
+}
+
+async fn sign_up(base: &str) -> (String, AccountId) {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let base = base.trim_end_matches('/');
+    let ask = async |path: &str, body: Json| -> Json {
+        let sent = client.post(format!("{base}/api/v1/auth/{path}")).json(&body).send().await;
+        let answer: Json = sent.expect("it answers").json().await.expect("JSON");
+        answer["data"].clone()
+    };
+    let password = "correct horse 9 battery";
+    ask("signup", json!({ "loginId": "bench", "email": "bench@example.com", "name": "Bench", "password": password })).await;
+    let login = ask("login", json!({ "loginId": "bench", "password": password })).await;
+    let text = |value: &Json| value.as_str().expect("a text").to_owned();
+    let account = text(&login["user"]["id"]).parse().expect("an id");
+    (text(&login["accessToken"]), account)
+}
+
+/// Of a process that queues so many operations and does nothing else.
+pub(crate) fn queued_of_another_process(count: usize) -> u64 {
+    let mut command = Command::new(std::env::current_exe().expect("it runs"));
+    command.args(["--queue", &count.to_string()]);
+    let finished = lab::run(command, ENDS_WITHIN).expect("it ends");
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    finished.stdout.trim().parse().expect("a number")
+}
+
+pub(crate) fn queued_resident_bytes(count: usize) -> u64 {
+    let scratch = Scratch::new("bench-queue").expect("a directory under target/");
+    let account = IdSource::system().next();
+    let device = open(&scratch.path().join("device.db"), account, Some(count + 1));
+    let book = shelve(&device);
+    write(&device, book, count);
+    resident_bytes()
+}
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is there");
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
+    kilobytes * 1024
+}
