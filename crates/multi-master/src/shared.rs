@@ -118,6 +118,12 @@ impl Shared {
         }
     }
 
+    /// Waits until another view is in force.
+    pub(crate) async fn moved_on(&self, from: &View) {
+        let mut views = self.view.subscribe();
+        drop(views.wait_for(|view| view.generation != from.generation).await);
+    }
+
     pub(crate) fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.borrow())
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::db::Db;
 use crate::error::DbError;
@@ -25,6 +26,8 @@ use crate::shared::{Failed, Shared};
 
 /// How long a read waits until it is known which masters serve.
 const LEASE_WAIT_MAX: Duration = Duration::from_secs(3);
+/// How long a read goes after masters that come and go.
+const MOVES_MAX: Duration = Duration::from_secs(30);
 const NO_LEASE: &str = "neither the witness nor every master that serves can be asked whether other \
                         processes go on without one: nothing can be read until one of the two can";
 
@@ -138,9 +141,12 @@ impl MySqlStore {
     }
 
     async fn read(&self, mut job: Box<dyn ReadJob>) {
-        // Who failed it first.
+        // Who failed it first, how often one did, and whose connections are all in use.
         let mut fell: Option<usize> = None;
-        for _ in 0..=self.shared.targets.len() {
+        let mut failures = 0;
+        let mut full: Vec<usize> = Vec::new();
+        let began = Instant::now();
+        while failures <= self.shared.targets.len() {
             // Before the view: what joins it later has everything.
             if !self.shared.lease.holds() && !self.shared.lease.wait(LEASE_WAIT_MAX).await {
                 return job.finish(Some(DbError::NoMaster(NO_LEASE.to_owned())));
@@ -152,6 +158,10 @@ impl MySqlStore {
                     self.shared.numbers.read_went_over(fell, None);
                 }
                 return job.finish(Some(DbError::NoMaster(view.why_none())));
+            }
+            let reading: Vec<usize> = reading.into_iter().filter(|at| !full.contains(at)).collect();
+            if reading.is_empty() {
+                return job.finish(Some(DbError::Busy));
             }
             let at = reading[self.turn.fetch_add(1, Ordering::Relaxed) % reading.len()];
             match self.read_from(&view, at, &mut job).await {
@@ -165,7 +175,10 @@ impl MySqlStore {
                     job.finish(None);
                     return undo(link, lease).await;
                 }
+                Err(Fault::Full) => full.push(at),
+                Err(Fault::Moved) if began.elapsed() < MOVES_MAX => {}
                 Err(Fault::Lost(why)) => {
+                    failures += 1;
                     fell.get_or_insert(at);
                     let failed = Failed::Connection(why);
                     if self.shared.report(&view, at, failed).await.is_err() {
@@ -184,7 +197,12 @@ impl MySqlStore {
         at: usize,
         job: &mut Box<dyn ReadJob>,
     ) -> Result<(Link, Lease<'a>), Fault> {
-        let (mut link, lease) = self.reading[at].lease(&self.shared, view).await?;
+        // Those who use the connections of a master that is out wait for its answers.
+        let (mut link, lease) = tokio::select! {
+            biased;
+            leased = self.reading[at].lease(&self.shared, view) => leased?,
+            () = self.shared.moved_on(view) => return Err(Fault::Moved),
+        };
         link.begin_read();
         let mut db = Db::reading(Link::MySql(Box::new(link)), Arc::clone(&self.shared.schema));
         let ran = AssertUnwindSafe(job.run(&mut db)).catch_unwind().await;

@@ -205,8 +205,7 @@ impl MySqlStore {
     }
 
     async fn wait_for_change(&self, old: &View) {
-        let mut views = self.shared.view.subscribe();
-        let changed = views.wait_for(|view| view.generation != old.generation);
+        let changed = self.shared.moved_on(old);
         drop(tokio::time::timeout(self.shared.limits.statement, changed).await);
     }
 

@@ -228,6 +228,27 @@ async fn a_frozen_server_is_left_behind_within_the_limit_and_caught_up() {
 }
 
 #[tokio::test]
+async fn reads_that_wait_for_a_connection_to_a_frozen_server_go_to_the_other() {
+    let Some(mut pair) = Pair::start("frozen_reads") else { return };
+    let mut config = pair.config(Policy::Available);
+    config.limits.read_connections = 1;
+    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    let _ = add(&store, 1, "minji").await;
+    for server in [0, 1] {
+        whole(&store).await;
+        // Both connections are there.
+        assert_eq!([logins(&store).await, logins(&store).await], [["minji"], ["minji"]]);
+        pair.servers[server].freeze().unwrap();
+        // `logins` panics where it is told no rows.
+        let reads: Vec<_> = (0..6).map(|_| logins(&store)).collect();
+        for read in futures_util::future::join_all(reads).await {
+            assert_eq!(read, ["minji"]);
+        }
+        pair.servers[server].thaw().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_empty_server_is_filled_and_a_stale_one_serves_nothing() {
     let Some(mut pair) = Pair::start("filled") else { return };
     let store = pair.open(Policy::Available).await;
