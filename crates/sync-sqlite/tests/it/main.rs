@@ -25,7 +25,8 @@ struct Scripted {
     head: Cell<u64>,
     /// Operations in the order in which they came, again too.
     came: RefCell<Vec<OperationId>>,
-    pulls: Cell<usize>,
+    /// The cursor of each pull.
+    pulls: RefCell<Vec<Version>>,
     /// A push waits for this, where there is one.
     gate: Option<Notify>,
     has_come: Notify,
@@ -55,8 +56,8 @@ impl Server for Scripted {
         Ok(PushAnswer { now, answers, head: Version(self.head.get()), sequence: 0 })
     }
 
-    async fn pull(&self, _: &Pull) -> Result<PullAnswer, Trouble> {
-        self.pulls.set(self.pulls.get() + 1);
+    async fn pull(&self, pull: &Pull) -> Result<PullAnswer, Trouble> {
+        self.pulls.borrow_mut().push(pull.cursor);
         let (now, head) = (HybridTime::ZERO, Version(self.head.get()));
         Ok(PullAnswer { now, changes: Vec::new(), cursor: head, more: false, head })
     }
@@ -177,5 +178,20 @@ async fn what_other_processes_do_meanwhile_keeps_no_answer_away() {
         assert_eq!(other.state(key).unwrap(), RecordState::Saved);
     }
     assert_eq!(device.shown(&first).unwrap().unwrap().get("content"), Some(&"하나 둘".into()));
-    assert_eq!(server.pulls.get(), 1, "what a device did itself is not pulled");
+    let head = Version(server.head.get());
+    assert_eq!(*server.pulls.borrow(), [head], "what a device did itself is not pulled");
+}
+
+#[tokio::test]
+async fn what_was_not_there_to_be_deleted_says_nothing_of_other_records() {
+    let test = Test::new();
+    let device = test.device();
+    assert_eq!(sync(&device, &Scripted::default()).await, Synced::Done);
+    let memo = test.write(&device);
+    let server = Scripted::default();
+    assert_eq!(sync(&device, &server).await, Synced::Done);
+    device.edit(&memo, Edit::Delete, test.clock.now(), Priority::NORMAL).unwrap();
+    assert_eq!(sync(&device, &server).await, Synced::Done);
+    // The version of the answer may be that of another device's change.
+    assert_eq!(*server.pulls.borrow(), [Version(1), Version(1)]);
 }
