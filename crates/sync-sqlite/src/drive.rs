@@ -170,7 +170,7 @@ fn came_to(status: &Status, now: UnixMicros) -> Option<Synced> {
         Watch::Settling { .. } | Watch::Asking { .. } | Watch::Online => {}
     }
     match (&status.stopped, status.retry) {
-        (Some(failure), Some(_)) => Some(Synced::Stopped(failure.clone())),
+        (Some(failure), Some(_)) => (!status.asking).then(|| Synced::Stopped(failure.clone())),
         (None, Some(until)) => (until.since(now) > PATIENCE).then_some(Synced::Later(until)),
         (_, None) if status.watch == Watch::Online && status.to_send == 0 && !status.behind => {
             Some(Synced::Done)

@@ -233,6 +233,7 @@ impl Engine {
             last_success: self.session.last_success,
             to_send: self.queue.to_send(),
             behind: self.is_behind() || self.outstanding.is_some_and(|one| !one.push),
+            asking: self.outstanding.is_some(),
             logged_out: self.session.logged_out,
             stopped: self.session.stopped.clone(),
             anew: self.session.anew.is_some(),
@@ -846,9 +847,13 @@ impl Engine {
             self.asking = None;
         }
         let paused = self.paused(now);
-        let may_send = self.watch == Watch::Online && !self.session.logged_out && paused.is_none();
+        let is_in = self.watch == Watch::Online && !self.session.logged_out;
+        let may_send = is_in && paused.is_none();
         self.behind |= due(self.pull_at, now, PULL_EVERY);
-        if may_send && self.outstanding.is_none() {
+        // A server that takes nothing of a device may tell it what others did.
+        let is_told =
+            is_in && self.session.stopped.is_some() && self.pull_first && self.is_behind();
+        if (may_send || is_told) && self.outstanding.is_none() {
             self.send(&mut step, now);
         }
         if may_send && !self.listening && self.listen_at.is_none_or(|at| due(at, now, LISTEN_PAUSE))

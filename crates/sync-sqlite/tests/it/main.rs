@@ -138,7 +138,10 @@ async fn a_log_in_and_a_server_that_takes_nothing_cost_no_edit() {
     server.pushes.borrow_mut().push_back(Trouble::Stopped(failure.clone()));
     // What others did is pulled all the same.
     server.head.set(7);
+    let again = Trouble::Stopped(failure.clone());
+    server.pushes.borrow_mut().push_back(again);
     assert_eq!(sync(&device, &server).await, Synced::Stopped(failure.clone()));
+    assert_eq!(*server.pulls.borrow(), [Version::NONE]);
     assert_eq!(device.status().unwrap().stopped, Some(failure));
     assert_eq!(device.state(&memo).unwrap(), RecordState::Pending, "nothing needs attention");
     assert_eq!(sync(&device, &server).await, Synced::Done);

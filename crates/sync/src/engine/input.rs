@@ -130,6 +130,8 @@ pub struct Status {
     pub to_send: usize,
     /// There may be changes on the server that this device has not.
     pub behind: bool,
+    /// A push or a pull has no answer yet.
+    pub asking: bool,
     /// The account has to log in again.
     pub logged_out: bool,
     /// Why the server takes nothing of this device.
