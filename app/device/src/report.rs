@@ -41,7 +41,7 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
                 "failed": failed,
                 "stopped": status.stopped.map(|failure| failure.message),
                 "lastSuccess": status.last_success.map(|at| at.0),
-                "complete": !status.anew,
+                "complete": status.pulling.is_none(),
             })
             .to_string(),
         );
@@ -56,7 +56,7 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
         status.waiting,
         failed.len()
     ));
-    if status.anew {
+    if status.pulling.is_some() {
         print("not everything of the account is here yet: `endpaper device sync`");
     }
     if let Some(failure) = status.stopped {

@@ -236,7 +236,6 @@ impl Engine {
             asking: self.outstanding.is_some(),
             logged_out: self.session.logged_out,
             stopped: self.session.stopped.clone(),
-            anew: self.session.anew.is_some(),
             retry: self.paused(self.clock.now()).map(|retry| retry.until),
             sent: self.sent,
             received: self.received,

@@ -136,8 +136,6 @@ pub struct Status {
     pub logged_out: bool,
     /// Why the server takes nothing of this device.
     pub stopped: Option<Failure>,
-    /// Everything is being pulled anew.
-    pub anew: bool,
     /// Until when nothing is sent, after a failure.
     pub retry: Option<UnixMicros>,
     /// Operations that the server has taken since this engine began.
