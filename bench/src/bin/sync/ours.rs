@@ -5,34 +5,17 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bench::{Latencies, cpu_spent};
+use endpaper_api::sync::{SCHEMA, TABLES};
 use lab::{Program, Scratch};
 use serde_json::{Value as Json, json};
 use stdx::{IdSource, UnixMicros};
 use sync::engine::{Config, Edit, Trouble};
-use sync::merge::REVISIONS;
-use sync::model::{AccountId, Fields, RecordId, RecordKey, Rule, Table, Value};
+use sync::model::{AccountId, Fields, RecordId, RecordKey, Value};
 use sync::queue::Priority;
 use sync_sqlite::drive::Synced;
 use sync_sqlite::{Device, HttpServer, Options, Tokens};
 
 use crate::{Round, memo};
-
-/// The memos and the shelf of the server, as far as they are used here.
-const TABLES: &[Table] = &[
-    Table { name: "shelf", fields: &[("title", Rule::Latest)] },
-    Table {
-        name: "memos",
-        fields: &[
-            ("userBookId", Rule::Latest),
-            ("pageNumber", Rule::Latest),
-            ("content", Rule::Text),
-            ("tags", Rule::Latest),
-            ("tagCategory", Rule::Latest),
-            ("memoStartTime", Rule::Latest),
-        ],
-    },
-    REVISIONS,
-];
 
 /// Of a child that ends by itself.
 const ENDS_WITHIN: Duration = Duration::from_mins(5);
@@ -73,7 +56,7 @@ pub(crate) fn run(server: &Path, count: usize) -> Round {
 }
 
 fn open(path: &Path, account: AccountId, queue: Option<usize>) -> Device {
-    let mut config = Config::new(TABLES, 1);
+    let mut config = Config::new(TABLES, SCHEMA);
     if let Some(queue) = queue {
         config.limits.queue_count = queue;
     }
