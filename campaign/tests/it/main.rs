@@ -1,5 +1,8 @@
 //! The campaigns, for a few minutes.
 
+#[cfg(feature = "faults")]
+mod returning;
+
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

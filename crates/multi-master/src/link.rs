@@ -1,6 +1,7 @@
 //! A connection to one master, of either kind.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::mysql::MySqlLink;
@@ -9,6 +10,11 @@ use crate::render::{Dialect, Statement};
 use crate::schema::TableInfo;
 use crate::sqlite::SqliteLink;
 use crate::value::{Row, Value};
+
+/// For how long a barrier keeps others waiting, at first, for those that are under
+/// way, and in the end.
+const BARRIER_WAIT: Duration = Duration::from_millis(50);
+const BARRIER_WAIT_MAX: Duration = Duration::from_millis(1_600);
 
 /// A connection. The futures of a SQLite link are ready at once: its work is
 /// done in the call.
@@ -134,12 +140,30 @@ impl Link {
 
     /// Begins a transaction that keeps all writers of the set waiting: it holds
     /// the epoch row, which each of them shares.
+    ///
+    /// Whoever comes while it waits for those under way waits behind it. So it
+    /// waits for a short time, lets them by, and waits again, each time for longer.
     pub(crate) async fn begin_barrier(&mut self) -> Result<(), Fault> {
-        if let Self::MySql(link) = self {
-            link.be_patient().await?;
+        let mut wait = BARRIER_WAIT;
+        loop {
+            match self.begin_barrier_within(wait).await {
+                Err(Fault::Busy) if wait < BARRIER_WAIT_MAX => {
+                    self.rollback().await?;
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                done => return done,
+            }
         }
-        self.begin().await?;
-        self.query_locked("select epoch from mm_epoch where id = 1", &[]).await.map(drop)
+    }
+
+    /// As [`Self::begin_barrier`], and waits for those under way only once, for this
+    /// time: a server that counts such waits in seconds takes the next whole one.
+    pub(crate) async fn begin_barrier_within(&mut self, wait: Duration) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(link) => link.batch("begin immediate"),
+            Self::MySql(link) => link.begin_barrier(wait).await,
+        }
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), Fault> {

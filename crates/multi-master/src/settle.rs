@@ -159,13 +159,17 @@ pub(crate) async fn pass(
         let (mut open, mut overruled) = (Vec::new(), Vec::new());
         for marker in page {
             match (has.get(&marker.txid), rule) {
-                (Some(aborted), _) if *aborted == marker.aborted => continue,
                 (None, Rule::RollForward) if Some(marker.txid) <= decided => continue,
-                (None, Rule::Fill) if marker.aborted && !marker.ops.is_empty() => {
-                    // It was undone after rows of it may have been copied.
+                // It was undone after rows of it may have been copied. Its marker may have
+                // come in an earlier try, which ended before they were put right.
+                (known, Rule::Fill) if marker.aborted && !marker.ops.is_empty() => {
                     pass.losers.push(marker.copied_before_it_lost());
+                    if known.is_some() {
+                        continue;
+                    }
                     open.push(marker);
                 }
+                (Some(aborted), _) if *aborted == marker.aborted => continue,
                 (None, _) => open.push(marker),
                 // `from` serves: aborted, and `to` holds it.
                 (Some(false), Rule::Follow | Rule::Fill) => {

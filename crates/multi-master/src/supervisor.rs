@@ -14,6 +14,7 @@ mod trim;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use stdx::Backoff;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -40,8 +41,9 @@ use crate::write_set;
 
 /// The longest pause between two tries of a master that is away.
 const PROBE_MAX: Duration = Duration::from_secs(30);
-/// How long a suspect has to answer.
-const SUSPECT_MAX: Duration = Duration::from_secs(1);
+/// How long a suspect has to answer: writers wait meanwhile, and go on within a
+/// second of the limit on the statement that it did not answer.
+const SUSPECT_MAX: Duration = Duration::from_millis(600);
 /// A master that is suspect again within this time is not asked again.
 const SUSPICION_KEPT: Duration = Duration::from_secs(10);
 /// How often writes under way are waited for before a master is given up on
@@ -80,6 +82,8 @@ struct Try {
     suspected: Option<Instant>,
     /// From which master it is to be brought up, where that was said.
     from: Option<usize>,
+    /// How often writers would have been held back for too long for it.
+    too_long: u32,
     bringing: Option<Bringing>,
 }
 
@@ -311,17 +315,21 @@ impl Supervisor {
     /// under an older view is stopped; the first on which that fails.
     async fn first_unfenced(&self) -> Option<(usize, Fault)> {
         let [epoch, _] = self.membership.epochs();
-        for at in self.membership.view().serving() {
-            let mut waits = 0;
-            while let Err(fault) = self.fence_one(at, epoch).await {
+        let serving = self.membership.view().serving();
+        let fenced = join_all(serving.iter().map(|&at| self.fence_patiently(at, epoch))).await;
+        let unfenced = serving.into_iter().zip(fenced);
+        unfenced.filter_map(|(at, fenced)| Some((at, fenced.err()?))).next()
+    }
+
+    async fn fence_patiently(&self, at: usize, epoch: u64) -> Result<(), Fault> {
+        let mut waits = 0;
+        loop {
+            match self.fence_one(at, epoch).await {
                 // Writes under way hold the epoch row; they end.
-                if !matches!(fault, Fault::Busy) || waits == FENCE_WAITS_MAX {
-                    return Some((at, fault));
-                }
-                waits += 1;
+                Err(Fault::Busy) if waits < FENCE_WAITS_MAX => waits += 1,
+                fenced => return fenced,
             }
         }
-        None
     }
 
     /// Other processes may read for a lease from a master that is out, whoever took it
@@ -388,7 +396,8 @@ impl Supervisor {
                 continue;
             }
             let (cancel, cancelled) = oneshot::channel();
-            let started = self.recovery.start(at, cancelled);
+            let hold = recovery::hold_after(self.tries[at].too_long);
+            let started = self.recovery.start(at, hold, cancelled);
             self.tries[at].bringing =
                 Some(Bringing { base: None, news: false, paused: false, cancel: Some(cancel) });
             self.shared.queue.pending().trying(at);
@@ -512,6 +521,13 @@ impl Supervisor {
                 self.membership.fail(at, self.with_mark(at, why));
                 self.retry_later(at);
             }
+            (Err(Brought::TooLong(hold)), _) => {
+                self.tries[at].too_long += 1;
+                let hold = hold.as_millis();
+                let why = format!("writers would have waited for it for more than {hold} ms");
+                self.membership.behind(at, why);
+                self.retry_later(at);
+            }
             (Err(Brought::Elsewhere), _) => {
                 let why = "another process brings it back".to_owned();
                 self.membership.behind(at, why);
@@ -546,6 +562,7 @@ impl Supervisor {
 
     fn is_back(&mut self, at: usize) {
         self.tries[at].backoff.reset();
+        self.tries[at].too_long = 0;
         self.shared.copies.unmark(at);
         self.tries[at].from = None;
         let name = &self.membership.view().masters[at].name;

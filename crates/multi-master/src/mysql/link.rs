@@ -249,14 +249,34 @@ impl MySqlLink {
         );
     }
 
-    /// The transaction that comes may be idle for long: it keeps others waiting
-    /// while something is done elsewhere.
+    /// The transaction that comes may be idle for long, while something is done
+    /// elsewhere.
     pub(crate) async fn be_patient(&mut self) -> Result<(), Fault> {
         if self.dialect == Dialect::MariaDb {
             let sql = format!("set session idle_transaction_timeout = {BARRIER_SECS}");
             self.batch(&sql).await?;
         }
         Ok(())
+    }
+
+    /// Begins a transaction that holds the epoch row, and waits so long for those who
+    /// share it.
+    pub(crate) async fn begin_barrier(&mut self, wait: Duration) -> Result<(), Fault> {
+        const EPOCH: &str = "select epoch from mm_epoch where id = 1 for update";
+        let wait = wait.min(self.statement / 2);
+        self.be_patient().await?;
+        if self.dialect == Dialect::MariaDb {
+            self.batch("start transaction").await?;
+            let secs = wait.as_secs_f64();
+            self.batch(&format!("set statement max_statement_time = {secs:.3} for {EPOCH}")).await
+        } else {
+            // MySQL has no such limit for a statement that locks.
+            let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            self.batch(&format!("set session innodb_lock_wait_timeout = {}", secs.max(1))).await?;
+            self.lock_wait = Setting::Unknown;
+            self.batch("start transaction").await?;
+            self.batch(EPOCH).await
+        }
     }
 
     /// Begins a transaction that reads, all from one moment.
@@ -720,8 +740,9 @@ fn fault(error: mysql_async::Error, table: &'static str) -> Fault {
     };
     match server.code {
         DUPLICATE => Fault::Duplicate { table: table.to_owned(), index: index_of(&server.message) },
-        // A lock, a deadlock, no memory for more locks, a row that changed meanwhile.
-        1205 | 1213 | 1206 | 1020 => Fault::Busy,
+        // A lock, a deadlock, no memory for more locks, a row that changed meanwhile, the
+        // time that a statement was given.
+        1205 | 1213 | 1206 | 1020 | 1969 => Fault::Busy,
         1153 => Fault::Refused(DbError::Shape(server.message)),
         // Out of connections, out of disk, shutting down, read only, killed.
         1021 | 1030 | 1040 | 1053 | 1077 | 1079 | 1114 | 1129 | 1152 | 1159 | 1161 | 1184

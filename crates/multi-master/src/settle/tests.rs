@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stdx::{HybridTime, UnixMicros};
 
-use super::{Rule, pass};
+use super::{Rule, pass, undo};
 use crate::db;
 use crate::error::MasterName;
 use crate::link::Link;
@@ -68,4 +68,25 @@ async fn a_marker_that_comes_late_with_an_early_id_is_found_by_the_next_pass() {
     insert(&mut base, &schema, 2_000, 2).await;
     let next = pass(&mut base, &mut back, &schema, Rule::Follow, until, None).await.unwrap();
     assert_eq!((next.settled, notes(&mut back).await), (1, vec![1, 2, 3]));
+}
+
+/// While a master is filled row by row, it copies a row that is undone on the base
+/// afterwards. The pass that hears of it may end before the row is put right.
+#[tokio::test]
+async fn what_was_undone_after_it_was_copied_is_put_right_in_the_next_try_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = Schema::of(MIGRATIONS).unwrap();
+    let (mut base, mut back) = (master(folder.path(), "a").await, master(folder.path(), "b").await);
+    insert(&mut base, &schema, 1_000, 1).await;
+    base.batch("delete from notes where id = 1; update mm_log set aborted = 1").await.unwrap();
+    let copied = HybridTime::from_wall(UnixMicros::from_millis(1_000));
+    let row = Image { row: vec![Value::Int(1)], version: copied };
+    back.push(&write_set::insert(schema.table("notes").unwrap(), row)).await.unwrap();
+    assert_eq!(notes(&mut back).await, [1]);
+    // Its thread ends here.
+    let heard = pass(&mut base, &mut back, &schema, Rule::Fill, 0, None).await.unwrap();
+    assert_eq!((heard.losers.len(), notes(&mut back).await), (1, vec![1]));
+    let heard = pass(&mut base, &mut back, &schema, Rule::Fill, 0, None).await.unwrap();
+    undo(&mut base, &mut back, &schema, &heard.losers).await.unwrap();
+    assert_eq!(notes(&mut back).await, Vec::<i64>::new());
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::processes::{HEAR_EVERY, Processes};
 use super::recovery::{Brought, Recovery, base_fault, needs_copy};
-use super::{FENCE_WAITS_MAX, PROBE_MAX, Supervisor, Try, greet, list, stranger, why};
+use super::{PROBE_MAX, Supervisor, Try, greet, list, stranger, why};
 use crate::error::{MasterName, OpenError};
 use crate::fault::Fault;
 use crate::lease::LEASE;
@@ -78,6 +78,7 @@ impl Supervisor {
                 at: Instant::now() + probe,
                 suspected: None,
                 from: None,
+                too_long: 0,
                 bringing: None,
             })
             .collect();
@@ -179,16 +180,12 @@ impl Supervisor {
             })));
         }
         for (at, greeted) in links.iter().enumerate() {
-            let mut waits = 0;
-            while greeted.is_ok() && self.membership.is_in(at) {
-                match self.fence_one(at, epoch).await {
-                    Err(Fault::Busy) if waits < FENCE_WAITS_MAX => waits += 1,
-                    Err(fault) => {
-                        let master = self.recovery.names[at].clone();
-                        return Err(OpenError::Refused { master, reason: why(fault) });
-                    }
-                    Ok(()) => break,
-                }
+            if greeted.is_ok() && self.membership.is_in(at) {
+                let fenced = self.fence_patiently(at, epoch).await;
+                fenced.map_err(|fault| {
+                    let master = self.recovery.names[at].clone();
+                    OpenError::Refused { master, reason: why(fault) }
+                })?;
             }
         }
         Ok(())
@@ -291,7 +288,7 @@ impl Supervisor {
                     joining.push(at);
                 }
                 Err(Brought::Failed(why)) => self.membership.fail(at, why),
-                Err(Brought::Cancelled | Brought::Elsewhere) => {}
+                Err(Brought::Cancelled | Brought::Elsewhere | Brought::TooLong(_)) => {}
                 Err(Brought::Conflict(why)) => self.membership.behind(at, why),
                 Err(Brought::Unfit(reason)) => {
                     return Err(OpenError::Refused { master: name(self, at), reason });

@@ -15,8 +15,10 @@
 //! thread gives up what it holds, and the master is tried again later.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::greet;
@@ -33,9 +35,15 @@ use crate::tables::{self, Identity, Migrate};
 
 /// A pass that found less than this is followed by the last one, for which
 /// writers wait: some ten milliseconds' work.
-const CAUGHT_UP: (usize, usize) = (100, 256 << 10);
+const CAUGHT_UP: (usize, usize) = (50, 128 << 10);
 /// Passes before the last one, however much is still written.
 const PASSES_MAX: usize = 20;
+/// For how long writers are held back, at most, for the last pass and until the
+/// base is at the next epoch. What takes longer is given up, and tried again.
+pub(super) const HOLD_MAX: Duration = Duration::from_millis(80);
+/// Tries of that length before each is given twice the time of the one before: a
+/// set whose writers never leave a gap has to become whole as well.
+const SHORT_HOLDS: u32 = 5;
 
 /// What it takes to bring masters of one set back.
 #[derive(Clone)]
@@ -71,6 +79,8 @@ pub(crate) enum Brought {
     Conflict(String),
     /// The master that it was to be brought up from failed.
     BaseFailed(usize, Fault),
+    /// Writers would have been held back for longer than this.
+    TooLong(Duration),
     /// Another process brings it back.
     Elsewhere,
     /// The supervisor wants it no more.
@@ -88,9 +98,15 @@ struct Progress {
 }
 
 impl Recovery {
-    /// Brings `at` back on a thread of its own. It ends when it is done, when an
-    /// answer does not come, and when `cancel` is dropped.
-    pub(super) fn start(&self, at: usize, cancel: oneshot::Receiver<()>) -> std::io::Result<()> {
+    /// Brings `at` back on a thread of its own, for which writers are held back for
+    /// at most `hold`. It ends when it is done, when an answer does not come, and
+    /// when `cancel` is dropped.
+    pub(super) fn start(
+        &self,
+        at: usize,
+        hold: Duration,
+        cancel: oneshot::Receiver<()>,
+    ) -> std::io::Result<()> {
         let recovery = self.clone();
         let mut ended = Ended {
             shared: Arc::clone(&self.shared),
@@ -103,7 +119,7 @@ impl Recovery {
                 tokio::select! {
                     biased;
                     _ = cancel => Err(Brought::Cancelled),
-                    result = recovery.run(at) => result,
+                    result = recovery.run(at, hold) => result,
                 }
             });
             ended.result = Some(result);
@@ -114,7 +130,7 @@ impl Recovery {
         Ok(())
     }
 
-    async fn run(&self, at: usize) -> Result<(), Brought> {
+    async fn run(&self, at: usize, hold: Duration) -> Result<(), Brought> {
         let (mut link, identity) =
             greet(&self.shared, at).await.map_err(|fault| Brought::Failed(super::why(fault)))?;
         let ask = |answer| Ask::Greeted { identity: identity.clone(), answer };
@@ -128,14 +144,24 @@ impl Recovery {
         let progress = self.catch_up(first, &mut base, at, &mut link, epoch).await?;
         reached(Point::Settled);
         self.ask(at, |answer| Ask::CaughtUp { answer }).await?;
-        let news = self.finish(first, &mut base, at, &mut link, progress).await?;
-        // Before writers go on, the base is at another epoch, under which nobody
-        // writes until the new view is in force: whatever fails from here on, no
-        // write can pass this master by.
-        let epoch = self.ask(at, |answer| Ask::Holding { news, answer }).await?;
         let on_base = |fault| base_fault(first, fault);
-        tables::set_epoch(&mut base, epoch).await.map_err(on_base)?;
-        base.commit().await.map_err(on_base)?;
+        let holding = async {
+            match base.begin_barrier_within(hold).await {
+                Err(Fault::Busy) => return Err(Brought::TooLong(hold)),
+                begun => begun.map_err(on_base)?,
+            }
+            reached(Point::HoldingWriters);
+            let news = self.finish(first, &mut base, at, &mut link, progress).await?;
+            // Before writers go on, the base is at another epoch, under which nobody
+            // writes until the new view is in force: whatever fails from here on, no
+            // write can pass this master by.
+            let epoch = self.ask(at, |answer| Ask::Holding { news, answer }).await?;
+            tables::set_epoch(&mut base, epoch).await.map_err(on_base)?;
+            base.commit().await.map_err(on_base)
+        };
+        // Given up, it leaves both connections with questions open, and both are
+        // closed: that lets writers go on, also where one of the two is frozen.
+        timeout(hold, holding).await.unwrap_or(Err(Brought::TooLong(hold)))?;
         reached(Point::BaseFenced);
         Ok(())
     }
@@ -162,6 +188,7 @@ impl Recovery {
         epoch: u64,
     ) -> Result<bool, Brought> {
         let progress = self.catch_up(base_at, base, at, link, epoch).await?;
+        base.begin_barrier().await.map_err(|fault| base_fault(base_at, fault))?;
         self.finish(base_at, base, at, link, progress).await
     }
 
@@ -257,8 +284,8 @@ impl Recovery {
         Ok(progress)
     }
 
-    /// The rest, while writers wait. The transaction that holds them back stays
-    /// open on the base.
+    /// The rest, while writers wait for the transaction that is open on the base.
+    /// It stays open.
     async fn finish(
         &self,
         base_at: usize,
@@ -270,8 +297,6 @@ impl Recovery {
         let schema = &self.shared.schema;
         let tag = |at| from_base(base_at, at);
         let Progress { forth, after, .. } = progress;
-        base.begin_barrier().await.map_err(|fault| base_fault(base_at, fault))?;
-        reached(Point::HoldingWriters);
         let last = settle::pass(base, link, schema, forth, after, None).await.map_err(tag)?;
         progress.settled += last.settled;
         progress.losers.extend(last.losers);
@@ -296,6 +321,12 @@ impl Recovery {
         }
         Ok(progress.news)
     }
+}
+
+/// For how long writers may be held back, where that many tries took too long.
+pub(super) fn hold_after(too_long: u32) -> Duration {
+    let factor = 2u32.saturating_pow((too_long + 1).saturating_sub(SHORT_HOLDS));
+    HOLD_MAX.saturating_mul(factor)
 }
 
 /// Whether a master can't be brought up by markers: it is new, is being filled,

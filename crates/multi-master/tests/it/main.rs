@@ -11,6 +11,7 @@ mod embedded;
 mod mariadb;
 mod processes;
 mod queue;
+mod returning;
 mod settling;
 mod untold;
 mod verify;

@@ -1,4 +1,5 @@
-//! What readers and writers notice when a master is killed or frozen.
+//! What readers and writers notice when a master is killed or frozen, and when it
+//! comes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,10 @@ const CALLERS: usize = 8;
 const BEFORE: Duration = Duration::from_millis(500);
 /// And for so long after it should be over.
 const AFTER: Duration = Duration::from_secs(2);
+/// And for so long when it is back.
+const AFTER_WHOLE: Duration = Duration::from_millis(500);
+/// Writers are stopped for no longer than this for a master that comes back.
+const STOPPED_MS: f64 = 100.0;
 /// A refusal is quick: who tries again at once does nothing else.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -46,12 +51,11 @@ impl Seen {
 
     /// The longest time without one that was done, between these moments.
     fn longest_without(&mut self, from: Instant, until: Instant) -> Duration {
-        self.done.retain(|at| (from..until).contains(at));
-        self.done.push(until);
         self.done.sort_unstable();
+        let between = self.done.iter().filter(|at| (from..until).contains(at));
         let mut before = from;
         let mut longest = Duration::ZERO;
-        for &at in &self.done {
+        for &at in between.chain([&until]) {
             longest = longest.max(at - before);
             before = at;
         }
@@ -77,10 +81,12 @@ pub(crate) fn measure(report: &mut Report, software: &Software, rounds: usize, l
         for (at, which) in [(0, "primary"), (1, "other")] {
             let (mut writes, mut reads) = (Duration::ZERO, Duration::ZERO);
             let (mut failed_reads, mut refused, mut in_doubt) = (0.0, 0, 0);
+            let mut returning = Duration::ZERO;
             for _ in 0..rounds {
                 let seen = runtime.block_on(round(&store, &mut pair.servers[at], fault, limit));
                 writes = writes.max(seen.longest_without_write);
                 reads = reads.max(seen.longest_without_read);
+                returning = returning.max(seen.longest_without_write_as_it_returned);
                 failed_reads += seen.failed_reads;
                 refused += seen.refused_writes;
                 in_doubt += seen.in_doubt;
@@ -94,6 +100,8 @@ pub(crate) fn measure(report: &mut Report, software: &Software, rounds: usize, l
             let aim = Aim::AtMost(ms(allowed));
             report.aim(&name("longest_without_write_ms"), ms(writes).round(), aim);
             report.aim(&name("longest_without_read_ms"), ms(reads).round(), aim);
+            let stopped = name("returns_longest_without_write_ms");
+            report.aim(&stopped, ms(returning).round(), Aim::AtMost(STOPPED_MS));
             report.aim(&name("failed_reads"), failed_reads, Aim::AtMost(0.0));
             report.fact(&name("refused_writes"), refused);
             report.fact(&name("writes_in_doubt"), in_doubt);
@@ -104,6 +112,7 @@ pub(crate) fn measure(report: &mut Report, software: &Software, rounds: usize, l
 
 struct Round {
     longest_without_write: Duration,
+    longest_without_write_as_it_returned: Duration,
     longest_without_read: Duration,
     failed_reads: f64,
     refused_writes: u64,
@@ -129,6 +138,13 @@ async fn round(store: &MultiMaster, server: &mut MariaDb, fault: Fault, limit: D
     };
     tokio::time::sleep(expected + AFTER).await;
     let until = Instant::now();
+    match fault {
+        Fault::Kill => server.restart().expect("it starts again"),
+        Fault::Freeze => server.thaw().expect("it goes on"),
+    }
+    store.wait_until_whole().await;
+    tokio::time::sleep(AFTER_WHOLE).await;
+    let whole = Instant::now();
     stop.store(true, Ordering::SeqCst);
     let (mut wrote, mut was_read) = (Seen::default(), Seen::default());
     for writer in writers {
@@ -137,14 +153,10 @@ async fn round(store: &MultiMaster, server: &mut MariaDb, fault: Fault, limit: D
     for reader in readers {
         was_read.add(reader.await.expect("no caller fails"));
     }
-    match fault {
-        Fault::Kill => server.restart().expect("it starts again"),
-        Fault::Freeze => server.thaw().expect("it goes on"),
-    }
-    store.wait_until_whole().await;
     let failed = u32::try_from(was_read.refused).unwrap_or(u32::MAX);
     Round {
         longest_without_write: wrote.longest_without(from, until),
+        longest_without_write_as_it_returned: wrote.longest_without(until, whole),
         longest_without_read: was_read.longest_without(from, until),
         failed_reads: f64::from(failed),
         refused_writes: wrote.refused,
