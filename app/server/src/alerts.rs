@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use monitor::{DeliveryConfig, Environment, EpisodesConfig, Monitor, MonitorConfig};
-use multi_master::{MultiMaster, Policy};
+use multi_master::MultiMaster;
 use stdx::{Clock, IdSource, Random};
 
-use crate::config::AlertsSettings;
+use crate::config::{AlertsSettings, Settings};
 use crate::failure::{Failure, Result};
+use crate::verification::Verification;
 
 mod fillings;
 mod masters;
@@ -39,16 +40,25 @@ pub(crate) const STOP_MAX: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Raises and resolves alerts about the masters, for as long as it is polled.
-pub(crate) async fn watch(store: &MultiMaster, monitor: &Monitor, policy: Policy, away: Duration) {
+pub(crate) async fn watch(
+    store: &MultiMaster,
+    verification: &Verification,
+    monitor: &Monitor,
+    settings: &Settings,
+) {
     let clock = Clock::real();
-    let mut masters = Masters::new(policy, away);
+    let mut masters = Masters::new(settings.store.policy, settings.alerts.master_away);
+    let mut diverged = 0;
     let mut fillings = Fillings::default();
     loop {
         let (status, queue, refuses) = (store.status(), store.queue(), store.refuses());
+        let counts = store.counts();
         let look = Look {
             masters: &status,
             refuses: refuses.as_deref(),
-            in_doubt: store.counts().in_doubt,
+            in_doubt: counts.in_doubt,
+            diverged: counts.diverged,
+            conflicts_kept: store.conflicts_kept(),
             queue: &queue,
         };
         let orders = masters.look(clock.now(), &look);
@@ -57,6 +67,11 @@ pub(crate) async fn watch(store: &MultiMaster, monitor: &Monitor, policy: Policy
                 Order::Raise(alert) => monitor.raise(alert),
                 Order::Resolve(key) => monitor.resolve(&key),
             }
+        }
+        // Told first: a comparison that finds nothing ends the alert.
+        if counts.diverged > diverged {
+            diverged = counts.diverged;
+            verification.write_refused();
         }
         let changed = store.wait_until(|now| now != status.as_slice());
         // Too late means that nothing changed: it is looked again.

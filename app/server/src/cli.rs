@@ -215,6 +215,10 @@ pub(crate) enum MastersCommand {
     /// server that runs
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// What lost against something else and is kept: transactions of which nobody
+    /// was told that they were saved, and rows that a comparison repaired
+    #[command(subcommand)]
+    Conflicts(ConflictsCommand),
     /// Compare the masters row by row, while they serve; exit code 1 where they
     /// are not the same
     Verify {
@@ -291,6 +295,25 @@ pub(crate) struct Restore {
     /// For programs
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConflictsCommand {
+    /// Show the newest thousand, with what they did to each row
+    Ls {
+        #[command(flatten)]
+        store: Store,
+        /// For programs: whole values
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep one no longer; every master has to serve
+    Drop {
+        #[command(flatten)]
+        store: Store,
+        /// Its id, as `ls` shows it
+        id: multi_master::TxId,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 pub(crate) mod serve;
 
 pub(crate) mod config;
+mod conflicts;
 
 pub(crate) mod import;
 

@@ -166,6 +166,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) numbers: &'a [MasterNumbers],
     pub(crate) failovers: &'a [Failover],
     pub(crate) queue: &'a Queue,
+    pub(crate) conflicts_kept: u64,
     pub(crate) verified: &'a Verified,
     pub(crate) alerts: &'a [OpenEpisode],
 }
@@ -215,6 +216,7 @@ mod tests {
             numbers: &[],
             failovers: &[],
             queue: &Queue::default(),
+            conflicts_kept: 0,
             verified: &Verified::default(),
             alerts: &[],
         };

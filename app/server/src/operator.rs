@@ -7,6 +7,7 @@
 //! | `POST /verify` | `endpaper masters verify` | yes |
 //! | `POST /copy` | `endpaper masters copy` | yes |
 //! | `GET /queue`, `POST /queue/retry`, `POST /queue/drop` | `endpaper masters queue` | yes |
+//! | `GET /conflicts`, `POST /conflicts/drop` | `endpaper masters conflicts` | yes |
 //! | `/ops` | a person with a browser | by a log-in |
 //!
 //! It belongs on the loopback address, or on a network that readers can't reach:
@@ -30,7 +31,7 @@ use axum::{Json, Router};
 use endpaper_http::{ErrorCode, Problem};
 use futures_util::stream;
 use monitor::Monitor;
-use multi_master::{Findings, MultiMaster, Queue, QueueItem, Retried, Verify};
+use multi_master::{Conflict, Findings, MultiMaster, Queue, QueueItem, Retried, TxId, Verify};
 use serde::{Deserialize, Serialize};
 use stdx::Clock;
 
@@ -68,6 +69,8 @@ pub(crate) fn router(operator: Operator) -> Router {
         .route("/queue", get(queue))
         .route("/queue/retry", post(retry))
         .route("/queue/drop", post(drop_item))
+        .route("/conflicts", get(conflicts))
+        .route("/conflicts/drop", post(drop_conflict))
         .route_layer(middleware::from_fn_with_state(operator.clone(), with_token));
     let routes = Router::new()
         .route("/metrics", get(metrics))
@@ -99,6 +102,7 @@ async fn metrics(State(operator): State<Operator>) -> impl IntoResponse {
         numbers: &operator.store.numbers(),
         failovers: &operator.store.failovers(),
         queue: &operator.store.queue(),
+        conflicts_kept: operator.store.conflicts_kept(),
         verified: &operator.verification.verified(),
         alerts: &operator.monitor.open(),
     };
@@ -197,6 +201,32 @@ pub(crate) async fn drop_for(store: &MultiMaster, item: &QueueItem, reason: &str
         Ok(()) => Came::Dropped,
         Err(why) => Came::Refused(why.to_string()),
     }
+}
+
+/// The newest that `/conflicts` tells of.
+pub(crate) const CONFLICTS_TOLD_MAX: usize = 1_000;
+
+/// What lost against something else and is kept. The rows may hold what is secret.
+async fn conflicts(State(operator): State<Operator>) -> Json<Result<Vec<Conflict>, String>> {
+    let kept = operator.store.conflicts(CONFLICTS_TOLD_MAX).await;
+    Json(kept.map_err(|why| why.to_string()))
+}
+
+/// What `/conflicts/drop` is asked.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskDropConflict {
+    pub(crate) id: TxId,
+}
+
+async fn drop_conflict(
+    State(operator): State<Operator>,
+    Json(ask): Json<AskDropConflict>,
+) -> Json<Came> {
+    Json(match operator.store.drop_conflict(ask.id).await {
+        Ok(()) => Came::Dropped,
+        Err(why) => Came::Refused(why.to_string()),
+    })
 }
 
 /// What `/verify` is asked.

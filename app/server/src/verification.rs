@@ -8,6 +8,7 @@ use monitor::{Alert, AlertKey, Monitor, Severity};
 use multi_master::{Findings, MultiMaster, Progress, Verify};
 use serde::{Deserialize, Serialize};
 use stdx::{Clock, Random, UnixMicros};
+use tokio::sync::Notify;
 
 /// Compares the masters of one store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ struct Inner {
     monitor: Monitor,
     clock: Clock,
     state: Mutex<State>,
+    /// A write was refused.
+    refused: Notify,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -43,6 +46,8 @@ pub(crate) struct Running {
 pub(crate) enum By {
     Operator,
     Schedule,
+    /// A write met rows that differ, and was refused.
+    Refusal,
 }
 
 /// The last comparison.
@@ -112,7 +117,8 @@ impl Inner {
 
 impl Verification {
     pub(crate) fn new(store: MultiMaster, monitor: Monitor, clock: Clock) -> Self {
-        Self(Arc::new(Inner { store, monitor, clock, state: Mutex::default() }))
+        let (state, refused) = (Mutex::default(), Notify::new());
+        Self(Arc::new(Inner { store, monitor, clock, state, refused }))
     }
 
     pub(crate) fn verified(&self) -> Verified {
@@ -166,24 +172,40 @@ impl Verification {
         found
     }
 
-    /// Compares the masters again and again, for as long as it is polled.
-    pub(crate) async fn keep(&self, every: Duration, random: &Random) {
-        let mut pause = first_pause(every, random);
+    /// A write met rows that differ: they are looked for now, where that was not
+    /// done just before for the same reason.
+    pub(crate) fn write_refused(&self) {
+        let last = self.0.state().last.clone();
+        let now = self.0.clock.now();
+        if last.is_none_or(|last| last.by != By::Refusal || now.since(last.at) >= AGAIN) {
+            self.0.refused.notify_one();
+        }
+    }
+
+    /// Compares the masters `every` so often, and when a write was refused because
+    /// they differ, for as long as it is polled.
+    pub(crate) async fn keep(&self, every: Option<Duration>, random: &Random) {
+        let mut pause = every.map(|every| first_pause(every, random));
         loop {
-            self.0.state().next = Some(self.0.clock.now().after(pause));
-            tokio::time::sleep(pause).await;
+            self.0.state().next = pause.map(|pause| self.0.clock.now().after(pause));
+            let by = tokio::select! {
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => By::Schedule,
+                () = self.0.refused.notified() => By::Refusal,
+            };
             let how = Verify { repair: false, unhurried: true };
-            let found = self.run(how, By::Schedule, |_| {}).await;
+            let found = self.run(how, by, |_| {}).await;
+            let next = every.map(|every| next_pause(every, random));
             pause = match found {
                 Ok(findings) if findings.is_well() => {
                     tracing::info!(rows = findings.rows, "the masters were compared: the same");
-                    next_pause(every, random)
+                    next
                 }
                 // That is an alert.
-                Ok(_) => next_pause(every, random),
+                Ok(_) => next,
                 Err(why) => {
                     tracing::warn!(why, "the masters could not be compared; that is tried again");
-                    next_pause(every, random).min(AGAIN.max(every / 24))
+                    let again = every.map_or(AGAIN, |every| AGAIN.max(every / 24));
+                    Some(next.map_or(again, |next| next.min(again)))
                 }
             };
         }
@@ -212,10 +234,13 @@ fn part(every: Duration, random: &Random) -> Duration {
     Duration::from_micros(random.below(us + 1))
 }
 
+/// What a write is told as that was refused because the masters differ.
+pub(crate) const DIVERGED: &str = "store/diverged";
+
 /// What the findings are worth: an alert, or the key of one that is over. Only a
 /// comparison of all masters ends one.
 fn orders(found: &Findings, masters: usize) -> Vec<Result<Alert, AlertKey>> {
-    let whole = found.masters.len() == masters;
+    let whole = found.masters.len() == masters && found.not_compared.is_empty();
     let mut orders = Vec::new();
     let key = AlertKey::new("verify/structure");
     if let Some(first) = found.structure.first() {
@@ -223,10 +248,11 @@ fn orders(found: &Findings, masters: usize) -> Vec<Result<Alert, AlertKey>> {
         let alert = Alert::new(Severity::Critical, key, summary)
             .detail("first", first)
             .detail("count", &found.structure.len().to_string());
-        // Rows were not compared: nothing is known of them.
-        return vec![Ok(alert)];
-    }
-    if whole {
+        let left_out = found.not_compared.join(", ");
+        let alert =
+            if left_out.is_empty() { alert } else { alert.detail("not_compared", &left_out) };
+        orders.push(Ok(alert));
+    } else if whole {
         orders.push(Err(key));
     }
     let key = AlertKey::new("verify/rows");
@@ -241,6 +267,16 @@ fn orders(found: &Findings, masters: usize) -> Vec<Result<Alert, AlertKey>> {
         let command = "endpaper masters verify --repair";
         orders.push(Ok(alert.detail("command", command)));
     } else if whole {
+        orders.extend([Err(key), Err(AlertKey::new(DIVERGED))]);
+    }
+    let key = AlertKey::new("verify/repaired");
+    if found.repaired > 0 {
+        let summary = "rows that differed between the masters are the same again";
+        let alert = Alert::new(Severity::Info, key, summary)
+            .detail("rows", &found.repaired.to_string())
+            .detail("command", "endpaper masters conflicts ls");
+        orders.push(Ok(alert));
+    } else if whole && left == 0 {
         orders.push(Err(key));
     }
     orders
@@ -268,14 +304,19 @@ mod tests {
         let names: Vec<MasterName> = ["a", "b"].map(|name| MasterName(name.to_owned())).into();
         let both = Findings { masters: names.clone(), ..Findings::default() };
         let alone = Findings { masters: names[..1].into(), ..Findings::default() };
-        assert_eq!(told(&both), ["resolved verify/structure", "resolved verify/rows"]);
+        let well = ["resolved verify/structure", "resolved verify/rows", "resolved store/diverged"];
+        let over = ["resolved verify/repaired"];
+        assert_eq!(told(&both), [&well[..], &over].concat());
         assert_eq!(told(&alone), Vec::<String>::new());
         let different = Findings { different: 3, repaired: 1, ..both.clone() };
-        assert_eq!(told(&different), ["resolved verify/structure", "WARNING verify/rows"]);
+        let still = ["resolved verify/structure", "WARNING verify/rows", "INFO verify/repaired"];
+        assert_eq!(told(&different), still);
         let repaired = Findings { different: 3, repaired: 3, ..both.clone() };
-        assert_eq!(told(&repaired), ["resolved verify/structure", "resolved verify/rows"]);
+        assert_eq!(told(&repaired), [&well[..], &["INFO verify/repaired"]].concat());
         let altered = Findings { structure: vec!["b: no table".to_owned()], ..both };
-        assert_eq!(told(&altered), ["CRITICAL verify/structure"]);
+        assert_eq!(told(&altered), [&["CRITICAL verify/structure"], &well[1..], &over].concat());
+        let unfit = Findings { not_compared: vec!["memos".to_owned()], ..altered };
+        assert_eq!(told(&unfit), ["CRITICAL verify/structure"], "nothing is known of memos");
     }
 
     #[tokio::test]

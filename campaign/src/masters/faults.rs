@@ -157,6 +157,7 @@ pub(crate) enum OfServers {
     KillBoth,
     /// SIGSTOP, and SIGCONT.
     Freeze(usize),
+    FreezeBoth,
     /// SIGSTOP and SIGCONT again and again, as where the disk stalls.
     Stall(usize),
     /// Every connection is reset.
@@ -194,6 +195,7 @@ impl Own for OfServers {
             Self::Kill(master()),
             Self::KillBoth,
             Self::Freeze(master()),
+            Self::FreezeBoth,
             Self::Stall(master()),
             Self::Reset(master()),
             Self::Refuse(master()),
@@ -218,6 +220,7 @@ impl Own for OfServers {
             Self::Kill(_) => "a server is killed",
             Self::KillBoth => "both servers are killed",
             Self::Freeze(_) => "a server is frozen",
+            Self::FreezeBoth => "both servers are frozen",
             Self::Stall(_) => "a server stalls again and again",
             Self::Reset(_) => "connections are reset",
             Self::Refuse(_) => "connections are refused",

@@ -9,6 +9,7 @@ pub(crate) struct Counters {
     pub(crate) owed: Counter,
     pub(crate) not_saved: Counter,
     pub(crate) in_doubt: Counter,
+    pub(crate) diverged: Counter,
     pub(crate) retried: Counter,
     pub(crate) reads: Counter,
     pub(crate) read_failovers: Counter,
@@ -44,6 +45,9 @@ pub struct Counts {
     pub not_saved: u64,
     /// Writes whose outcome could not be told.
     pub in_doubt: u64,
+    /// Writes that were refused because the masters hold different rows; they are
+    /// among `not_saved`.
+    pub diverged: u64,
     /// Runs of a write that were repeated, after a deadlock or a failure.
     pub retried: u64,
     /// Reads answered.
@@ -70,6 +74,7 @@ impl Counters {
             owed: self.owed.get(),
             not_saved: self.not_saved.get(),
             in_doubt: self.in_doubt.get(),
+            diverged: self.diverged.get(),
             retried: self.retried.get(),
             reads: self.reads.get(),
             read_failovers: self.read_failovers.get(),

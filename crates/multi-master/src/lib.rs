@@ -134,6 +134,7 @@ pub mod value;
 
 mod store;
 
+mod conflicts;
 mod copy;
 mod counters;
 mod db;
@@ -157,6 +158,7 @@ mod witness;
 mod write_set;
 
 pub use config::{Config, Limits, MasterConfig, Policy, WitnessConfig};
+pub use conflicts::{Conflict, ConflictError, LostRow};
 pub use copy::{CopyPhase, CopyProgress};
 pub use counters::Counts;
 pub use db::{Db, Tx};

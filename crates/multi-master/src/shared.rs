@@ -7,6 +7,7 @@ use stdx::{HybridClock, Random};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Config, Limits, Policy, WitnessConfig};
+use crate::conflicts::Kept;
 use crate::copy::Copies;
 use crate::counters::Counters;
 use crate::error::{DbError, MasterName, TxId};
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) copies: Copies,
     pub(crate) numbers: Numbers,
     pub(crate) queue: Keeper,
+    /// How much lost and is kept.
+    pub(crate) kept: Kept,
 }
 
 /// What the supervisor is asked.
@@ -101,6 +104,7 @@ impl Shared {
         Self {
             numbers: Numbers::new(targets.len()),
             queue: Keeper::default(),
+            kept: Kept::default(),
             targets,
             policy: config.policy,
             limits: config.limits,

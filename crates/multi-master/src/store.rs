@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, MasterConfig, WitnessConfig};
+use crate::conflicts::{self, Conflict, ConflictError};
 use crate::copy::CopyProgress;
 use crate::counters::Counts;
 use crate::db::{Db, Tx};
@@ -160,7 +161,8 @@ impl MultiMaster {
     /// that differ to be looked at again, some milliseconds for 50.
     ///
     /// Where a table, a column or an index is not as the program made it, that is
-    /// told, and no rows are compared.
+    /// told. Rows are compared all the same, but for tables whose columns or key are
+    /// not there or others.
     ///
     /// # Errors
     /// [`DbError::NoMaster`] when a master fails or another one joins meanwhile;
@@ -252,6 +254,30 @@ impl MultiMaster {
     /// now, or the store closes.
     pub async fn drop_from_queue(&self, item: &QueueItem, reason: &str) -> Result<(), QueueError> {
         queue::drop_item(&self.0.shared, item, reason).await
+    }
+
+    /// The newest of what lost against something else and is kept until a person
+    /// drops it, at most `max` of them: transactions of which nobody was told that
+    /// they were saved, and rows that a comparison repaired.
+    ///
+    /// # Errors
+    /// Why no master could be asked.
+    pub async fn conflicts(&self, max: usize) -> Result<Vec<Conflict>, DbError> {
+        conflicts::newest(&self.0.shared, max).await
+    }
+
+    /// How much lost and is kept, as it was counted some seconds ago; at most
+    /// 10,000.
+    pub fn conflicts_kept(&self) -> u64 {
+        self.0.shared.kept.get()
+    }
+
+    /// Drops one of [`Self::conflicts`], for good.
+    ///
+    /// # Errors
+    /// [`ConflictError`]: where it is not kept, or a master is away.
+    pub async fn drop_conflict(&self, id: TxId) -> Result<(), ConflictError> {
+        conflicts::drop_one(&self.0.shared, id).await
     }
 
     #[cfg(test)]

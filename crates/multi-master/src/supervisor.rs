@@ -6,6 +6,7 @@
 
 mod fill;
 mod opening;
+mod ownership;
 mod processes;
 mod queue;
 mod recovery;
@@ -23,9 +24,11 @@ use uuid::Uuid;
 pub use self::fill::{FillAnew, FillError};
 pub(crate) use self::recovery::{Ask, Brought};
 
+use self::ownership::{NotOurs, Ownership};
 use self::processes::Processes;
 use self::recovery::Recovery;
 use self::trim::LogSize;
+use crate::conflicts;
 use crate::error::{MasterName, TxId};
 use crate::fault::Fault;
 use crate::lease::LEASE;
@@ -51,6 +54,10 @@ const SUSPICION_KEPT: Duration = Duration::from_secs(10);
 const FENCE_WAITS_MAX: u32 = 10;
 /// How often who serves may change while it is being put in force.
 const CHANGES_MAX: u32 = 20;
+/// How often it is counted what lost and is kept.
+const CONFLICTS_COUNTED: Duration = Duration::from_secs(10);
+/// A master that does not answer by then is asked again next time.
+const COUNT_MAX: Duration = Duration::from_millis(100);
 
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
@@ -71,6 +78,7 @@ pub(crate) struct Supervisor {
     processes: Processes,
     /// Counted while a master is away.
     log_size: Option<LogSize>,
+    ownership: Ownership,
 }
 
 /// What is known of one master beside its state.
@@ -104,6 +112,7 @@ impl Supervisor {
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut trim_at = Instant::now() + self.shared.limits.probe;
         let mut check_at = Instant::now() + self.shared.limits.probe;
+        let mut count_at = Instant::now();
         loop {
             let next_try = (0..self.tries.len())
                 .filter(|&at| self.may_be_tried(at))
@@ -142,6 +151,11 @@ impl Supervisor {
                         }
                         self.check_those_serving().await;
                         check_at = Instant::now() + self.shared.limits.probe;
+                    }
+                    if Instant::now() >= count_at {
+                        // Who fails meanwhile is heard late.
+                        timely(COUNT_MAX, conflicts::count(&self.shared)).await;
+                        count_at = Instant::now() + CONFLICTS_COUNTED;
                     }
                     if Instant::now() >= trim_at {
                         let pause = self.trim().await;
@@ -318,7 +332,7 @@ impl Supervisor {
         let serving = self.membership.view().serving();
         let fenced = join_all(serving.iter().map(|&at| self.fence_patiently(at, epoch))).await;
         let unfenced = serving.into_iter().zip(fenced);
-        unfenced.filter_map(|(at, fenced)| Some((at, fenced.err()?))).next()
+        unfenced.into_iter().find_map(|(at, fenced)| Some((at, fenced.err()?)))
     }
 
     async fn fence_patiently(&self, at: usize, epoch: u64) -> Result<(), Fault> {
@@ -379,7 +393,19 @@ impl Supervisor {
     /// file that was deleted or replaced.
     async fn check_those_serving(&mut self) {
         for at in self.membership.view().serving() {
-            if let Some(wrong) = self.wrong_with(at).await {
+            let wrong = match self.wrong_with(at).await {
+                // A connection that can't be made now is what the next look finds.
+                None => match self.ownership.take(&self.shared, at).await {
+                    Err(taken @ NotOurs::Taken) => {
+                        self.take_out(at, taken.why());
+                        self.put_in_force().await;
+                        continue;
+                    }
+                    Ok(()) | Err(NotOurs::Fault(_)) => None,
+                },
+                wrong => wrong,
+            };
+            if let Some(wrong) = wrong {
                 let generation = self.membership.view().generation;
                 self.failed(at, generation, Failed::Connection(wrong)).await;
             }
@@ -417,6 +443,13 @@ impl Supervisor {
         }
         match ask {
             Ask::Greeted { identity, answer } => {
+                if let Err(not_ours) = self.ownership.take(&self.shared, at).await {
+                    self.tries[at].give_up();
+                    self.membership.fail(at, not_ours.why());
+                    self.retry_later(at);
+                    return self.publish();
+                }
+                let Some(bringing) = &mut self.tries[at].bringing else { return };
                 let view = self.membership.view();
                 let wanted = wanted.filter(|&from| view.serves(from));
                 let first = wanted.or_else(|| view.serving().first().copied());

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use stdx::HybridTime;
 use tokio::sync::oneshot;
 
+use crate::conflicts;
 use crate::copy;
 use crate::db;
 use crate::error::{DbError, MasterName};
@@ -61,6 +62,9 @@ pub struct Findings {
     /// Tables, columns and indexes that are not what the program made, one
     /// sentence each.
     pub structure: Vec<String>,
+    /// Tables whose rows were not compared: on one of the masters a column that the
+    /// program made is missing or another, or the key is.
+    pub not_compared: Vec<String>,
     /// Rows that were looked at again while writers waited: those that differ,
     /// and those that were just being written.
     pub looked_again: u64,
@@ -174,14 +178,19 @@ async fn run(shared: &Shared, how: Verify, progress: Tell) -> Result<Findings, D
         ..Findings::default()
     };
     let mut comparison = Comparison { shared, view, how, progress, masters, findings };
+    let mut unfit = BTreeSet::new();
     for at in 0..comparison.masters.len() {
         let Master { name, link } = &mut comparison.masters[at];
         let wrong = structure::compare(link, &shared.schema).await;
         let wrong = wrong.map_err(|fault| of(name, fault))?;
-        comparison.findings.structure.extend(wrong.iter().map(|what| format!("{name}: {what}")));
+        let told = wrong.told.iter().map(|what| format!("{name}: {what}"));
+        comparison.findings.structure.extend(told);
+        unfit.extend(wrong.unfit);
     }
-    if comparison.findings.structure.is_empty() {
-        for info in shared.schema.infos() {
+    for info in shared.schema.infos() {
+        if unfit.contains(info.name) {
+            comparison.findings.not_compared.push(info.name.to_owned());
+        } else {
             comparison.table(info).await?;
             comparison.findings.tables += 1;
         }
@@ -190,6 +199,9 @@ async fn run(shared: &Shared, how: Verify, progress: Tell) -> Result<Findings, D
     counters.verifications.add(1);
     counters.differences.add(findings.different);
     counters.repaired.add(findings.repaired);
+    if findings.repaired > 0 {
+        conflicts::count(shared).await;
+    }
     Ok(findings)
 }
 

@@ -7,6 +7,8 @@ use monitor::{Alert, AlertKey, Severity};
 use multi_master::{MasterStatus, Owed, Policy, Queue};
 use stdx::UnixMicros;
 
+use crate::verification::DIVERGED;
+
 /// What to tell the monitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Order {
@@ -22,6 +24,11 @@ pub(super) struct Look<'a> {
     pub(super) refuses: Option<&'a str>,
     /// Writes whose outcome could not be told, since the store was opened.
     pub(super) in_doubt: u64,
+    /// Writes that were refused because the masters hold different rows, since the
+    /// store was opened.
+    pub(super) diverged: u64,
+    /// What lost against something else and is kept.
+    pub(super) conflicts_kept: u64,
     pub(super) queue: &'a Queue,
 }
 
@@ -36,6 +43,8 @@ pub(super) struct Masters {
     /// Why writes are refused, where that was told.
     refused: Option<&'static str>,
     in_doubt: u64,
+    diverged: u64,
+    conflicts_kept: u64,
     fell_out: u64,
     /// What was told of transactions in doubt.
     doubted: Option<Severity>,
@@ -56,6 +65,8 @@ impl Masters {
             absent: BTreeMap::new(),
             refused: None,
             in_doubt: 0,
+            diverged: 0,
+            conflicts_kept: 0,
             fell_out: 0,
             doubted: None,
         }
@@ -71,7 +82,31 @@ impl Masters {
             self.look_at_one(now, master, owed, &mut orders);
         }
         self.look_at_doubts(look, &mut orders);
+        self.look_at_conflicts(look, &mut orders);
         orders
+    }
+
+    /// That the masters differ is over when a comparison says so.
+    fn look_at_conflicts(&mut self, look: &Look<'_>, orders: &mut Vec<Order>) {
+        if look.diverged > self.diverged {
+            let summary = "a write was refused: the masters hold different rows";
+            let alert = Alert::new(Severity::Critical, AlertKey::new(DIVERGED), summary)
+                .detail("writes", &look.diverged.to_string())
+                .detail("command", "endpaper masters verify --repair");
+            orders.push(Order::Raise(alert));
+        }
+        self.diverged = look.diverged;
+        let key = AlertKey::new("store/conflicts");
+        if look.conflicts_kept > self.conflicts_kept {
+            let summary = "something lost against something newer, and is kept";
+            let alert = Alert::new(Severity::Warning, key, summary)
+                .detail("kept", &look.conflicts_kept.to_string())
+                .detail("command", "endpaper masters conflicts ls");
+            orders.push(Order::Raise(alert));
+        } else if look.conflicts_kept == 0 && self.conflicts_kept > 0 {
+            orders.push(Order::Resolve(key));
+        }
+        self.conflicts_kept = look.conflicts_kept;
     }
 
     fn look_at_writes(&mut self, look: &Look<'_>, orders: &mut Vec<Order>) {
@@ -83,7 +118,7 @@ impl Masters {
             Policy::All if !serve.all(|serves| serves) => {
                 Some("a master is away, and the policy is all: every write is refused")
             }
-            _ => look.refuses.map(|_| "the witness can't be used: every write is refused"),
+            _ => look.refuses.map(|_| "every write is refused although masters serve"),
         };
         if refused == self.refused {
             return;
@@ -95,7 +130,7 @@ impl Masters {
             return;
         };
         let alert = Alert::new(Severity::Critical, key, summary);
-        let alert = look.refuses.iter().fold(alert, |alert, why| alert.detail("witness", why));
+        let alert = look.refuses.iter().fold(alert, |alert, why| alert.detail("reason", why));
         let alert = look.masters.iter().fold(alert, |alert, master| {
             let reason = master.reason.as_deref().map(|reason| format!(": {reason}"));
             let how = format!("{}{}", state(master), reason.unwrap_or_default());
@@ -224,7 +259,7 @@ mod tests {
     }
 
     fn look_at<'a>(masters: &'a [MasterStatus], queue: &'a Queue) -> Look<'a> {
-        Look { masters, refuses: None, in_doubt: 0, queue }
+        Look { masters, refuses: None, in_doubt: 0, diverged: 0, conflicts_kept: 0, queue }
     }
 
     fn status(name: &str, letter: char) -> MasterStatus {
@@ -294,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_that_cant_be_used_is_critical() {
+    fn writes_that_are_refused_though_masters_serve_are_critical() {
         let mut masters = Masters::new(Policy::Available, Duration::ZERO);
         let status = [status("a", 'L')];
         let mut look = |refuses| {
@@ -305,11 +340,33 @@ mod tests {
         let why = Some("the disk is full");
         assert_eq!(
             look(why),
-            "CRITICAL store/writes: the witness can't be used: every write is refused \
-             (witness=the disk is full a=LIVE)"
+            "CRITICAL store/writes: every write is refused although masters serve \
+             (reason=the disk is full a=LIVE)"
         );
         assert_eq!(look(why), "");
         assert_eq!(look(None), "resolved store/writes");
+    }
+
+    #[test]
+    fn what_differs_and_what_is_kept_is_told() {
+        let mut masters = Masters::new(Policy::Available, Duration::ZERO);
+        let status = [status("a", 'L')];
+        let mut look = |diverged, conflicts_kept| {
+            let queue = Queue::default();
+            let look = Look { diverged, conflicts_kept, ..look_at(&status, &queue) };
+            masters.look(START, &look).iter().map(shown).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(look(0, 0), "");
+        let refused = "CRITICAL store/diverged: a write was refused: the masters hold different \
+                       rows (writes=1 command=endpaper masters verify --repair)";
+        assert_eq!(look(1, 0), refused);
+        assert_eq!(look(1, 0), "", "a comparison ends it");
+        let kept = "WARNING store/conflicts: something lost against something newer, and is kept \
+                    (kept=2 command=endpaper masters conflicts ls)";
+        assert_eq!(look(1, 2), kept);
+        assert_eq!(look(1, 2), "");
+        assert_eq!(look(1, 1), "", "one was dropped");
+        assert_eq!(look(1, 0), "resolved store/conflicts");
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(crate) fn run(command: &MastersCommand) -> Result {
         MastersCommand::Copy(command) => copy::run(command),
         MastersCommand::Move(command) => copy::run_move(command),
         MastersCommand::Queue(command) => super::queue::run(command),
+        MastersCommand::Conflicts(command) => super::conflicts::run(command),
         MastersCommand::Verify { store, repair, fast, json } => {
             let ask = AskVerify { repair: *repair, fast: *fast };
             with_settings(&store.flags(), Talk::Command, async |settings| {
@@ -144,6 +145,9 @@ fn findings_text(found: &Findings) -> String {
     );
     let mut line = |line: String| writeln!(text, "  {line}").expect("a string takes all");
     found.structure.iter().for_each(|what| line(what.clone()));
+    if !found.not_compared.is_empty() {
+        line(format!("not compared: {}", found.not_compared.join(", ")));
+    }
     for one in found.rows_told.iter().take(LINES_SHOWN_MAX) {
         let held = one.masters.iter().map(|(name, held)| format!("{name} {}", held_text(*held)));
         let held = held.collect::<Vec<_>>().join(", ");
@@ -182,7 +186,7 @@ fn outcome_text(outcome: &Repair) -> String {
 
 fn not_well(found: &Findings, ask: AskVerify) -> Failure {
     Failure::new(if !found.structure.is_empty() {
-        "the tables are not as this program made them: no rows were compared"
+        "the tables are not as this program made them: undo what was changed there"
     } else if ask.repair {
         "some rows could not be repaired"
     } else {
@@ -228,6 +232,12 @@ fn to_table(status: &Status) -> String {
             status.in_doubt
         ));
     }
+    if status.conflicts_kept > 0 {
+        lines.push(format!(
+            "{} that lost are kept: `endpaper masters conflicts ls` shows them",
+            status.conflicts_kept
+        ));
+    }
     if let Some(last) = &status.verified.last {
         lines.push(format!("compared {}: {}", time::instant(last.at), compared(&last.result)));
     }
@@ -261,7 +271,9 @@ fn owes(away: &AwayLine) -> String {
 fn compared(result: &RunResult) -> String {
     match result {
         RunResult::Failed(why) => format!("not to the end: {why}"),
-        RunResult::Done { structure: 1.., .. } => "the tables are not as they were made".to_owned(),
+        RunResult::Done { structure: 1.., different, .. } => {
+            format!("the tables are not as they were made, {different} rows different")
+        }
         RunResult::Done { rows, different: 0, .. } => format!("{rows} rows, all the same"),
         RunResult::Done { rows, different, repaired, .. } => {
             format!("{rows} rows, {different} different, {repaired} repaired")

@@ -61,22 +61,18 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
         }
     });
 
-    let watching = tokio::spawn({
-        let (store, monitor) = (store.clone(), monitor.clone());
-        let (policy, away) = (settings.store.policy, settings.alerts.master_away);
-        async move { alerts::watch(&store, &monitor, policy, away).await }
-    });
-
     let (clock, random) = (Clock::real(), Random::secret());
     let verification = Verification::new(store.clone(), monitor.clone(), clock.clone());
+    let watching = tokio::spawn({
+        let (store, verification) = (store.clone(), verification.clone());
+        let (monitor, settings) = (monitor.clone(), settings.clone());
+        async move { alerts::watch(&store, &verification, &monitor, &settings).await }
+    });
+
     let verifying = tokio::spawn({
         let (verification, random, every) =
             (verification.clone(), random.clone(), settings.verify_every);
-        async move {
-            if let Some(every) = every {
-                verification.keep(every, &random).await;
-            }
-        }
+        async move { verification.keep(every, &random).await }
     });
     let recent = Recent::default();
     let counting = tokio::spawn({

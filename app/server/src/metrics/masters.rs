@@ -9,6 +9,7 @@ use crate::verification::RunResult;
 pub(super) fn render(seen: &Seen<'_>, text: &mut Text) {
     settled(seen, text);
     owed(seen, text);
+    differing(seen, text);
     failovers(seen, text);
     numbers(seen, text);
     verified(seen, text);
@@ -60,6 +61,17 @@ fn owed(seen: &Seen<'_>, text: &mut Text) {
     let name = "endpaper_in_doubt_fell_out_total";
     text.head(name, "counter", "Transactions in doubt that fell out of the queue, which was full.");
     text.sample(name, &[], seen.queue.fell_out);
+}
+
+fn differing(seen: &Seen<'_>, text: &mut Text) {
+    let name = "endpaper_writes_diverged_total";
+    let help = "Writes that were refused because the masters hold different rows.";
+    text.head(name, "counter", help);
+    text.sample(name, &[], seen.counts.diverged);
+    let name = "endpaper_conflicts_kept";
+    let help = "What lost against something else and is kept for a person; at most 10000.";
+    text.head(name, "gauge", help);
+    text.sample(name, &[], seen.conflicts_kept);
 }
 
 fn failovers(seen: &Seen<'_>, text: &mut Text) {
@@ -216,6 +228,7 @@ mod tests {
             numbers: &numbers,
             failovers: &failovers,
             queue: &queue,
+            conflicts_kept: 3,
             verified: &Verified::default(),
             alerts: &[],
         };
@@ -240,6 +253,8 @@ mod tests {
             endpaper_master_attempts{master="b"} 4
             endpaper_in_doubt 0
             endpaper_in_doubt_fell_out_total 0
+            endpaper_writes_diverged_total 0
+            endpaper_conflicts_kept 3
             endpaper_failovers_total{what="read",from="b",to="a",outcome="served"} 9
             endpaper_master_statement_seconds_bucket{master="a",le="0.00002"} 2
             endpaper_master_statement_seconds_bucket{master="a",le="+Inf"} 3

@@ -23,6 +23,9 @@ pub(crate) struct Status {
     /// Transactions whose outcome nobody can tell yet.
     #[serde(default)]
     pub(crate) in_doubt: usize,
+    /// What lost against something else and is kept.
+    #[serde(default)]
+    pub(crate) conflicts_kept: u64,
     #[serde(default)]
     pub(crate) failovers: Vec<Failover>,
     #[serde(default)]
@@ -105,6 +108,7 @@ impl Status {
             refuses: store.refuses(),
             masters: store.status().into_iter().map(line).collect(),
             in_doubt: queue.in_doubt.len(),
+            conflicts_kept: store.conflicts_kept(),
             failovers: store.failovers(),
             counts: store.counts(),
             verified: Verified::default(),

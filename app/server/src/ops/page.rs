@@ -106,7 +106,7 @@ pub(super) fn now(operator: &Operator, words: Words, session: &Session) -> Marku
         (page.masters(&status))
         (page.queue(&queue))
         (page.alerts(&alerts))
-        (page.verified(&status.verified))
+        (page.verified(&status.verified, status.conflicts_kept))
         (page.failovers(&status.failovers))
         section #faults {
             h2 { (words.faults()) }
@@ -360,7 +360,7 @@ impl Page<'_> {
         }
     }
 
-    fn verified(&self, verified: &Verified) -> Markup {
+    fn verified(&self, verified: &Verified, conflicts_kept: u64) -> Markup {
         let words = self.words;
         html! {
             section #verify {
@@ -379,9 +379,16 @@ impl Page<'_> {
                                 (match last.by {
                                     By::Operator => words.by_operator(),
                                     By::Schedule => words.by_schedule(),
+                                    By::Refusal => words.by_refusal(),
                                 })
                             }
                         }
+                    }
+                }
+                @if conflicts_kept > 0 {
+                    p {
+                        (severity("WARNING")) " " (words.conflicts_kept(conflicts_kept)) " "
+                        code { "endpaper masters conflicts ls" }
                     }
                 }
                 @if let Some(next) = verified.next {

@@ -91,6 +91,7 @@ impl Words {
         next_comparison "다음" "Next";
         by_schedule "정해진 때에" "on schedule";
         by_operator "운영자가" "by an operator";
+        by_refusal "쓰기가 거절되어서" "because a write was refused";
         structure_wrong
             "테이블이 프로그램이 만든 것과 다릅니다."
             "The tables are not as the program made them.";
@@ -194,6 +195,13 @@ impl Words {
             (_, false) => count.to_string(),
             (Language::Ko, true) => format!("{count}개가 넘음"),
             (Language::En, true) => format!("more than {count}"),
+        }
+    }
+
+    pub(super) fn conflicts_kept(self, count: u64) -> String {
+        match self.0 {
+            Language::Ko => format!("밀려난 것 {count}개를 남겨 두었습니다."),
+            Language::En => format!("{count} that lost are kept."),
         }
     }
 

@@ -7,10 +7,11 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use lab::{Scratch, TakenAway};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::common::{Reader, Server, client};
+use crate::common::{Reader, Server, client, endpaper};
 
 /// A webhook on loopback that takes everything.
 struct Webhook {
@@ -167,6 +168,62 @@ async fn what_a_comparison_on_schedule_finds_is_told_until_it_is_repaired() {
     webhook.event("verify/structure", "resolved").await;
     assert_eq!(server.program.stop().unwrap().code, Some(0));
 }
+
+/// A reader meets a row that somebody changed on one master: the operator is told,
+/// which row it is comes by itself, and what lost can be read until it is dropped.
+#[tokio::test]
+async fn a_write_that_meets_masters_that_differ_is_told_until_they_are_the_same() {
+    let scratch = Scratch::new("alerts").unwrap();
+    let mut webhook = Webhook::start().await;
+    let store = "available\"\nverify_every_ms = \"off\" # \"";
+    let file = configuration(&scratch, &webhook.address, store, "");
+    let (server, operator) = Server::start_operated(&["serve", "--config", &file]);
+    let masters = |arguments: &[&str]| {
+        let arguments = [&["masters"], arguments, &["--config", &file]].concat();
+        let mut command = endpaper(&arguments);
+        command.env("ENDPAPER_OPERATOR_LISTEN", operator.as_str());
+        lab::run(command, Duration::from_mins(1)).unwrap()
+    };
+    assert_eq!(masters(&["conflicts", "ls"]).stdout.trim(), NOTHING_KEPT);
+    let reader = Reader::sign_up(&server, "reader").await;
+    let book = reader.shelve(&server, json!({ "title": "소년이 온다" })).await;
+    let memo = json!({ "userBookId": book, "content": "first", "pageNumber": 1, "memoStartTime": "2026-03-01T09:00:00+09:00" });
+    let memo = reader.done(&server, Method::POST, "/api/v1/memos", Some(memo)).await;
+    let path = format!("/api/v1/memos/{}", memo["id"].as_str().unwrap());
+    let by_hand = rusqlite::Connection::open(scratch.path().join("data").join("b.db")).unwrap();
+    by_hand.busy_timeout(Duration::from_secs(20)).unwrap();
+    let change = "update memos set content = 'by hand', _v = _v - 1";
+    assert_eq!(by_hand.execute(change, []).unwrap(), 1);
+
+    let edit = json!({ "content": "second" });
+    let (status, answer) =
+        server.ask(Method::PUT, &path, Some(&reader.token), Some(edit.clone())).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{answer}");
+    let raised = webhook.event("store/diverged", "raised").await;
+    assert_eq!(raised["severity"], "CRITICAL", "{raised}");
+    let found = webhook.event("verify/rows", "raised").await;
+    assert!(found["details"]["first"].as_str().unwrap().starts_with("memos "), "{found}");
+    assert_eq!(masters(&["verify", "--repair"]).code, Some(0));
+    assert_eq!(webhook.event("store/diverged", "resolved").await["episode"], raised["episode"]);
+    assert_eq!(webhook.event("verify/repaired", "raised").await["severity"], "INFO");
+    assert_eq!(webhook.event("store/conflicts", "raised").await["severity"], "WARNING");
+    reader.done(&server, Method::PUT, &path, Some(edit)).await;
+
+    let kept = masters(&["conflicts", "ls"]).stdout;
+    assert!(kept.contains("content \"by hand\""), "{kept}");
+    let id = kept.split_whitespace().next().unwrap();
+    assert!(masters(&["status"]).stdout.contains("1 that lost are kept"));
+    let dropped = masters(&["conflicts", "drop", id]);
+    assert_eq!((dropped.code, dropped.stdout.trim()), (Some(0), "dropped"), "{}", dropped.stderr);
+    let again = masters(&["conflicts", "drop", id]);
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("is not kept; `ls` shows what is"), "{}", again.stderr);
+    webhook.event("store/conflicts", "resolved").await;
+    assert_eq!(masters(&["conflicts", "ls"]).stdout.trim(), NOTHING_KEPT);
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+}
+
+const NOTHING_KEPT: &str = "nothing is kept: nothing lost against anything";
 
 #[tokio::test]
 async fn what_reaches_nobody_is_in_the_log_when_the_server_stops() {

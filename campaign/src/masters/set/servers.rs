@@ -143,6 +143,13 @@ impl Masters for Servers {
                 hold();
                 masters.server(master).thaw()?;
             }
+            OfServers::FreezeBoth => {
+                masters.server(0).freeze()?;
+                masters.server(1).freeze()?;
+                hold();
+                masters.server(1).thaw()?;
+                masters.server(0).thaw()?;
+            }
             OfServers::Stall(master) => {
                 for _ in 0..STALLS {
                     masters.server(master).freeze()?;

@@ -174,6 +174,7 @@ impl MySqlStore {
                 }
                 Again::Differs(what) => {
                     tracing::error!(severity = "CRITICAL", what, "the masters hold different rows");
+                    self.shared.counters.diverged.add(1);
                     return self.refuse(group, &DbError::Diverged(what));
                 }
                 Again::Moved => self.wait_for_change(&view).await,

@@ -278,6 +278,7 @@ impl Lanes {
         }
         let what = format!("{}: {}", self.view.masters[at].name, DbError::from(fault));
         tracing::error!(severity = "CRITICAL", what, "the masters hold different rows");
+        shared.counters.diverged.add(1);
         if let Some(one) = left.pop() {
             refuse(shared, vec![one], &DbError::Diverged(what));
         }

@@ -8,6 +8,7 @@ use stdx::Backoff;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::ownership::{NotOurs, Ownership};
 use super::processes::{HEAR_EVERY, Processes};
 use super::recovery::{Brought, Recovery, base_fault, needs_copy};
 use super::{PROBE_MAX, Supervisor, Try, greet, list, stranger, why};
@@ -58,6 +59,17 @@ impl Supervisor {
         for at in 0..names.len() {
             links.push(greet(&shared, at).await);
         }
+        let mut ownership = Ownership::new(&shared);
+        for (at, greeted) in links.iter_mut().enumerate().filter(|(_, greeted)| greeted.is_ok()) {
+            match ownership.take_patiently(&shared, at, &names[at]).await {
+                Ok(()) => {}
+                Err(NotOurs::Fault(fault)) => *greeted = Err(fault),
+                Err(taken @ NotOurs::Taken) => {
+                    let master = names[at].clone();
+                    return Err(OpenError::Refused { master, reason: taken.why() });
+                }
+            }
+        }
         let mut testimony = testimony(&shared, names, &mut witness, &mut links).await?;
         if let Some(lead) = &shared.lead {
             let others = processes.others_serve();
@@ -100,6 +112,7 @@ impl Supervisor {
             readable: testimony.serving.clone(),
             processes,
             log_size: None,
+            ownership,
         };
         if supervisor.processes.others_serve() {
             supervisor.follow(links).await?;

@@ -1,6 +1,6 @@
 //! Whether a master's tables are those that the program made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fault::Fault;
 use crate::link::Link;
@@ -21,29 +21,45 @@ struct Described {
 
 const PRIMARY: &str = "primary key";
 
-/// What is not as it was made, one sentence each.
-pub(super) async fn compare(link: &mut Link, schema: &Schema) -> Result<Vec<String>, Fault> {
+/// What is not as it was made.
+#[derive(Default)]
+pub(super) struct Wrong {
+    /// One sentence each.
+    pub(super) told: Vec<String>,
+    /// Tables whose rows can't be compared: one of the columns that the program made
+    /// is not there or another, or there is another key.
+    pub(super) unfit: BTreeSet<&'static str>,
+}
+
+pub(super) async fn compare(link: &mut Link, schema: &Schema) -> Result<Wrong, Fault> {
     let dialect = link.dialect();
     let there = match dialect {
         Dialect::Sqlite => sqlite(link).await?,
         Dialect::MariaDb | Dialect::MySql => mysql(link).await?,
     };
-    let mut wrong = Vec::new();
+    let mut wrong = Wrong::default();
     for info in schema.infos() {
         match there.get(info.name) {
-            None => wrong.push(format!("there is no table `{}`", info.name)),
+            None => wrong.unfit(info, format!("there is no table `{}`", info.name)),
             Some(table) => differences(info, table, dialect, &mut wrong),
         }
     }
     for name in there.keys().filter(|name| !name.starts_with("mm_")) {
         if schema.table(name).is_err() {
-            wrong.push(format!("the table `{name}` is not this program's"));
+            wrong.told.push(format!("the table `{name}` is not this program's"));
         }
     }
     Ok(wrong)
 }
 
-fn differences(info: &TableInfo, there: &Described, dialect: Dialect, wrong: &mut Vec<String>) {
+impl Wrong {
+    fn unfit(&mut self, info: &TableInfo, why: String) {
+        self.told.push(why);
+        self.unfit.insert(info.name);
+    }
+}
+
+fn differences(info: &TableInfo, there: &Described, dialect: Dialect, wrong: &mut Wrong) {
     let table = info.name;
     let ours = [Column::new("_v", Kind::Int), Column::new("_d", Kind::Int)];
     let mut known = Vec::new();
@@ -51,18 +67,19 @@ fn differences(info: &TableInfo, there: &Described, dialect: Dialect, wrong: &mu
         known.push(column.name);
         let should = (type_of(column, dialect), column.nullable);
         match there.columns.get(column.name) {
-            None => wrong.push(format!("`{table}` has no column `{}`", column.name)),
-            Some(is) if *is != should => wrong.push(format!(
-                "column `{}` of `{table}` is {}, and was made {}",
-                column.name,
-                told(is),
-                told(&should)
-            )),
+            None => wrong.unfit(info, format!("`{table}` has no column `{}`", column.name)),
+            Some(is) if *is != should => {
+                let (name, is, should) = (column.name, told(is), told(&should));
+                wrong.unfit(
+                    info,
+                    format!("column `{name}` of `{table}` is {is}, and was made {should}"),
+                );
+            }
             Some(_) => {}
         }
     }
     for name in there.columns.keys().filter(|name| !known.contains(&name.as_str())) {
-        wrong.push(format!("column `{name}` of `{table}` is not this program's"));
+        wrong.told.push(format!("column `{name}` of `{table}` is not this program's"));
     }
     let owned = |columns: &mut dyn Iterator<Item = &'static str>| -> Vec<String> {
         columns.map(str::to_owned).collect()
@@ -75,16 +92,21 @@ fn differences(info: &TableInfo, there: &Described, dialect: Dialect, wrong: &mu
     let key = owned(&mut info.key.iter().map(|&at| info.columns[at].name));
     indexes.insert(PRIMARY, (true, key));
     for (name, should) in &indexes {
-        match there.indexes.get(*name) {
-            None => wrong.push(format!("the index `{name}` of `{table}` is missing")),
+        let why = match there.indexes.get(*name) {
+            None => format!("the index `{name}` of `{table}` is missing"),
             Some(is) if is != should => {
-                wrong.push(format!("the index `{name}` of `{table}` is another than was made"));
+                format!("the index `{name}` of `{table}` is another than was made")
             }
-            Some(_) => {}
+            Some(_) => continue,
+        };
+        if *name == PRIMARY {
+            wrong.unfit(info, why);
+        } else {
+            wrong.told.push(why);
         }
     }
     for name in there.indexes.keys().filter(|name| !indexes.contains_key(name.as_str())) {
-        wrong.push(format!("the index `{name}` of `{table}` is not this program's"));
+        wrong.told.push(format!("the index `{name}` of `{table}` is not this program's"));
     }
 }
 

@@ -13,5 +13,6 @@ mod processes;
 mod queue;
 mod returning;
 mod settling;
+mod two_witnesses;
 mod untold;
 mod verify;

@@ -18,7 +18,7 @@ async fn a_long_transaction_of_one_keeps_nobody_waiting_behind_a_master_that_com
     let proxy = Proxy::to(pair.servers[1].address()).unwrap();
     let mut config = pair.config(Policy::Available);
     config.masters[1].url = pair.servers[1].url_at(proxy.address(), "books");
-    config.limits.statement = Duration::from_secs(5);
+    config.limits.statement = Duration::from_secs(10);
     let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
     whole(&store).await;
     proxy.refuse().unwrap();
@@ -38,8 +38,8 @@ async fn a_long_transaction_of_one_keeps_nobody_waiting_behind_a_master_that_com
         longest = longest.max(began.elapsed());
     }
     assert!(!store.status()[1].state.serves(), "nobody could be sure of the last writes yet");
-    // The lock is waited for for 4 s, and the time for it is doubled from 50 ms on.
-    assert!(longest < Duration::from_secs(2), "a write waited for {longest:?}");
+    // A lock is waited for for 9 s; for this one 1.6 s at a time, in the end.
+    assert!(longest < Duration::from_secs(5), "a write waited for {longest:?}");
     long.query_drop("rollback").await.unwrap();
     whole(&store).await;
     pair.assert_same();

@@ -4,7 +4,7 @@
 //! transactions: exactly what is there when the process died after the other
 //! file's commit and before this one's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -333,6 +333,14 @@ async fn a_master_that_misses_writes_goes_on_where_a_person_says_so() {
     assert!(whole.is_ok(), "{:?}", store.status());
     assert_eq!(logins(&store).await, ["one", "two"]);
     assert!(matches!(pay(&store, 1, 0).await, Outcome::Saved { value: 107, .. }));
+    let lost = store.conflicts(10).await.unwrap();
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert!(lost[0].reason.contains("was changed by another transaction"), "{lost:?}");
+    let balance = |row: &Option<BTreeMap<String, serde_json::Value>>| -> i64 {
+        row.as_ref().unwrap()["balance"].as_i64().unwrap()
+    };
+    let row = &lost[0].rows[0];
+    assert_eq!((balance(&row.before), balance(&row.after)), (100, 105));
     close(store).await;
     assert_eq!(contents(&folder.join("a.db")), contents(&folder.join("b.db")));
     let kept = rusqlite::Connection::open(folder.join("a.db")).unwrap();

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use multi_master::{
-    DbError, Findings, Held, MasterName, MultiMaster, Outcome, Policy, Repair, Tx, Verify, params,
+    ConflictError, DbError, Findings, Held, MasterName, MultiMaster, Outcome, Policy, Repair, Tx,
+    Verify, params,
 };
 use proptest::prelude::*;
 
@@ -119,6 +120,15 @@ async fn what_was_changed_by_hand_is_found_told_and_repaired() {
         .query_row("select count(*) from mm_conflicts", [], |row| row.get(0))
         .unwrap();
     assert_eq!(kept, 1, "the balance that was set by hand");
+    let told = store.conflicts(10).await.unwrap();
+    assert_eq!((told.len(), told[0].rows.len()), (1, 1));
+    let row = &told[0].rows[0];
+    assert_eq!((row.table.as_str(), row.key.as_str()), ("accounts", "[5]"));
+    assert_eq!(row.after.as_ref().unwrap()["balance"], 1_000_000);
+    store.drop_conflict(told[0].id).await.unwrap();
+    let again = store.drop_conflict(told[0].id).await;
+    assert_eq!(again, Err(ConflictError::NotThere(told[0].id)));
+    assert_eq!((store.conflicts(10).await.unwrap(), store.conflicts_kept()), (Vec::new(), 0));
     assert!(matches!(pay(&store, 9_000, 5).await, Outcome::Saved { value: 6, .. }));
     store.close().await;
 }
@@ -201,7 +211,23 @@ async fn tables_that_are_not_as_they_were_made_are_told() {
         ]
     );
     assert!(!found.is_well());
+    assert_eq!((found.not_compared, found.tables), (vec!["accounts".to_owned()], 0));
     store.close().await;
+}
+
+/// An index more is nobody's reason to look away from the rows.
+#[tokio::test]
+async fn rows_are_compared_and_repaired_beside_what_is_not_the_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = filled(folder, 3).await;
+    by_hand(folder, "b", "create index mine on accounts (balance); drop index accounts_login");
+    by_hand(folder, "b", "update accounts set balance = 1000000 where id = 1");
+    let found = verify(&store, REPAIR).await;
+    assert_eq!((found.structure.len(), found.not_compared.len()), (2, 0), "{found:#?}");
+    assert_eq!((found.different, found.repaired, found.is_well()), (1, 1, false), "{found:#?}");
+    store.close().await;
+    assert_eq!(rows(folder, "a"), rows(folder, "b"));
 }
 
 /// Something that a person does to one master.
