@@ -25,9 +25,21 @@ pub(crate) trait Own: Copy + Debug {
     fn takes_data(self) -> bool {
         false
     }
+    /// Whether one master goes and the other does not: where one worker has the set,
+    /// no reader notices.
+    fn spares_reads(self) -> bool {
+        false
+    }
 }
 
 impl<O: Own> Fault<O> {
+    pub(crate) fn spares_reads(self) -> bool {
+        match self {
+            Self::Common(_) => false,
+            Self::Own(own) => own.spares_reads(),
+        }
+    }
+
     pub(crate) fn kind(self) -> &'static str {
         match self {
             Self::Common(common) => common.kind(),
@@ -244,6 +256,13 @@ impl Own for OfServers {
     fn takes_data(self) -> bool {
         matches!(self, Self::Empty(_) | Self::OlderCopy(_))
     }
+
+    fn spares_reads(self) -> bool {
+        matches!(
+            self,
+            Self::Kill(_) | Self::Freeze(_) | Self::Stall(_) | Self::Refuse(_) | Self::Cut(_)
+        )
+    }
 }
 
 /// With the file to which it is done.
@@ -282,6 +301,10 @@ impl Own for OfFiles {
             Self::LoseWithWorker(_) => "the worker is killed, a file is gone",
             Self::OlderCopy(_) => "the worker is killed, a file is older",
         }
+    }
+
+    fn spares_reads(self) -> bool {
+        matches!(self, Self::Delete(_) | Self::Lock(_))
     }
 }
 

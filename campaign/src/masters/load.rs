@@ -91,6 +91,8 @@ pub(crate) struct Seen {
     pub(crate) acknowledged: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) unknown: AtomicU64,
+    /// Of reads that any master may answer.
+    pub(crate) refused_reads: AtomicU64,
     pub(crate) reads: Gaps,
     pub(crate) writes: Gaps,
 }
@@ -351,7 +353,10 @@ impl Caller {
         let open = self.plain.invoke(vec![list_append::Step::Read { list }]);
         match said(&mut self.call, &self.seen, false, &Request::List(list)) {
             Some(Reply::Lists(shown)) => open.ok(shown),
-            Some(Reply::Refused(_)) => open.fail(),
+            Some(Reply::Refused(_)) => {
+                self.seen.refused_reads.fetch_add(1, Ordering::SeqCst);
+                open.fail();
+            }
             _ => open.unknown(),
         }
     }

@@ -59,6 +59,11 @@ pub(super) fn round<M: Masters>(
     if !went_on {
         refusals.push(("going on", "nothing was acknowledged after the fault".to_owned()));
     }
+    let refused_reads = load.seen.refused_reads.load(Ordering::SeqCst);
+    if refused_reads > 0 && fault.spares_reads() && !set.conditions().shared {
+        let why = format!("{refused_reads} were refused although a master served");
+        refusals.push(("reads", why));
+    }
     let line = report.lines.entry((set.kind(), fault.kind())).or_default();
     line.rounds += 1;
     line.acknowledged += load.seen.acknowledged.load(Ordering::SeqCst);

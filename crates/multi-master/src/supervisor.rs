@@ -12,6 +12,7 @@ mod queue;
 mod recovery;
 mod trim;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,9 +72,9 @@ pub(crate) struct Supervisor {
     in_force: Option<u64>,
     /// The last epoch that was: masters that serve are at it or beyond.
     epoch_in_force: u64,
-    /// Those that others may still read from: who served when it was last waited for
-    /// them.
-    readable: Vec<MasterName>,
+    /// Those that others may still read from: who served at any time since it was last
+    /// waited for them.
+    readable: BTreeSet<MasterName>,
     /// The other processes, where several may have the set open.
     processes: Processes,
     /// Counted while a master is away.
@@ -306,7 +307,10 @@ impl Supervisor {
                 return self.processes.distrust.is_none();
             }
             match self.witness.say(testimony).await {
-                Ok(()) => reached(Point::WitnessTold),
+                Ok(()) => {
+                    self.may_be_read(&self.membership.hold_all());
+                    reached(Point::WitnessTold);
+                }
                 Err(Unsaid::Moved(testimony)) => self.adopt(&testimony).await,
                 Err(Unsaid::Silent(error)) => {
                     let place = self.witness.place();
@@ -351,12 +355,17 @@ impl Supervisor {
     async fn wait_for_readers_elsewhere(&mut self) {
         let before = self.shared.view();
         let out = before.serving().iter().any(|&at| !self.membership.view().serves(at));
-        let hold_all = self.membership.hold_all();
-        let out = out || self.readable.iter().any(|master| !hold_all.contains(master));
+        let hold_all = BTreeSet::from_iter(self.membership.hold_all());
+        let out = out || !self.readable.is_subset(&hold_all);
         if out && self.shared.among_others {
             tokio::time::sleep(LEASE).await;
         }
         self.readable = hold_all;
+    }
+
+    /// The witness says that these serve: whoever hears that may read from them.
+    fn may_be_read(&mut self, serving: &[MasterName]) {
+        self.readable.extend(serving.iter().cloned());
     }
 
     async fn fence_one(&self, at: usize, epoch: u64) -> Result<(), Fault> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use monitor::{Alert, AlertKey, Severity};
-use multi_master::{MasterStatus, Owed, Policy, Queue};
+use multi_master::{MasterState, MasterStatus, Owed, Policy, Queue};
 use stdx::UnixMicros;
 
 use crate::verification::DIVERGED;
@@ -131,6 +131,13 @@ impl Masters {
         };
         let alert = Alert::new(Severity::Critical, key, summary);
         let alert = look.refuses.iter().fold(alert, |alert, why| alert.detail("reason", why));
+        // One that misses writes answers, and nobody serves who has them.
+        let stays = look.masters.iter().find(|master| master.state == MasterState::Behind);
+        let stays = stays.filter(|_| !look.masters.iter().any(|master| master.state.serves()));
+        let alert = stays.into_iter().fold(alert, |alert, master| {
+            let command = format!("endpaper masters lead {} --accept-loss", master.name);
+            alert.detail("if_the_others_are_lost_for_good", &command)
+        });
         let alert = look.masters.iter().fold(alert, |alert, master| {
             let reason = master.reason.as_deref().map(|reason| format!(": {reason}"));
             let how = format!("{}{}", state(master), reason.unwrap_or_default());
@@ -234,7 +241,7 @@ mod tests {
     use std::fmt::Write as _;
 
     use expect_test::{Expect, expect};
-    use multi_master::{InDoubt, MasterName, MasterState};
+    use multi_master::{InDoubt, MasterName};
 
     use super::*;
 
@@ -313,6 +320,17 @@ mod tests {
             2 CRITICAL store/writes: no master can be written: every write is refused (a=DOWN: test b=DOWN: test)
             3 resolved store/writes
         "]],
+        );
+    }
+
+    #[test]
+    fn where_only_one_that_misses_writes_is_there_the_decision_is_named() {
+        check(
+            Policy::Available,
+            &["DB"],
+            &expect![[r"
+                0 CRITICAL store/writes: no master can be written: every write is refused (if_the_others_are_lost_for_good=endpaper masters lead b --accept-loss a=DOWN: test b=BEHIND: test)
+            "]],
         );
     }
 

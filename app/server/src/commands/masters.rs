@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use multi_master::{Findings, Held, MasterName, OpenError, Repair};
+use multi_master::{Findings, Held, MasterName, MasterState, OpenError, Repair};
 use stdx::{Clock, HybridTime};
 
 use super::queue::Server;
@@ -222,6 +222,15 @@ fn to_table(status: &Status) -> String {
         let copy = copy.unwrap_or_default();
         let line = format!("{name:names$}  {state:8}  {speed:speeds$}  {away}{reason}{copy}");
         lines.push(line.trim_end().to_owned());
+    }
+    if !status.masters.iter().any(|master| master.state.serves())
+        && let Some(behind) = status.masters.iter().find(|one| one.state == MasterState::Behind)
+    {
+        lines.push(format!(
+            "nobody serves. Where the others are lost for good: stop the servers, and `endpaper \
+             masters lead {} --accept-loss`",
+            behind.name
+        ));
     }
     if let Some(why) = &status.refuses {
         lines.push(format!("every write is refused: {why}"));

@@ -195,7 +195,10 @@ async fn what_is_owed_to_a_master_is_shown_tried_and_dropped() {
     let cookie = operator.log_in().await;
     until("the page has it", async || {
         let page = operator.page("/ops", &cookie).await;
-        page.contains("Away: b.") && page.contains("id=\"retry-b\"")
+        page.contains("Away: b.")
+            && page.contains("id=\"retry-b\"")
+            && page.contains("a master failed")
+            && page.contains(">DOWN<")
     })
     .await;
     let secret = secret_of(&operator.page("/ops", &cookie).await);
@@ -221,6 +224,12 @@ async fn what_is_owed_to_a_master_is_shown_tried_and_dropped() {
     b.lose().unwrap();
     assert_eq!(masters(&operator, &path, &["queue", "retry"]).code, Some(0));
     until("b is back", async || queue()["masters"] == json!([])).await;
+    // What the script puts into the page that is open.
+    until("the page shows that it is back", async || {
+        let now = operator.page("/ops/now", &cookie).await;
+        now.contains("a master is back") && !now.contains("Away:") && !now.contains(">DOWN<")
+    })
+    .await;
     let verified = masters(&operator, &path, &["verify"]);
     assert_eq!(verified.code, Some(0), "{}", verified.stderr);
     let finished = server.program.stop().unwrap();

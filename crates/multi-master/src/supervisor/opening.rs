@@ -109,7 +109,7 @@ impl Supervisor {
             may_join_next: Vec::new(),
             in_force: None,
             epoch_in_force: testimony.epoch.saturating_sub(1),
-            readable: testimony.serving.clone(),
+            readable: testimony.serving.iter().cloned().collect(),
             processes,
             log_size: None,
             ownership,

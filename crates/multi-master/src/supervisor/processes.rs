@@ -124,9 +124,14 @@ impl Supervisor {
     /// Another process has changed who serves. What this one was about to change
     /// begins anew.
     pub(super) async fn adopt(&mut self, testimony: &Testimony) {
+        let knew = self.witness.known().map(|known| known.epoch);
         if !self.witness.heard(testimony) {
             return;
         }
+        // Who served in between, and others read from, was not heard.
+        let heard_all = knew.is_some_and(|knew| testimony.epoch <= knew + 1);
+        let names = Arc::clone(&self.recovery.names);
+        self.may_be_read(if heard_all { &testimony.serving } else { &names });
         tracing::info!(epoch = testimony.epoch, "another process changed who serves");
         let masters = 0..self.tries.len();
         let down: Vec<usize> = masters

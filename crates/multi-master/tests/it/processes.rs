@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use lab::proxy::{Fall, Traffic, Way};
@@ -102,6 +102,7 @@ struct Network([Proxy; 3]);
 
 const A: usize = 0;
 const B: usize = 1;
+const WITNESS: usize = 2;
 
 impl Network {
     /// As if the process was frozen: nobody is told anything.
@@ -166,6 +167,11 @@ async fn within<T>(what: &str, store: &MultiMaster, event: impl Future<Output = 
 async fn until_state(store: &MultiMaster, at: usize, state: MasterState) {
     let reached = store.wait_until(|masters| masters[at].state == state);
     within(&format!("master {at} {state:?}"), store, reached).await;
+}
+
+async fn until_state_is(store: &MultiMaster, at: usize, serves: bool) {
+    let reached = store.wait_until(|masters| masters[at].state.serves() == serves);
+    within(&format!("master {at}, serves: {serves}"), store, reached).await;
 }
 
 /// Writers on each store that add to the same few accounts until they are
@@ -311,6 +317,91 @@ async fn two_processes_lose_both_servers_and_get_them_back() {
     one.close().await;
     other.close().await;
     assert_kept(&set, result);
+}
+
+/// While one process hears nothing, a master comes back and goes again. What that
+/// process acknowledges when it hears of it is not on that master, from which one that
+/// has not heard may still read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_are_fresh_where_a_process_missed_that_a_master_had_come_back() {
+    let Some(set) = Set::start("a master came and went").await else { return };
+    let (deaf, deafs) = set.process(Policy::Available).await;
+    accounts(&deaf).await;
+    let (cuts, cutss) = set.process(Policy::Available).await;
+    let (reads, readss) = set.process(Policy::Available).await;
+    let all = [&deaf, &cuts, &reads];
+    let stop = Arc::new(AtomicBool::new(false));
+    let acknowledged = Arc::new(AtomicI64::new(0));
+    let writer = tokio::spawn({
+        let (store, stop, acknowledged) =
+            (deaf.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
+        async move {
+            while !stop.load(Ordering::SeqCst) {
+                match pay(&store, 1, 1).await {
+                    Outcome::Saved { .. } | Outcome::Owed { .. } => {
+                        acknowledged.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Outcome::InDoubt(_) => {}
+                    Outcome::NotSaved(_) => tokio::time::sleep(AGAIN_AFTER).await,
+                }
+            }
+        }
+    });
+    let readers = (0..3).map(|_| {
+        let (store, stop, acknowledged) =
+            (reads.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
+        tokio::spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                let before = acknowledged.load(Ordering::SeqCst);
+                let sql = "select balance from accounts where id = 1";
+                let read = store.read(async move |db: &mut Db| {
+                    db.query(sql, params![]).await?[0].get::<i64>("balance")
+                });
+                if let Ok(balance) = read.await {
+                    assert!(balance >= 100 + before, "{balance} and {before} acknowledged before");
+                }
+            }
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    for _ in 0..8 {
+        for store in all {
+            whole(store).await;
+        }
+        for network in [&deafs, &cutss, &readss] {
+            network.0[B].refuse().unwrap();
+        }
+        for store in all {
+            until_state_is(store, B, false).await;
+        }
+        deafs.0[WITNESS].set_both(Traffic::Held).unwrap();
+        for network in [&cutss, &readss] {
+            network.0[B].pass().unwrap();
+        }
+        for store in [&cuts, &reads] {
+            until_state_is(store, B, true).await;
+        }
+        let before = cuts.epoch();
+        readss.0[WITNESS].set_both(Traffic::Held).unwrap();
+        cutss.0[B].refuse().unwrap();
+        deafs.0[WITNESS].pass().unwrap();
+        // It is out for this one when it was waited for those who may read from it.
+        within("that it is out", &cuts, cuts.wait_for_epoch(before + 1)).await;
+        within("that it is heard", &deaf, deaf.wait_for_epoch(before + 1)).await;
+        readss.0[WITNESS].pass().unwrap();
+        for network in [&deafs, &cutss] {
+            network.0[B].pass().unwrap();
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    writer.await.unwrap();
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    for store in all {
+        whole(store).await;
+    }
+    assert!(deaf.verify(Verify::default(), |_| {}).await.unwrap().is_well());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
