@@ -9,6 +9,7 @@ use multi_master::{Findings, MultiMaster, Progress, Verify};
 use serde::{Deserialize, Serialize};
 use stdx::{Clock, Random, UnixMicros};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Compares the masters of one store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -172,42 +173,53 @@ impl Verification {
         found
     }
 
-    /// A write met rows that differ: they are looked for now, where that was not
-    /// done just before for the same reason.
+    /// A write met rows that differ: they are looked for now, or some minutes after that
+    /// was done last for the same reason.
     pub(crate) fn write_refused(&self) {
-        let last = self.0.state().last.clone();
-        let now = self.0.clock.now();
-        if last.is_none_or(|last| last.by != By::Refusal || now.since(last.at) >= AGAIN) {
-            self.0.refused.notify_one();
-        }
+        self.0.refused.notify_one();
     }
 
     /// Compares the masters `every` so often, and when a write was refused because
     /// they differ, for as long as it is polled.
     pub(crate) async fn keep(&self, every: Option<Duration>, random: &Random) {
-        let mut pause = every.map(|every| first_pause(every, random));
+        let after = |pause: Duration| Instant::now() + pause;
+        let mut scheduled = every.map(|every| after(first_pause(every, random)));
+        // For a write that was refused.
+        let mut asked_for: Option<Instant> = None;
+        let mut may_again = Instant::now();
         loop {
+            let next = scheduled.into_iter().chain(asked_for).min();
+            let pause = next.map(|next| next.saturating_duration_since(Instant::now()));
             self.0.state().next = pause.map(|pause| self.0.clock.now().after(pause));
-            let by = tokio::select! {
-                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => By::Schedule,
-                () = self.0.refused.notified() => By::Refusal,
-            };
+            tokio::select! {
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+                () = self.0.refused.notified() => {
+                    asked_for = asked_for.or(Some(may_again));
+                    continue;
+                }
+            }
+            let by = if asked_for.take().is_some() { By::Refusal } else { By::Schedule };
             let how = Verify { repair: false, unhurried: true };
             let found = self.run(how, by, |_| {}).await;
+            may_again = after(AGAIN);
             let next = every.map(|every| next_pause(every, random));
-            pause = match found {
+            scheduled = next.map(after);
+            match found {
                 Ok(findings) if findings.is_well() => {
                     tracing::info!(rows = findings.rows, "the masters were compared: the same");
-                    next
+                    // What was away may be what differs.
+                    let whole = findings.masters.len() == self.0.store.status().len();
+                    asked_for = (by == By::Refusal && !whole).then_some(may_again);
                 }
                 // That is an alert.
-                Ok(_) => next,
+                Ok(_) => {}
                 Err(why) => {
                     tracing::warn!(why, "the masters could not be compared; that is tried again");
-                    let again = every.map_or(AGAIN, |every| AGAIN.max(every / 24));
-                    Some(next.map_or(again, |next| next.min(again)))
+                    let again = after(every.map_or(AGAIN, |every| AGAIN.max(every / 24)));
+                    scheduled = scheduled.map(|next| next.min(again));
+                    asked_for = (by == By::Refusal).then_some(may_again);
                 }
-            };
+            }
         }
     }
 }

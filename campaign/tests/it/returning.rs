@@ -58,7 +58,7 @@ async fn writers_do_not_wait_for_a_master_that_is_frozen_as_it_joins() {
     proxy.refuse().unwrap();
     let _ = write(&store, 0).await;
     store.wait_until(|masters| masters[1].state == MasterState::Down).await;
-    let held = || passes().get(&Point::HoldingWriters).copied().unwrap_or(0);
+    let held = || -> u64 { passes().get(&Point::HoldingWriters).copied().unwrap_or(0) };
     let before = held();
     arm(Point::HoldingWriters, Action::Hang(STANDS), 0);
     proxy.pass().unwrap();
@@ -66,14 +66,20 @@ async fn writers_do_not_wait_for_a_master_that_is_frozen_as_it_joins() {
         let store = store.clone();
         async move {
             let mut longest = Duration::ZERO;
-            for id in 1..400 {
+            // Until some time after it was frozen.
+            let (mut id, mut after) = (1, 0);
+            while after < 200 {
                 longest = longest.max(write(&store, id).await);
+                id += 1;
+                after += i32::from(held() > before);
             }
             longest
         }
     });
     let froze = tokio::task::spawn_blocking(move || {
+        let until = Instant::now() + Duration::from_mins(1);
         while held() == before {
+            assert!(Instant::now() < until, "writers are never held back");
             std::thread::yield_now();
         }
         proxy.set_both(Traffic::Held).unwrap();

@@ -25,6 +25,10 @@ use crate::write_set::{self, Image};
 /// Kept ones are counted up to here: a table that is longer is not read through
 /// again and again.
 pub(crate) const COUNTED_MAX: u64 = 10_000;
+/// Read at a time.
+const PAGE: usize = 20;
+/// What is told at once holds so much, about.
+const BYTES_MAX: usize = 8 << 20;
 
 /// A transaction, or a row, that lost against something else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +76,13 @@ pub(crate) async fn count(shared: &Shared) {
     for at in shared.view().serving() {
         most = most.max(count_at(shared, at).await.ok());
     }
-    if let Some(most) = most {
-        shared.kept.0.store(most, Ordering::Relaxed);
+    match most {
+        // One that is away may have more.
+        Some(most) if !shared.view().all_serve() => {
+            shared.kept.0.fetch_max(most, Ordering::Relaxed);
+        }
+        Some(most) => shared.kept.0.store(most, Ordering::Relaxed),
+        None => {}
     }
 }
 
@@ -97,19 +106,36 @@ pub(crate) async fn newest(shared: &Shared, max: usize) -> Result<Vec<Conflict>,
     for at in view.serving() {
         let mut link = shared.connect(at, IfAbsent::Refuse).await?;
         for one in newest_at(&mut link, &shared.schema, max).await? {
-            all.insert((one.found_at, one.id), one);
+            all.entry(one.id).or_insert(one);
         }
     }
-    Ok(all.into_values().rev().take(max).collect())
+    let mut all: Vec<Conflict> = all.into_values().collect();
+    all.sort_by_key(|one| std::cmp::Reverse((one.found_at, one.id)));
+    all.truncate(max);
+    Ok(all)
 }
 
+/// Few at a time, because each may be a large transaction.
 async fn newest_at(link: &mut Link, schema: &Schema, max: usize) -> Result<Vec<Conflict>, Fault> {
+    let (mut all, mut bytes) = (Vec::new(), 0);
+    let mut before = (i64::MAX, vec![0xff; 16]);
     let sql = format!(
-        "select txid, reason, ops, found_at from mm_conflicts order by found_at desc, txid desc \
-         limit {max}"
+        "select txid, reason, ops, found_at from mm_conflicts \
+         where found_at < ? or found_at = ? and txid < ? \
+         order by found_at desc, txid desc limit {PAGE}"
     );
-    let rows = link.query(&sql, &[]).await?;
-    rows.iter().map(|row| conflict(row, schema)).collect()
+    while all.len() < max && bytes < BYTES_MAX {
+        let params = [before.0.into(), before.0.into(), Value::Bytes(before.1)];
+        let page = link.query(&sql, &params).await?;
+        let Some(last) = page.last() else { break };
+        before = (read(last, "found_at")?, read(last, "txid")?);
+        for row in &page {
+            bytes += read::<Vec<u8>>(row, "ops")?.len();
+            all.push(conflict(row, schema)?);
+        }
+    }
+    all.truncate(max);
+    Ok(all)
 }
 
 fn conflict(row: &Row, schema: &Schema) -> Result<Conflict, Fault> {

@@ -14,6 +14,7 @@ mod trim;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -100,8 +101,8 @@ struct Try {
 struct Bringing {
     /// From which master.
     base: Option<usize>,
-    /// It had something that its base did not.
-    news: bool,
+    /// It may have had something that its base did not, and that the base has now.
+    news: Arc<AtomicBool>,
     /// Writing was paused for it.
     paused: bool,
     /// Where this is gone, the thread was told to give it up, and ends soon.
@@ -268,6 +269,7 @@ impl Supervisor {
     /// Makes the membership durable where that is needed, and public. Nothing is
     /// written under a membership that the witness does not know.
     async fn put_in_force(&mut self) {
+        self.drop_those_taken().await;
         for _ in 0..CHANGES_MAX {
             let generation = self.membership.view().generation;
             if !self.claim().await
@@ -295,6 +297,16 @@ impl Supervisor {
         let cut_off = self.membership.is_cut_off();
         if let Some(client) = self.witness.shared() {
             client.reaches_all(!cut_off);
+        }
+    }
+
+    /// This process may have been stopped for so long that another one took its place:
+    /// an epoch on a master says nothing then.
+    async fn drop_those_taken(&mut self) {
+        for at in self.membership.view().serving() {
+            if let Err(taken @ NotOurs::Taken) = self.ownership.take(&self.shared, at).await {
+                self.take_out(at, taken.why());
+            }
         }
     }
 
@@ -402,22 +414,15 @@ impl Supervisor {
     /// file that was deleted or replaced.
     async fn check_those_serving(&mut self) {
         for at in self.membership.view().serving() {
-            let wrong = match self.wrong_with(at).await {
-                // A connection that can't be made now is what the next look finds.
-                None => match self.ownership.take(&self.shared, at).await {
-                    Err(taken @ NotOurs::Taken) => {
-                        self.take_out(at, taken.why());
-                        self.put_in_force().await;
-                        continue;
-                    }
-                    Ok(()) | Err(NotOurs::Fault(_)) => None,
-                },
-                wrong => wrong,
-            };
-            if let Some(wrong) = wrong {
+            if let Some(wrong) = self.wrong_with(at).await {
                 let generation = self.membership.view().generation;
                 self.failed(at, generation, Failed::Connection(wrong)).await;
             }
+        }
+        let serving = self.membership.view().serving();
+        self.drop_those_taken().await;
+        if self.membership.view().serving() != serving {
+            self.put_in_force().await;
         }
     }
 
@@ -432,9 +437,10 @@ impl Supervisor {
             }
             let (cancel, cancelled) = oneshot::channel();
             let hold = recovery::hold_after(self.tries[at].too_long);
-            let started = self.recovery.start(at, hold, cancelled);
+            let news = Arc::new(AtomicBool::new(false));
+            let started = self.recovery.start(at, hold, Arc::clone(&news), cancelled);
             self.tries[at].bringing =
-                Some(Bringing { base: None, news: false, paused: false, cancel: Some(cancel) });
+                Some(Bringing { base: None, news, paused: false, cancel: Some(cancel) });
             self.shared.queue.pending().trying(at);
             if let Err(error) = started {
                 let why = format!("no thread could be started: {error}");
@@ -489,8 +495,8 @@ impl Supervisor {
                 self.may_join_next.push((at, answer));
                 self.let_one_join();
             }
-            Ask::Holding { news, answer } => {
-                bringing.news = news;
+            Ask::Holding { answer } => {
+                let Some(bringing) = &mut self.tries[at].bringing else { return };
                 bringing.paused = true;
                 self.membership.pause();
                 let [_, epoch] = self.membership.epochs();
@@ -541,23 +547,10 @@ impl Supervisor {
         match (result, base) {
             // The supervisor knows better meanwhile, and has said so.
             _ if !wanted => {}
-            (Ok(()), Some(base)) => {
+            (Ok(()), Some(_)) => {
                 reached(Point::BeforeJoin);
                 self.membership.join(&[at]);
                 self.is_back(at);
-                if bringing.news {
-                    // They have to get what it had.
-                    let why = "it gets what only a master that is back had";
-                    for other in (0..self.tries.len()).filter(|&other| other != at && other != base)
-                    {
-                        if self.membership.view().serves(other) {
-                            self.take_out(other, why.to_owned());
-                        } else if self.tries[other].bringing.is_some() {
-                            self.tries[other].give_up();
-                            self.membership.behind(other, why.to_owned());
-                        }
-                    }
-                }
             }
             (Err(Brought::Failed(why)), _) => {
                 self.membership.fail(at, self.with_mark(at, why));
@@ -594,12 +587,29 @@ impl Supervisor {
                 self.retry_later(at);
             }
         }
+        if let Some(base) = base.filter(|_| bringing.news.load(Ordering::SeqCst)) {
+            self.give_the_others_what_it_had(at, base);
+        }
         if bringing.paused {
             // It did not join: writing goes on without it.
             self.membership.go_on();
         }
         self.put_in_force().await;
         self.let_one_join();
+    }
+
+    /// The base has something of `at` that the others have not, whether it joins or
+    /// not: they get it when they are brought back.
+    fn give_the_others_what_it_had(&mut self, at: usize, base: usize) {
+        let why = "it gets what only a master that is back had";
+        for other in (0..self.tries.len()).filter(|&other| other != at && other != base) {
+            if self.membership.view().serves(other) {
+                self.take_out(other, why.to_owned());
+            } else if self.tries[other].bringing.is_some() {
+                self.tries[other].give_up();
+                self.membership.behind(other, why.to_owned());
+            }
+        }
     }
 
     fn is_back(&mut self, at: usize) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use stdx::Backoff;
@@ -284,22 +285,19 @@ impl Supervisor {
                     continue;
                 }
             }
-            let brought = match self.recovery.bring(first, &mut base, at, &mut link, epoch).await {
-                Ok(news) => {
-                    base.commit().await.map(|()| news).map_err(|fault| base_fault(first, fault))
-                }
-                Err(why) => {
-                    base.rollback().await.map_err(|fault| base_fault(first, fault)).and(Err(why))
-                }
+            let news = AtomicBool::new(false);
+            let brought = self.recovery.bring(first, &mut base, at, &mut link, epoch, &news).await;
+            let on_base = |fault| base_fault(first, fault);
+            let brought = match brought {
+                Ok(()) => base.commit().await.map_err(on_base),
+                Err(why) => base.rollback().await.map_err(on_base).and(Err(why)),
             };
+            if news.load(Ordering::SeqCst) {
+                // Those brought before it have to get what it had.
+                joining.truncate(1);
+            }
             match brought {
-                Ok(news) => {
-                    if news {
-                        // Those brought before it have to get what it had.
-                        joining.truncate(1);
-                    }
-                    joining.push(at);
-                }
+                Ok(()) => joining.push(at),
                 Err(Brought::Failed(why)) => self.membership.fail(at, why),
                 Err(Brought::Cancelled | Brought::Elsewhere | Brought::TooLong(_)) => {}
                 Err(Brought::Conflict(why)) => self.membership.behind(at, why),

@@ -4,24 +4,36 @@
 //! process with another file would be told the truth by it, and by nobody of the
 //! first: each would fence the other, and cut off from each other both would go on
 //! alone. So whoever has such a witness holds a lock by name on each server, for as
-//! long as its connection lives. (Files are locked themselves.)
+//! long as its connection lives, and looks whether it still has it before who serves
+//! changes. (Files are locked themselves.)
+//!
+//! The same connection holds a second lock, whose name is the process's: a process
+//! that has lost its connection knows by it whether the server still keeps the first
+//! lock for that one, and ends it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
-use crate::error::MasterName;
+use crate::error::{DbError, MasterName};
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::shared::{Shared, Target};
 use crate::sqlite::IfAbsent;
 use crate::tables::read;
+use crate::timely::timely;
 
 /// The lock, of this database of the server.
 const LOCK: &str = "concat('endpaper serve ', md5(database()))";
-/// A server forgets a connection of which it hears nothing for so long: that of a
-/// machine that lost its power. It is asked far more often.
-const SILENT_MAX: Duration = Duration::from_secs(20);
+/// A server forgets a connection of which it hears nothing for so long, that of a
+/// machine that lost its power; or for three times as long as is between two looks.
+const SILENT_MIN: Duration = Duration::from_secs(20);
+/// How long the supervisor waits for an answer. Where none comes, the master is soon
+/// found out by what else is asked of it.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// How often a lock is tried that somebody has.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why a master can't be used.
 #[derive(Debug)]
@@ -43,13 +55,6 @@ impl NotOurs {
     }
 }
 
-/// What this process holds on each master.
-#[derive(Debug)]
-pub(super) struct Ownership {
-    locks: Vec<Option<Lock>>,
-    needs: Needs,
-}
-
 /// What a process has to see to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needs {
@@ -61,11 +66,13 @@ enum Needs {
     NoLock,
 }
 
+/// What this process holds on each master.
 #[derive(Debug)]
-struct Lock {
-    link: Link,
-    /// The server's number of the connection.
-    connection: i64,
+pub(super) struct Ownership {
+    needs: Needs,
+    process: Uuid,
+    /// The connections that hold the locks.
+    locks: Vec<Option<Link>>,
 }
 
 impl Ownership {
@@ -76,7 +83,8 @@ impl Ownership {
             Target::MySql(_) => Needs::Lock,
         };
         let locks = shared.targets.iter().map(|_| None).collect();
-        Self { locks, needs }
+        let ids = stdx::IdSource::new(stdx::Clock::real(), shared.random.clone());
+        Self { needs, process: ids.next_uuid(), locks }
     }
 
     /// Waits until a process that is gone is known to be.
@@ -86,7 +94,7 @@ impl Ownership {
         at: usize,
         name: &MasterName,
     ) -> Result<(), NotOurs> {
-        let until = Instant::now() + SILENT_MAX + Duration::from_secs(2);
+        let until = Instant::now() + silent(shared) + Duration::from_secs(2);
         let mut told = false;
         loop {
             let taken = match self.needs {
@@ -96,12 +104,9 @@ impl Ownership {
             match taken {
                 Err(NotOurs::Taken) if Instant::now() < until => {
                     if !std::mem::replace(&mut told, true) {
-                        tracing::info!(
-                            master = %name,
-                            "waiting for another process that has it open"
-                        );
+                        tracing::info!(master = %name, "waiting for a process that has it open");
                     }
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    tokio::time::sleep(TRY_AGAIN).await;
                 }
                 taken => return taken,
             }
@@ -113,54 +118,70 @@ impl Ownership {
         if self.needs != Needs::Lock {
             return Ok(());
         }
-        let mut last = self.locks[at].take();
-        if let Some(lock) = &mut last
-            && lock.link.query("select 1 as one", &[]).await.is_ok()
-        {
-            self.locks[at] = last;
-            return Ok(());
+        let taken = timely(ANSWER_MAX, async {
+            if let Some(mut link) = self.locks[at].take()
+                && link.query("select 1 as one", &[]).await.is_ok()
+            {
+                return Ok(Some(link));
+            }
+            let mut link = shared.connect(at, IfAbsent::Refuse).await?;
+            Ok(hold(&mut link, self.process, silent(shared)).await?.then_some(link))
+        });
+        match taken.await {
+            Some(Ok(Some(link))) => {
+                self.locks[at] = Some(link);
+                Ok(())
+            }
+            Some(Ok(None)) => Err(NotOurs::Taken),
+            // A Galera cluster of some versions: it is one master to us, and has no
+            // locks by name.
+            Some(Err(Fault::Refused(why @ DbError::Statement(_)))) => {
+                tracing::debug!(%why, "a server has no locks by name: nobody else is kept out");
+                Ok(())
+            }
+            Some(Err(fault)) => Err(NotOurs::Fault(fault)),
+            None => Err(NotOurs::Fault(Fault::Lost("it does not answer".to_owned()))),
         }
-        let mut link = shared.connect(at, IfAbsent::Refuse).await.map_err(NotOurs::Fault)?;
-        let last = last.map(|lock| lock.connection);
-        let held = hold(&mut link, last, shared.limits.probe).await.map_err(NotOurs::Fault)?;
-        let connection = held.ok_or(NotOurs::Taken)?;
-        self.locks[at] = Some(Lock { link, connection });
-        Ok(())
     }
+}
+
+fn silent(shared: &Shared) -> Duration {
+    SILENT_MIN.max(shared.limits.probe.saturating_mul(3))
+}
+
+/// Whether this connection holds the lock now. One that this process has lost, and of
+/// which the server may not know it yet, is ended.
+async fn hold(link: &mut Link, process: Uuid, silent: Duration) -> Result<bool, Fault> {
+    /// The most that a server takes, on every system.
+    const SECS_MAX: u64 = 2_147_483;
+    let secs = silent.as_secs().min(SECS_MAX);
+    link.batch(&format!("set session wait_timeout = {secs}")).await?;
+    let own = format!("'endpaper process {process}'");
+    let sql = format!("select is_used_lock({LOCK}) as holder, is_used_lock({own}) as lost");
+    let rows = link.query(&sql, &[]).await?;
+    let Some(row) = rows.first() else { return Ok(false) };
+    let (holder, lost): (Option<i64>, Option<i64>) = (read(row, "holder")?, read(row, "lost")?);
+    if let Some(lost) = lost.filter(|_| lost == holder) {
+        // Where it has ended meanwhile, there is nobody to end.
+        drop(link.batch(&format!("kill {lost}")).await);
+    } else if holder.is_some() {
+        return Ok(false);
+    }
+    let sql = format!("select get_lock({LOCK}, 1) as held, get_lock({own}, 1) as named");
+    let rows = link.query(&sql, &[]).await?;
+    let held = rows.first().map(|row| read::<Option<i64>>(row, "held")).transpose()?;
+    Ok(held.flatten() == Some(1))
 }
 
 async fn nobody_has(shared: &Shared, at: usize) -> Result<(), NotOurs> {
-    let mut link = shared.connect(at, IfAbsent::Refuse).await.map_err(NotOurs::Fault)?;
-    match holder(&mut link).await.map_err(NotOurs::Fault)? {
-        None => Ok(()),
-        Some(_) => Err(NotOurs::Taken),
+    let holder = async {
+        let mut link = shared.connect(at, IfAbsent::Refuse).await?;
+        let rows = link.query(&format!("select is_used_lock({LOCK}) as holder"), &[]).await?;
+        rows.first().map(|row| read::<Option<i64>>(row, "holder")).transpose()
+    };
+    match holder.await.map(Option::flatten) {
+        Ok(None) | Err(Fault::Refused(DbError::Statement(_))) => Ok(()),
+        Ok(Some(_)) => Err(NotOurs::Taken),
+        Err(fault) => Err(NotOurs::Fault(fault)),
     }
 }
-
-/// The number of the connection that has the lock.
-async fn holder(link: &mut Link) -> Result<Option<i64>, Fault> {
-    let rows = link.query(&format!("select is_used_lock({LOCK}) as holder"), &[]).await?;
-    Ok(rows.first().map(|row| read(row, "holder")).transpose()?.flatten())
-}
-
-/// The number of the connection, where it has the lock now. `last` had it, and this
-/// process has lost that connection, of which the server may not know yet.
-async fn hold(link: &mut Link, last: Option<i64>, probe: Duration) -> Result<Option<i64>, Fault> {
-    let silent = SILENT_MAX.max(probe.saturating_mul(3)).as_secs().min(WAIT_TIMEOUT_MAX);
-    link.batch(&format!("set session wait_timeout = {silent}")).await?;
-    if let Some(last) = last
-        && holder(link).await? == Some(last)
-    {
-        // Where it has ended meanwhile, there is nobody to end.
-        drop(link.batch(&format!("kill {last}")).await);
-    }
-    let sql = format!("select get_lock({LOCK}, 0) as held, connection_id() as connection");
-    let rows = link.query(&sql, &[]).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let held: Option<i64> = read(row, "held")?;
-    let connection: i64 = read(row, "connection")?;
-    Ok((held == Some(1)).then_some(connection))
-}
-
-/// The most that a server takes, on every system.
-const WAIT_TIMEOUT_MAX: u64 = 2_147_483;

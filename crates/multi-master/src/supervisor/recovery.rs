@@ -15,6 +15,7 @@
 //! thread gives up what it holds, and the master is tried again later.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -44,6 +45,8 @@ pub(super) const HOLD_MAX: Duration = Duration::from_millis(80);
 /// Tries of that length before each is given twice the time of the one before: a
 /// set whose writers never leave a gap has to become whole as well.
 const SHORT_HOLDS: u32 = 5;
+/// And no longer than this.
+const LONG_HOLD_MAX: Duration = Duration::from_secs(5);
 
 /// What it takes to bring masters of one set back.
 #[derive(Clone)]
@@ -62,10 +65,8 @@ pub(crate) enum Ask {
     Greeted { identity: Identity, answer: oneshot::Sender<(usize, u64)> },
     /// It misses little. May writers be held back?
     CaughtUp { answer: oneshot::Sender<()> },
-    /// It has everything, and writers are held back. `news`: also others than
-    /// it and its base have to be brought up to date. Under which epoch do they
-    /// go on?
-    Holding { news: bool, answer: oneshot::Sender<u64> },
+    /// It has everything, and writers are held back. Under which epoch do they go on?
+    Holding { answer: oneshot::Sender<u64> },
 }
 
 /// Why a master could not be brought back.
@@ -94,17 +95,18 @@ struct Progress {
     /// Up to where it has the markers of the base.
     after: i64,
     settled: usize,
-    news: bool,
 }
 
 impl Recovery {
     /// Brings `at` back on a thread of its own, for which writers are held back for
     /// at most `hold`. It ends when it is done, when an answer does not come, and
-    /// when `cancel` is dropped.
+    /// when `cancel` is dropped. Then `news` says whether the base may have something
+    /// that only `at` had, and the others have to get.
     pub(super) fn start(
         &self,
         at: usize,
         hold: Duration,
+        news: Arc<AtomicBool>,
         cancel: oneshot::Receiver<()>,
     ) -> std::io::Result<()> {
         let recovery = self.clone();
@@ -119,7 +121,7 @@ impl Recovery {
                 tokio::select! {
                     biased;
                     _ = cancel => Err(Brought::Cancelled),
-                    result = recovery.run(at, hold) => result,
+                    result = recovery.run(at, hold, &news) => result,
                 }
             });
             ended.result = Some(result);
@@ -130,7 +132,7 @@ impl Recovery {
         Ok(())
     }
 
-    async fn run(&self, at: usize, hold: Duration) -> Result<(), Brought> {
+    async fn run(&self, at: usize, hold: Duration, news: &AtomicBool) -> Result<(), Brought> {
         let (mut link, identity) =
             greet(&self.shared, at).await.map_err(|fault| Brought::Failed(super::why(fault)))?;
         let ask = |answer| Ask::Greeted { identity: identity.clone(), answer };
@@ -141,7 +143,7 @@ impl Recovery {
         }
         let base = self.shared.connect(first, IfAbsent::Refuse).await;
         let mut base = base.map_err(|fault| base_fault(first, fault))?;
-        let progress = self.catch_up(first, &mut base, at, &mut link, epoch).await?;
+        let progress = self.catch_up((first, &mut base), (at, &mut link), epoch, news).await?;
         reached(Point::Settled);
         self.ask(at, |answer| Ask::CaughtUp { answer }).await?;
         let on_base = |fault| base_fault(first, fault);
@@ -151,11 +153,11 @@ impl Recovery {
                 begun => begun.map_err(on_base)?,
             }
             reached(Point::HoldingWriters);
-            let news = self.finish(first, &mut base, at, &mut link, progress).await?;
+            self.finish(first, &mut base, at, &mut link, progress).await?;
             // Before writers go on, the base is at another epoch, under which nobody
             // writes until the new view is in force: whatever fails from here on, no
             // write can pass this master by.
-            let epoch = self.ask(at, |answer| Ask::Holding { news, answer }).await?;
+            let epoch = self.ask(at, |answer| Ask::Holding { answer }).await?;
             tables::set_epoch(&mut base, epoch).await.map_err(on_base)?;
             base.commit().await.map_err(on_base)
         };
@@ -176,9 +178,9 @@ impl Recovery {
         answered.await.map_err(|_| Brought::Cancelled)
     }
 
-    /// Brings `at` to what the base has; true when it had something that the
-    /// base did not. When it returns, writers are held back by a transaction
-    /// that is open on the base.
+    /// Brings `at` to what the base has. When it returns, `news` says whether it may
+    /// have had something that the base had not, and writers are held back by a
+    /// transaction that is open on the base.
     pub(super) async fn bring(
         &self,
         base_at: usize,
@@ -186,8 +188,9 @@ impl Recovery {
         at: usize,
         link: &mut Link,
         epoch: u64,
-    ) -> Result<bool, Brought> {
-        let progress = self.catch_up(base_at, base, at, link, epoch).await?;
+        news: &AtomicBool,
+    ) -> Result<(), Brought> {
+        let progress = self.catch_up((base_at, base), (at, link), epoch, news).await?;
         base.begin_barrier().await.map_err(|fault| base_fault(base_at, fault))?;
         self.finish(base_at, base, at, link, progress).await
     }
@@ -195,11 +198,10 @@ impl Recovery {
     /// Brings `at` to nearly what the base has, while writes go on there.
     async fn catch_up(
         &self,
-        base_at: usize,
-        base: &mut Link,
-        at: usize,
-        link: &mut Link,
+        (base_at, base): (usize, &mut Link),
+        (at, link): (usize, &mut Link),
         epoch: u64,
+        news: &AtomicBool,
     ) -> Result<Progress, Brought> {
         let failed = |fault| Brought::Failed(super::why(fault));
         let name = &self.names[at];
@@ -240,7 +242,7 @@ impl Recovery {
             tracing::warn!(master = %name, rows = copied, "filled");
         }
         copy::tell_marks(base, link).await.map_err(failed)?;
-        self.settle(base_at, base, link, lacks).await
+        self.settle(base_at, base, link, lacks, news).await
     }
 
     async fn settle(
@@ -249,6 +251,7 @@ impl Recovery {
         base: &mut Link,
         link: &mut Link,
         filled: bool,
+        news: &AtomicBool,
     ) -> Result<Progress, Brought> {
         let schema = &self.shared.schema;
         let tag = |at| from_base(base_at, at);
@@ -256,15 +259,12 @@ impl Recovery {
         let forth = if filled { Rule::Fill } else { Rule::Follow };
         // What only the master that was away has, is decided first. Also one that was
         // filled may have what its base has forgotten since.
+        // Whoever ends it between two pages leaves it so.
+        news.store(true, Ordering::SeqCst);
         let pass = settle::pass(link, base, schema, Rule::RollForward, 0, None).await;
         let pass = pass.map_err(|at| tag(at.swapped()))?;
-        let mut progress = Progress {
-            forth,
-            losers: pass.losers,
-            after: 0,
-            settled: pass.settled,
-            news: pass.settled > 0,
-        };
+        news.store(pass.settled > 0, Ordering::SeqCst);
+        let mut progress = Progress { forth, losers: pass.losers, after: 0, settled: pass.settled };
         for _ in 0..PASSES_MAX {
             // Who holds the epoch row has ended when this has it, and who takes it
             // later puts its marker after the last one now.
@@ -293,7 +293,7 @@ impl Recovery {
         at: usize,
         link: &mut Link,
         mut progress: Progress,
-    ) -> Result<bool, Brought> {
+    ) -> Result<(), Brought> {
         let schema = &self.shared.schema;
         let tag = |at| from_base(base_at, at);
         let Progress { forth, after, .. } = progress;
@@ -319,14 +319,14 @@ impl Recovery {
             let (name, settled) = (&self.names[at], progress.settled);
             tracing::warn!(severity = "INFO", master = %name, settled, "caught up");
         }
-        Ok(progress.news)
+        Ok(())
     }
 }
 
 /// For how long writers may be held back, where that many tries took too long.
 pub(super) fn hold_after(too_long: u32) -> Duration {
-    let factor = 2u32.saturating_pow((too_long + 1).saturating_sub(SHORT_HOLDS));
-    HOLD_MAX.saturating_mul(factor)
+    let longer = too_long.saturating_add(1).saturating_sub(SHORT_HOLDS);
+    HOLD_MAX.saturating_mul(2u32.saturating_pow(longer)).min(LONG_HOLD_MAX)
 }
 
 /// Whether a master can't be brought up by markers: it is new, is being filled,
@@ -367,5 +367,17 @@ pub(super) fn base_fault(base_at: usize, fault: Fault) -> Brought {
     match fault {
         Fault::Lost(_) => Brought::BaseFailed(base_at, fault),
         other => Brought::Failed(super::why(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_tries_are_short_and_none_is_longer_than_writers_wait_for() {
+        let ms: Vec<u128> =
+            [0, 4, 5, 6, 10, 11, u32::MAX].map(|n| hold_after(n).as_millis()).into();
+        assert_eq!(ms, [80, 80, 160, 320, 5_000, 5_000, 5_000]);
     }
 }

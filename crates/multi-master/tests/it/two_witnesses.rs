@@ -42,6 +42,53 @@ async fn a_second_process_with_a_file_of_its_own_is_refused_until_the_first_is_g
     second.close().await;
 }
 
+/// Takes the lock of a server from the store, as when the store's machine slept.
+/// Whoever waits for it gets it before the store can come back.
+async fn stolen(pair: &Pair, at: usize) -> mysql_async::Conn {
+    let url = pair.servers[at].url("books");
+    let theirs = "select get_lock(concat('endpaper serve ', md5('books')), 30)";
+    let mut other = mysql_async::Conn::from_url(&url).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let got: Option<i64> = other.query_first(theirs).await.unwrap().flatten();
+        assert_eq!(got, Some(1));
+        other
+    });
+    let mut by_hand = mysql_async::Conn::from_url(&url).await.unwrap();
+    let waits = "select count(*) from information_schema.processlist where state = 'User lock'";
+    let waits = async {
+        while by_hand.query_first::<i64, _>(waits).await.unwrap() != Some(1) {}
+        let holder = "select is_used_lock(concat('endpaper serve ', md5('books')))";
+        let holder: Option<i64> = by_hand.query_first(holder).await.unwrap().flatten();
+        by_hand.query_drop(format!("kill {}", holder.unwrap())).await.unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(30), waits).await.unwrap();
+    waiting.await.unwrap()
+}
+
+/// A process was stopped for so long that another one took its place on both servers,
+/// and told them an epoch that is also the next one of this process.
+#[tokio::test]
+async fn who_lost_its_place_writes_nothing() {
+    let Some(pair) = Pair::start("lost its place") else { return };
+    let store = pair.open(Policy::Available).await;
+    whole(&store).await;
+    let _ = add(&store, 1, "minji").await;
+    let others = [stolen(&pair, 0).await, stolen(&pair, 1).await];
+    for server in &pair.servers {
+        server.sql("books", "update mm_epoch set epoch = 2").unwrap();
+    }
+    for _ in 0..20 {
+        let paid = pay(&store, 1, 1).await;
+        assert!(matches!(paid, Outcome::NotSaved(_)), "{paid:?}");
+    }
+    store.wait_until(|masters| masters.iter().all(|one| !one.state.serves())).await;
+    for server in &pair.servers {
+        let balance = server.sql("books", "select balance from accounts where id = 1").unwrap();
+        assert_eq!(balance.trim(), "100");
+    }
+    drop(others);
+}
+
 /// The connection that holds a server for this process is cut, as by an
 /// administrator: it is made anew. Where somebody else was faster, the server is
 /// theirs.
@@ -60,26 +107,15 @@ async fn a_server_that_somebody_else_has_taken_is_not_used_any_more() {
         loop {
             let now: Option<i64> = by_hand.query_first(holder).await.unwrap().flatten();
             if now.is_some_and(|now| now != first) {
-                return now.unwrap();
+                break;
             }
         }
     };
-    let second = tokio::time::timeout(Duration::from_secs(30), anew).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), anew).await.unwrap();
     assert_eq!(store.epoch(), 1, "the server went on serving");
 
-    // Whoever waits for it gets it before the store can come back.
-    let theirs = "select get_lock(concat('endpaper serve ', md5('books')), 30)";
-    let mut other = mysql_async::Conn::from_url(pair.servers[1].url("books")).await.unwrap();
-    let waiting = tokio::spawn(async move {
-        let got: Option<i64> = other.query_first(theirs).await.unwrap().flatten();
-        assert_eq!(got, Some(1));
-        other
-    });
-    let waits = "select count(*) from information_schema.processlist where state = 'User lock'";
-    while by_hand.query_first::<i64, _>(waits).await.unwrap() != Some(1) {}
-    by_hand.query_drop(format!("kill {second}")).await.unwrap();
+    let other = stolen(&pair, 1).await;
     store.wait_until(|masters| !masters[1].state.serves()).await;
-    let other = waiting.await.unwrap();
     assert!(matches!(pay(&store, 1, 1).await, Outcome::Owed { value: 101, .. }));
     let told = || store.status()[1].reason.clone().is_some_and(|why| why.contains("of its own"));
     let told = async {
