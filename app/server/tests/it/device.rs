@@ -14,16 +14,16 @@ use stdx::{Random, Seed};
 use crate::common::{PASSWORD, Reader, Server, endpaper};
 
 /// A device: a folder.
-struct Device {
-    folder: PathBuf,
+pub(crate) struct Device {
+    pub(crate) folder: PathBuf,
 }
 
 impl Device {
-    fn new(folder: PathBuf) -> Self {
+    pub(crate) fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = endpaper(&["device", "--json", "--dir"]);
         command.arg(&self.folder).args(arguments);
         // A person's own language is no matter here.
@@ -36,20 +36,20 @@ impl Device {
     }
 
     /// What has to succeed, and the lines that it prints.
-    fn done(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(crate) fn done(&self, arguments: &[&str]) -> Vec<Value> {
         let finished = self.run(arguments);
         assert!(finished.code == Some(0), "{arguments:?}: {finished:?}");
         let lines = finished.stdout.lines();
         lines.map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
-    fn fails(&self, arguments: &[&str], code: i32, says: &str) {
+    pub(crate) fn fails(&self, arguments: &[&str], code: i32, says: &str) {
         let finished = self.run(arguments);
         assert_eq!(finished.code, Some(code), "{arguments:?}: {finished:?}");
         assert!(finished.stderr.contains(says), "{arguments:?}: {}", finished.stderr);
     }
 
-    fn log_in(&self, url: &str, user: &str) {
+    pub(crate) fn log_in(&self, url: &str, user: &str) {
         let password = self.folder.with_extension("password");
         std::fs::write(&password, PASSWORD).unwrap();
         let password = password.display().to_string();
@@ -57,7 +57,7 @@ impl Device {
     }
 
     /// Contents of the memos, by id.
-    fn memos(&self) -> BTreeMap<String, String> {
+    pub(crate) fn memos(&self) -> BTreeMap<String, String> {
         let text = |note: &Value, name: &str| note[name].as_str().unwrap().to_owned();
         self.done(&["note", "ls"])
             .iter()
@@ -65,7 +65,7 @@ impl Device {
             .collect()
     }
 
-    fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         self.done(&["status"]).remove(0)
     }
 }
@@ -75,7 +75,7 @@ fn id(lines: &[Value]) -> String {
 }
 
 /// A server that comes back at the same address.
-fn start_at(data: &Path, address: &str) -> Server {
+pub(crate) fn start_at(data: &Path, address: &str) -> Server {
     Server::start_with(&["serve", "--data", &data.display().to_string(), "--listen", address])
 }
 

@@ -12,6 +12,8 @@ mod copy;
 
 mod device;
 
+mod device_network;
+
 mod readme;
 
 mod import;

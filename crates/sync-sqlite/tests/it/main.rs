@@ -16,6 +16,9 @@ use sync_sqlite::drive::Synced;
 use sync_sqlite::{Device, DriveError, Options, Server};
 use tokio::sync::{Notify, mpsc};
 
+/// Longer is nothing waited for.
+const WITHIN: Duration = Duration::from_mins(1);
+
 const TABLES: &[Table] = &[Table { name: "memos", fields: &[("content", Rule::Text)] }];
 
 /// Takes everything, but for what the test says of one push after the other.
@@ -173,7 +176,9 @@ async fn what_other_processes_do_meanwhile_keeps_no_answer_away() {
         gate.notify_one();
         second
     };
-    let (synced, second) = tokio::join!(sync(&device, &server), beside);
+    let both = futures_util::future::join(sync(&device, &server), beside);
+    let both = tokio::time::timeout(WITHIN, both).await;
+    let (synced, second) = both.expect("what was waited for comes");
     assert_eq!(synced, Synced::Done);
     let came = server.came.borrow();
     assert_eq!(came.len(), 3, "nothing was sent twice: {came:?}");

@@ -1,0 +1,168 @@
+//! `endpaper device` behind networks that are not what they seem.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse as _, Redirect};
+use futures_util::future::join_all;
+use lab::proxy::{Proxy, Traffic, Way};
+use lab::{Process, Scratch};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::common::{Reader, Server};
+use crate::device::{Device, start_at};
+
+/// Of what comes by itself.
+const WITHIN: Duration = Duration::from_secs(30);
+
+fn proxy(server: &Server) -> (Proxy, String) {
+    let url = server.program.url("");
+    let address = url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    let proxy = Proxy::to(address).unwrap();
+    let url = format!("http://{}", proxy.address());
+    (proxy, url)
+}
+
+/// A hotel answers everything: with a page, or with the way to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_captive_portal_is_no_server() {
+    let scratch = Scratch::new("device-portal").unwrap();
+    let data = scratch.path().join("data");
+    let server = Server::start(&data, &[]);
+    Reader::sign_up(&server, "reader").await;
+    let url = server.program.url("");
+    let laptop = Device::new(scratch.path().join("laptop"));
+    laptop.log_in(&url, "reader");
+    laptop.done(&["shelf", "add", "--title", "흰"]);
+    let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    drop(server);
+    let pages: [fn() -> axum::response::Response; 4] = [
+        || Html("<h1>Welcome to our hotel</h1>").into_response(),
+        || Redirect::temporary("http://127.0.0.1:1/welcome").into_response(),
+        || (StatusCode::UNAUTHORIZED, Html("Room number?")).into_response(),
+        || axum::Json(json!({ "status": "ok", "data": [] })).into_response(),
+    ];
+    for page in pages {
+        let listener = tokio::net::TcpListener::bind(&address).await.unwrap();
+        let portal = Router::new().fallback(async move || page());
+        let portal = tokio::spawn(async move { axum::serve(listener, portal).await });
+        laptop.fails(&["sync"], 1, "can't be reached; 1 edit to send");
+        assert_eq!(laptop.status()["loggedIn"], true);
+        portal.abort();
+        let _ = portal.await;
+    }
+    let server = start_at(&data, &address);
+    laptop.done(&["sync"]);
+    assert_eq!(laptop.status()["pending"], 0);
+    drop(server);
+}
+
+/// Connections are taken, and nobody says anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_away_and_costs_nothing() {
+    let scratch = Scratch::new("device-hangs").unwrap();
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    Reader::sign_up(&server, "reader").await;
+    let (proxy, url) = proxy(&server);
+    let laptop = Device::new(scratch.path().join("laptop"));
+    laptop.log_in(&url, "reader");
+    laptop.done(&["shelf", "add", "--title", "흰"]);
+    proxy.set_both(Traffic::Held).unwrap();
+    laptop.fails(&["sync"], 1, "can't be reached; 1 edit to send");
+    // It heard everything, and its answer came to nobody.
+    proxy.pass().unwrap();
+    proxy.set(Way::ToClient, Traffic::Lost).unwrap();
+    laptop.fails(&["sync"], 1, "can't be reached; 1 edit to send");
+    proxy.pass().unwrap();
+    laptop.done(&["sync"]);
+    assert_eq!(laptop.status()["pending"], 0);
+    assert_eq!(laptop.done(&["shelf", "ls"]).len(), 1);
+    drop(server);
+}
+
+/// The token of a request is of use for minutes, and a laptop sleeps for days.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_too_old_is_made_anew_by_itself() {
+    let scratch = Scratch::new("device-token").unwrap();
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    Reader::sign_up(&server, "reader").await;
+    let laptop = Device::new(scratch.path().join("laptop"));
+    laptop.log_in(&server.program.url(""), "reader");
+    let held = || tokens(&laptop.folder);
+    for number in 0..2 {
+        laptop.done(&["shelf", "add", "--title", &format!("책 {number}")]);
+        let before = held();
+        // What the server says of a token that has expired it says of any that it can't use.
+        spoil(&laptop.folder);
+        laptop.done(&["sync"]);
+        assert_ne!(held(), before, "a refresh token is of use once");
+        let status = laptop.status();
+        assert_eq!((&status["loggedIn"], &status["pending"]), (&json!(true), &json!(0)));
+    }
+    drop(server);
+}
+
+fn login(folder: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join("login.json")).unwrap()).unwrap()
+}
+
+fn tokens(folder: &Path) -> Value {
+    login(folder)["tokens"].take()
+}
+
+fn spoil(folder: &Path) {
+    let mut login = login(folder);
+    login["tokens"]["access"] = json!("too-old");
+    std::fs::write(folder.join("login.json"), login.to_string()).unwrap();
+}
+
+/// A device is new, its network slow, and its lid is closed half-way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_sync_goes_on_where_it_was_interrupted() {
+    const MEMOS: usize = 1_600;
+    let scratch = Scratch::new("device-first").unwrap();
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    let reader = Reader::sign_up(&server, "reader").await;
+    let book = reader.shelve(&server, json!({ "title": "토지" })).await;
+    let write = async |number: usize| {
+        let memo = json!({
+            "userBookId": book, "pageNumber": 1, "content": format!("메모 {number}"),
+            "memoStartTime": "2026-03-01T09:00:00+09:00",
+        });
+        reader.done(&server, Method::POST, "/api/v1/memos", Some(memo)).await;
+    };
+    for some in (0..MEMOS).collect::<Vec<_>>().chunks(32) {
+        join_all(some.iter().map(|number| write(*number))).await;
+    }
+    let (proxy, url) = proxy(&server);
+    let tablet = Device::new(scratch.path().join("tablet"));
+    let slow = NonZeroU32::new(100 << 10).unwrap();
+    proxy.set(Way::ToClient, Traffic::Dripping { bytes_per_s: slow }).unwrap();
+    let password = scratch.path().join("password");
+    std::fs::write(&password, crate::common::PASSWORD).unwrap();
+    let password = password.display().to_string();
+    let log_in = ["login", "--server", &url, "--user", "reader", "--password-file", &password];
+    let mut first = Process::start(tablet.command(&log_in)).unwrap();
+    // As much as is here is shown, while more comes.
+    let until = Instant::now() + WITHIN;
+    let here = loop {
+        let here = tablet.command(&["note", "ls"]).output().unwrap();
+        let here = here.stdout.split(|byte| *byte == b'\n').count().saturating_sub(1);
+        if here > 0 {
+            break here;
+        }
+        assert!(Instant::now() < until, "nothing comes");
+    };
+    assert!(here < MEMOS, "all of it was here at once");
+    first.kill().unwrap();
+    proxy.pass().unwrap();
+    let said = tablet.done(&["sync"]);
+    let received = usize::try_from(said[0]["received"].as_u64().unwrap()).unwrap();
+    assert!(received <= MEMOS + 1 - here, "{received} came again, and {here} were here");
+    assert_eq!(tablet.memos().len(), MEMOS);
+    drop(server);
+}
