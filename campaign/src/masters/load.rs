@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use lab::Recorder;
 use lab::history::{ClientId, History, Judged, bank, list_append, register};
+use multi_master::TxId;
 use stdx::{Random, Seed};
 
 use super::wire::{ACCOUNTS, BALANCE, Reply, Request, Step};
@@ -85,6 +86,10 @@ pub(crate) struct Load {
     pub(crate) seen: Arc<Seen>,
 }
 
+/// A transaction of which nobody knew whether it was saved, and what it appended to
+/// which list.
+type Doubt = (TxId, Vec<(u32, u32)>);
+
 /// What clients saw in one round.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -93,6 +98,7 @@ pub(crate) struct Seen {
     pub(crate) unknown: AtomicU64,
     /// Of reads that any master may answer.
     pub(crate) refused_reads: AtomicU64,
+    doubts: Mutex<Vec<Doubt>>,
     pub(crate) reads: Gaps,
     pub(crate) writes: Gaps,
 }
@@ -191,17 +197,22 @@ impl Load {
     /// round.
     pub(crate) fn judge(&self, call: &mut Call) -> Result<Verdict, String> {
         let mut last = self.lists.client();
+        let mut held = BTreeSet::new();
         for list in keys(self.round) {
             // From each master in turn, since reads are spread over them.
             for _ in 0..2 {
                 let open = last.invoke(vec![list_append::Step::Read { list }]);
                 match call.ask_until_served(&Request::List(list)) {
-                    Ok(Reply::Lists(shown)) => open.ok(shown),
+                    Ok(Reply::Lists(shown)) => {
+                        held.extend(shown.iter().flatten().map(|element| (list, *element)));
+                        open.ok(shown);
+                    }
                     other => return Err(format!("a list can't be read in the end: {other:?}")),
                 }
             }
         }
         let mut verdict = Verdict::default();
+        verdict.refusals.extend(self.judge_doubts(call, &held)?);
         let money = bank::Bank { accounts: ACCOUNTS, total: i64::from(ACCOUNTS) * BALANCE };
         let lists = self.lists.history();
         // A plain read is in no order with others: it is fresh, and no more is
@@ -241,6 +252,37 @@ impl Load {
         Ok(verdict)
     }
 }
+
+impl Load {
+    /// What became of a transaction in doubt can be told when everything has healed, and
+    /// is what the lists hold.
+    fn judge_doubts(
+        &self,
+        call: &mut Call,
+        held: &BTreeSet<(u32, u32)>,
+    ) -> Result<Vec<(&'static str, String)>, String> {
+        let doubts =
+            std::mem::take(&mut *self.seen.doubts.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut refusals = Vec::new();
+        for (txid, appends) in doubts.into_iter().take(DOUBTS_MAX) {
+            let saved = match call.ask_until_served(&Request::Saved(txid)) {
+                Ok(Reply::Saved(Some(saved))) => saved,
+                // Of another clock: nobody remembers when that was.
+                Ok(Reply::Saved(None)) => continue,
+                other => return Err(format!("{txid} can't be looked up in the end: {other:?}")),
+            };
+            if let Some(append) = appends.iter().find(|append| held.contains(*append) != saved) {
+                let said = if saved { "saved" } else { "not saved" };
+                let why = format!("{txid} is said to be {said}, and {append:?} is the other way");
+                refusals.push(("unknown outcomes", why));
+            }
+        }
+        Ok(refusals)
+    }
+}
+
+/// Of one round: each is a question.
+const DOUBTS_MAX: usize = 100;
 
 /// The registers and lists of one round.
 pub(crate) fn keys(round: u64) -> impl Iterator<Item = u32> {
@@ -366,9 +408,10 @@ impl Caller {
     fn transaction(&mut self) {
         let lists: BTreeSet<u32> = (0..=self.random.below(3)).map(|_| self.key()).collect();
         let element = self.fresh();
-        let (mut steps, mut told) = (Vec::new(), Vec::new());
+        let (mut steps, mut told, mut appends) = (Vec::new(), Vec::new(), Vec::new());
         for list in lists {
             if self.random.below(2) == 0 {
+                appends.push((list, element));
                 steps.push(Step::Append { list, element });
                 told.push(list_append::Step::Append { list, element });
             } else {
@@ -380,6 +423,11 @@ impl Caller {
         match said(&mut self.call, &self.seen, true, &Request::Lists(steps)) {
             Some(Reply::Lists(shown)) => open.ok(shown),
             Some(Reply::Refused(_)) => open.fail(),
+            Some(Reply::Unknown(txid)) => {
+                let doubts = self.seen.doubts.lock();
+                doubts.unwrap_or_else(PoisonError::into_inner).push((txid, appends));
+                open.unknown();
+            }
             _ => open.unknown(),
         }
     }
@@ -389,7 +437,7 @@ fn said(call: &mut Option<Call>, seen: &Seen, writes: bool, request: &Request) -
     let reply = call.as_mut().and_then(|call| call.ask(request).ok());
     match &reply {
         Some(Reply::Refused(_)) => seen.refused.fetch_add(1, Ordering::SeqCst),
-        None | Some(Reply::Unknown) => seen.unknown.fetch_add(1, Ordering::SeqCst),
+        None | Some(Reply::Unknown(_)) => seen.unknown.fetch_add(1, Ordering::SeqCst),
         Some(_) => {
             if writes { &seen.writes } else { &seen.reads }.answered();
             seen.acknowledged.fetch_add(1, Ordering::SeqCst)

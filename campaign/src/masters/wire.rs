@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use multi_master::Findings;
+use multi_master::{Findings, TxId};
 use serde::{Deserialize, Serialize};
 
 /// Accounts of the bank.
@@ -49,6 +49,8 @@ pub(crate) enum Request {
         id: u32,
         text: String,
     },
+    /// Whether a transaction was saved.
+    Saved(TxId),
     /// Arms a crash point.
     Arm(Arm),
     /// Takes back what was armed.
@@ -92,6 +94,8 @@ pub(crate) enum Reply {
     Findings(Findings),
     /// It did not happen.
     Refused(String),
-    /// It may have happened.
-    Unknown,
+    /// It may have happened: in this transaction.
+    Unknown(TxId),
+    /// Whether it did; nothing where nobody can tell.
+    Saved(Option<bool>),
 }

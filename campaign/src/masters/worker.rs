@@ -172,6 +172,7 @@ async fn answer(store: &MultiMaster, request: Request) -> Reply {
             let done = store.write(async move |tx: &mut Tx| store::keep(tx, id, &text).await);
             written(done.await, |()| Reply::Done)
         }
+        Request::Saved(txid) => Reply::Saved(store.lookup(txid).await),
         Request::Arm(arm) => told(sabotaged::arm(&arm)),
         Request::Disarm => {
             sabotaged::disarm();
@@ -190,7 +191,7 @@ fn written<T>(outcome: Outcome<T, DbError>, of: impl FnOnce(T) -> Reply) -> Repl
     match outcome {
         Outcome::Saved { value, .. } | Outcome::Owed { value, .. } => of(value),
         Outcome::NotSaved(error) => Reply::Refused(error.to_string()),
-        Outcome::InDoubt(_) => Reply::Unknown,
+        Outcome::InDoubt(txid) => Reply::Unknown(txid),
     }
 }
 
