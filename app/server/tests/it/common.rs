@@ -72,6 +72,15 @@ impl Server {
         Self { program: Program::start_command(command).unwrap(), client: client() }
     }
 
+    /// Freezes the server for so long. Whoever asks afterwards has a new connection: the
+    /// server closes those that said nothing meanwhile.
+    pub(crate) async fn sleeps(&mut self, time: Duration) {
+        self.program.process().freeze().unwrap();
+        tokio::time::sleep(time).await;
+        self.program.process().thaw().unwrap();
+        self.client = client();
+    }
+
     /// Sends a request with a JSON body, where there is one, and returns the
     /// status and the answer.
     pub(crate) async fn ask(

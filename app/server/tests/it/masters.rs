@@ -9,6 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::common::{Reader, Server, endpaper, run, until};
+use crate::several::FROZEN;
 
 #[tokio::test]
 async fn masters_can_be_files_elsewhere() {
@@ -117,6 +118,23 @@ async fn a_frozen_master_holds_nobody_up_for_long() {
         pair.masters[frozen].thaw().unwrap();
         until_up(&server).await;
     }
+}
+
+/// Nobody else was there: it has its masters as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_frozen_for_a_minute_goes_on() {
+    let Some(pair) = Pair::start("frozen for a minute, alone", "available") else { return };
+    let mut server = pair.serve();
+    let reader = Reader::sign_up(&server, "reader").await;
+    let book = reader.shelve(&server, json!({ "title": "작별하지 않는다" })).await;
+    assert_eq!(write(&server, &reader, &book, "before").await.0, StatusCode::CREATED);
+    server.sleeps(FROZEN).await;
+    let (status, answer) = write(&server, &reader, &book, "after").await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    until_up(&server).await;
+    let memos = reader.get(&server, &format!("/api/v1/memos/books/{book}")).await;
+    assert_eq!(memos.as_array().unwrap().len(), 2, "{memos}");
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,6 +121,39 @@ async fn of_two_servers_one_is_frozen_and_killed_while_a_master_dies() {
     }
 }
 
+/// Longer than the servers keep a connection that says nothing in a transaction, than
+/// the witness waits for a process, and than any statement may take. That it is a
+/// minute of the wall clock is what is tested.
+pub(crate) const FROZEN: Duration = Duration::from_secs(65);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_frozen_for_a_minute_joins_the_other() {
+    let Some(set) = Set::start("a server that was frozen for a minute") else { return };
+    let mut left = set.serve("left");
+    let right = set.serve("right");
+    let reader = Reader::sign_up(&left, "reader").await;
+    let book = reader.shelve(&right, json!({ "title": "작별하지 않는다" })).await;
+    write(&left, &reader, &book, "1 by the left").await;
+    let meanwhile = async {
+        write(&right, &reader, &book, "2 by the right").await;
+        until_up(&right).await;
+        write(&right, &reader, &book, "3 by the right").await;
+    };
+    tokio::join!(left.sleeps(FROZEN), meanwhile);
+    let path = format!("/api/v1/memos/books/{book}");
+    let seen = reader.get(&left, &path).await;
+    assert_eq!(contents(&seen).len(), 3, "it reads nothing old: {seen}");
+    write(&left, &reader, &book, "4 by the left, awake again").await;
+    until_up(&left).await;
+    until_up(&right).await;
+    for server in [&left, &right] {
+        assert_eq!(contents(&reader.get(server, &path).await).len(), 4);
+    }
+    for server in [left, right] {
+        assert_eq!(server.program.stop().unwrap().code, Some(0));
+    }
+}
+
 #[test]
 fn a_witness_for_everybody_wants_a_token() {
     let scratch = Scratch::new("witness-token").unwrap();
