@@ -70,19 +70,20 @@ impl Kept {
     }
 }
 
-/// Counts them anew, where a master answers.
+/// Counts them anew.
 pub(crate) async fn count(shared: &Shared) {
-    let mut most = None;
+    let (mut most, mut all) = (0, shared.view().all_serve());
     for at in shared.view().serving() {
-        most = most.max(count_at(shared, at).await.ok());
-    }
-    match most {
-        // One that is away may have more.
-        Some(most) if !shared.view().all_serve() => {
-            shared.kept.0.fetch_max(most, Ordering::Relaxed);
+        match count_at(shared, at).await {
+            Ok(count) => most = most.max(count),
+            Err(_) => all = false,
         }
-        Some(most) => shared.kept.0.store(most, Ordering::Relaxed),
-        None => {}
+    }
+    if all {
+        shared.kept.0.store(most, Ordering::Relaxed);
+    } else {
+        // One that is away may have more.
+        shared.kept.0.fetch_max(most, Ordering::Relaxed);
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// How long what was heard holds. A master that is taken out keeps writers
@@ -23,13 +23,16 @@ pub(crate) struct Lease {
     /// In microseconds after `from`.
     until: AtomicU64,
     renewed: watch::Sender<()>,
+    /// It is over, and is to be renewed at once.
+    over: Notify,
 }
 
 impl Lease {
     /// One that need not be renewed.
     pub(crate) fn for_ever() -> Self {
         let renewed = watch::Sender::new(());
-        Self { from: Instant::now(), until: AtomicU64::new(FOR_EVER), renewed }
+        let (from, until) = (Instant::now(), AtomicU64::new(FOR_EVER));
+        Self { from, until, renewed, over: Notify::new() }
     }
 
     /// One that has to be renewed, and holds not yet.
@@ -46,6 +49,19 @@ impl Lease {
         let until = u64::try_from(until.as_micros()).unwrap_or(FOR_EVER);
         self.until.fetch_max(until, Ordering::SeqCst);
         self.renewed.send_replace(());
+    }
+
+    /// The view has masters of which what was heard does not say that they serve.
+    pub(crate) fn end(&self) {
+        if self.until.load(Ordering::SeqCst) != FOR_EVER {
+            self.until.store(0, Ordering::SeqCst);
+            self.over.notify_one();
+        }
+    }
+
+    /// Waits until it was ended.
+    pub(crate) async fn ended(&self) {
+        self.over.notified().await;
     }
 
     pub(crate) fn holds(&self) -> bool {
@@ -69,6 +85,21 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn where_it_was_ended_it_holds_when_it_is_renewed() {
+        let lease = Lease::to_renew();
+        lease.renew(Instant::now());
+        assert!(lease.holds());
+        lease.end();
+        assert!(!lease.holds());
+        lease.ended().await;
+        lease.renew(Instant::now());
+        assert!(lease.holds());
+        let for_ever = Lease::for_ever();
+        for_ever.end();
+        assert!(for_ever.holds(), "nobody else takes a master out");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn it_holds_from_when_was_asked_and_not_from_when_was_answered() {

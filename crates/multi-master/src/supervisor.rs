@@ -35,7 +35,7 @@ use crate::error::{MasterName, TxId};
 use crate::fault::Fault;
 use crate::lease::LEASE;
 use crate::link::Link;
-use crate::membership::{MasterState, Membership};
+use crate::membership::{MasterState, Membership, View};
 use crate::sabotage::{Bug, Point, is, reached};
 use crate::shared::{Command, Failed, Shared};
 use crate::sqlite::IfAbsent;
@@ -58,8 +58,6 @@ const FENCE_WAITS_MAX: u32 = 10;
 const CHANGES_MAX: u32 = 20;
 /// How often it is counted what lost and is kept.
 const CONFLICTS_COUNTED: Duration = Duration::from_secs(10);
-/// A master that does not answer by then is asked again next time.
-const COUNT_MAX: Duration = Duration::from_millis(100);
 
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
@@ -115,6 +113,7 @@ impl Supervisor {
         let mut trim_at = Instant::now() + self.shared.limits.probe;
         let mut check_at = Instant::now() + self.shared.limits.probe;
         let mut count_at = Instant::now();
+        let mut counting = tokio::task::spawn_local(async {});
         loop {
             let next_try = (0..self.tries.len())
                 .filter(|&at| self.may_be_tried(at))
@@ -154,9 +153,10 @@ impl Supervisor {
                         self.check_those_serving().await;
                         check_at = Instant::now() + self.shared.limits.probe;
                     }
-                    if Instant::now() >= count_at {
-                        // Who fails meanwhile is heard late.
-                        timely(COUNT_MAX, conflicts::count(&self.shared)).await;
+                    if Instant::now() >= count_at && counting.is_finished() {
+                        let shared = Arc::clone(&self.shared);
+                        counting =
+                            tokio::task::spawn_local(async move { conflicts::count(&shared).await });
                         count_at = Instant::now() + CONFLICTS_COUNTED;
                     }
                     if Instant::now() >= trim_at {
@@ -270,15 +270,18 @@ impl Supervisor {
     /// written under a membership that the witness does not know.
     async fn put_in_force(&mut self) {
         self.drop_those_taken().await;
+        let mut in_force = false;
         for _ in 0..CHANGES_MAX {
             let generation = self.membership.view().generation;
-            if !self.claim().await
-                || self.membership.is_paused()
-                || self.in_force == Some(generation)
-            {
+            if !self.claim().await || self.membership.is_paused() {
+                break;
+            }
+            if self.in_force == Some(generation) {
+                in_force = true;
                 break;
             }
             let Some((at, fault)) = self.first_unfenced().await else {
+                in_force = true;
                 self.in_force = Some(generation);
                 // Where nobody serves, nobody was told.
                 if !self.membership.view().serving().is_empty() {
@@ -292,7 +295,13 @@ impl Supervisor {
                 self.take_out(at, why(fault));
             }
         }
-        self.wait_for_readers_elsewhere().await;
+        if in_force {
+            self.wait_for_readers_elsewhere().await;
+        } else {
+            // Nothing is acknowledged: it is waited for them when something may be.
+            self.may_be_read(&names_serving(&self.shared.view()));
+            self.may_be_read(&self.membership.hold_all());
+        }
         self.publish();
         let cut_off = self.membership.is_cut_off();
         if let Some(client) = self.witness.shared() {
@@ -407,6 +416,11 @@ impl Supervisor {
             }
         }
         self.tell_queue();
+        // What was heard of the view before says nothing of a master that comes in.
+        let read_before = before.reading();
+        if view.reading().iter().any(|at| !read_before.contains(at)) {
+            self.shared.lease.end();
+        }
         self.shared.view.send_replace(Arc::new(view));
     }
 
@@ -693,6 +707,10 @@ fn stranger(set: Uuid, name: &MasterName, identity: &Identity) -> Option<String>
         )),
         _ => None,
     }
+}
+
+fn names_serving(view: &View) -> Vec<MasterName> {
+    view.serving().into_iter().map(|at| view.masters[at].name.clone()).collect()
 }
 
 fn why(fault: Fault) -> String {

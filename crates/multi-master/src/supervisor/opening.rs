@@ -57,19 +57,17 @@ impl Supervisor {
     ) -> Result<Self, OpenError> {
         let processes = turn(&shared, &mut witness).await?;
         let mut links = Vec::new();
-        for at in 0..names.len() {
-            links.push(greet(&shared, at).await);
-        }
         let mut ownership = Ownership::new(&shared);
-        for (at, greeted) in links.iter_mut().enumerate().filter(|(_, greeted)| greeted.is_ok()) {
-            match ownership.take_patiently(&shared, at, &names[at]).await {
-                Ok(()) => {}
-                Err(NotOurs::Fault(fault)) => *greeted = Err(fault),
+        for (at, name) in names.iter().enumerate() {
+            // What it says of itself counts when nobody else changes it.
+            links.push(match ownership.take_patiently(&shared, at, name).await {
+                Ok(()) => greet(&shared, at).await,
+                Err(NotOurs::Fault(fault)) => Err(fault),
                 Err(taken @ NotOurs::Taken) => {
-                    let master = names[at].clone();
-                    return Err(OpenError::Refused { master, reason: taken.why() });
+                    let (master, reason) = (name.clone(), taken.why());
+                    return Err(OpenError::Refused { master, reason });
                 }
-            }
+            });
         }
         let mut testimony = testimony(&shared, names, &mut witness, &mut links).await?;
         if let Some(lead) = &shared.lead {

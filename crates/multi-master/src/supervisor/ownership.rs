@@ -133,9 +133,7 @@ impl Ownership {
                 Ok(())
             }
             Some(Ok(None)) => Err(NotOurs::Taken),
-            // A Galera cluster of some versions: it is one master to us, and has no
-            // locks by name.
-            Some(Err(Fault::Refused(why @ DbError::Statement(_)))) => {
+            Some(Err(Fault::Refused(why))) if has_no_locks(&why) => {
                 tracing::debug!(%why, "a server has no locks by name: nobody else is kept out");
                 Ok(())
             }
@@ -156,12 +154,13 @@ async fn hold(link: &mut Link, process: Uuid, silent: Duration) -> Result<bool, 
     const SECS_MAX: u64 = 2_147_483;
     let secs = silent.as_secs().min(SECS_MAX);
     link.batch(&format!("set session wait_timeout = {secs}")).await?;
-    let own = format!("'endpaper process {process}'");
+    let own = format!("concat('endpaper process {process} ', md5(database()))");
     let sql = format!("select is_used_lock({LOCK}) as holder, is_used_lock({own}) as lost");
     let rows = link.query(&sql, &[]).await?;
     let Some(row) = rows.first() else { return Ok(false) };
     let (holder, lost): (Option<i64>, Option<i64>) = (read(row, "holder")?, read(row, "lost")?);
-    if let Some(lost) = lost.filter(|_| lost == holder) {
+    let was_ours = holder.is_some() && holder == lost;
+    if let Some(lost) = lost.filter(|_| was_ours) {
         // Where it has ended meanwhile, there is nobody to end.
         drop(link.batch(&format!("kill {lost}")).await);
     } else if holder.is_some() {
@@ -169,8 +168,19 @@ async fn hold(link: &mut Link, process: Uuid, silent: Duration) -> Result<bool, 
     }
     let sql = format!("select get_lock({LOCK}, 1) as held, get_lock({own}, 1) as named");
     let rows = link.query(&sql, &[]).await?;
-    let held = rows.first().map(|row| read::<Option<i64>>(row, "held")).transpose()?;
-    Ok(held.flatten() == Some(1))
+    let Some(row) = rows.first() else { return Ok(false) };
+    let (held, named): (Option<i64>, Option<i64>) = (read(row, "held")?, read(row, "named")?);
+    match (held, named) {
+        (Some(1), Some(1)) => Ok(true),
+        _ if was_ours => Err(Fault::Lost("it still keeps a lock of this process".to_owned())),
+        _ => Ok(false),
+    }
+}
+
+/// "This version doesn't yet support …", which is what a Galera cluster of some versions
+/// says of locks by name.
+fn has_no_locks(why: &DbError) -> bool {
+    matches!(why, DbError::Statement(why) if why.contains("1235"))
 }
 
 async fn nobody_has(shared: &Shared, at: usize) -> Result<(), NotOurs> {
@@ -180,8 +190,9 @@ async fn nobody_has(shared: &Shared, at: usize) -> Result<(), NotOurs> {
         rows.first().map(|row| read::<Option<i64>>(row, "holder")).transpose()
     };
     match holder.await.map(Option::flatten) {
-        Ok(None) | Err(Fault::Refused(DbError::Statement(_))) => Ok(()),
+        Ok(None) => Ok(()),
         Ok(Some(_)) => Err(NotOurs::Taken),
+        Err(Fault::Refused(why)) if has_no_locks(&why) => Ok(()),
         Err(fault) => Err(NotOurs::Fault(fault)),
     }
 }

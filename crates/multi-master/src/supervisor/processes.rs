@@ -245,8 +245,9 @@ async fn keep_hearing(shared: Arc<Shared>, mut client: Client) {
             Ok(answer) => {
                 let view = shared.view();
                 let covers = |testimony: &Testimony| {
-                    let mut reading = view.reading().into_iter().map(|at| &view.masters[at].name);
-                    reading.all(|name| testimony.serving.contains(name))
+                    // One that is suspect may be read from in a moment.
+                    let mut serving = view.serving().into_iter().map(|at| &view.masters[at].name);
+                    serving.all(|name| testimony.serving.contains(name))
                 };
                 if answer.testimony.as_ref().is_some_and(covers) {
                     shared.lease.renew(asked);
@@ -267,7 +268,10 @@ async fn keep_hearing(shared: Arc<Shared>, mut client: Client) {
                 }
             }
         }
-        tokio::time::sleep(HEAR_EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(HEAR_EVERY) => {}
+            () = shared.lease.ended() => {}
+        }
     }
 }
 

@@ -319,6 +319,59 @@ async fn two_processes_lose_both_servers_and_get_them_back() {
     assert_kept(&set, result);
 }
 
+/// One process pays into an account, and others read it: what was acknowledged before a
+/// read began is in what it reads.
+struct Fresh {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Fresh {
+    fn of(writes: &MultiMaster, reads: &MultiMaster) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::new(AtomicI64::new(0));
+        let (store, ends, count) = (writes.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
+        let mut tasks = vec![tokio::spawn(async move {
+            while !ends.load(Ordering::SeqCst) {
+                match pay(&store, 1, 1).await {
+                    Outcome::Saved { .. } | Outcome::Owed { .. } => {
+                        count.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Outcome::InDoubt(_) => {}
+                    Outcome::NotSaved(_) => tokio::time::sleep(AGAIN_AFTER).await,
+                }
+            }
+        })];
+        for _ in 0..3 {
+            let (store, ends, count) =
+                (reads.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
+            tasks.push(tokio::spawn(async move {
+                while !ends.load(Ordering::SeqCst) {
+                    let before = count.load(Ordering::SeqCst);
+                    let sql = "select balance from accounts where id = 1";
+                    let read = store.read(async move |db: &mut Db| {
+                        db.query(sql, params![]).await?[0].get::<i64>("balance")
+                    });
+                    if let Ok(balance) = read.await {
+                        assert!(
+                            balance >= 100 + before,
+                            "{balance}, and {before} were paid before"
+                        );
+                    }
+                }
+            }));
+        }
+        Self { stop, tasks }
+    }
+
+    async fn end(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
 /// While one process hears nothing, a master comes back and goes again. What that
 /// process acknowledges when it hears of it is not on that master, from which one that
 /// has not heard may still read.
@@ -330,40 +383,7 @@ async fn reads_are_fresh_where_a_process_missed_that_a_master_had_come_back() {
     let (cuts, cutss) = set.process(Policy::Available).await;
     let (reads, readss) = set.process(Policy::Available).await;
     let all = [&deaf, &cuts, &reads];
-    let stop = Arc::new(AtomicBool::new(false));
-    let acknowledged = Arc::new(AtomicI64::new(0));
-    let writer = tokio::spawn({
-        let (store, stop, acknowledged) =
-            (deaf.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
-        async move {
-            while !stop.load(Ordering::SeqCst) {
-                match pay(&store, 1, 1).await {
-                    Outcome::Saved { .. } | Outcome::Owed { .. } => {
-                        acknowledged.fetch_add(1, Ordering::SeqCst);
-                    }
-                    Outcome::InDoubt(_) => {}
-                    Outcome::NotSaved(_) => tokio::time::sleep(AGAIN_AFTER).await,
-                }
-            }
-        }
-    });
-    let readers = (0..3).map(|_| {
-        let (store, stop, acknowledged) =
-            (reads.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
-        tokio::spawn(async move {
-            while !stop.load(Ordering::SeqCst) {
-                let before = acknowledged.load(Ordering::SeqCst);
-                let sql = "select balance from accounts where id = 1";
-                let read = store.read(async move |db: &mut Db| {
-                    db.query(sql, params![]).await?[0].get::<i64>("balance")
-                });
-                if let Ok(balance) = read.await {
-                    assert!(balance >= 100 + before, "{balance} and {before} acknowledged before");
-                }
-            }
-        })
-    });
-    let readers: Vec<_> = readers.collect();
+    let fresh = Fresh::of(&deaf, &reads);
     for _ in 0..8 {
         for store in all {
             whole(store).await;
@@ -393,15 +413,38 @@ async fn reads_are_fresh_where_a_process_missed_that_a_master_had_come_back() {
             network.0[B].pass().unwrap();
         }
     }
-    stop.store(true, Ordering::SeqCst);
-    writer.await.unwrap();
-    for reader in readers {
-        reader.await.unwrap();
-    }
+    fresh.end().await;
     for store in all {
         whole(store).await;
     }
     assert!(deaf.verify(Verify::default(), |_| {}).await.unwrap().is_well());
+}
+
+/// A master goes while the witness can't be told. When it can, writes are acknowledged
+/// that the master misses, and a process that has not heard may still read from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_are_fresh_where_the_witness_was_silent_while_a_master_went() {
+    let Some(set) = Set::start("silent while a master went").await else { return };
+    let (writes, written) = set.process(Policy::Available).await;
+    accounts(&writes).await;
+    let (reads, read) = set.process(Policy::Available).await;
+    let fresh = Fresh::of(&writes, &reads);
+    for _ in 0..6 {
+        whole(&writes).await;
+        whole(&reads).await;
+        written.0[WITNESS].set_both(Traffic::Held).unwrap();
+        written.0[B].refuse().unwrap();
+        until_state_is(&writes, B, false).await;
+        read.0[WITNESS].set_both(Traffic::Held).unwrap();
+        written.0[WITNESS].pass().unwrap();
+        within("writes", &writes, writes.wait_until_refused(false)).await;
+        read.0[WITNESS].pass().unwrap();
+        written.0[B].pass().unwrap();
+    }
+    fresh.end().await;
+    whole(&writes).await;
+    whole(&reads).await;
+    assert!(writes.verify(Verify::default(), |_| {}).await.unwrap().is_well());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
