@@ -48,6 +48,9 @@ pub(crate) struct Arguments {
     /// How long
     #[arg(long, default_value_t = 5)]
     minutes: u64,
+    /// Goes on, for at most twice as long, until each set of masters had every fault
+    #[arg(long)]
+    every_fault: bool,
     /// The same seed puts the same faults in the same order. Two processes write to
     /// the servers under `available` where it is even, and under `all` where it is
     /// odd
@@ -67,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
         eprintln!("campaign: left out: full disks: needs a mount namespace (`unshare --mount`)");
     }
     let time = Duration::from_mins(arguments.minutes);
+    let time_max = if arguments.every_fault { time.saturating_mul(2) } else { time };
     // Most of a round is waiting: all four run at the same time.
     let reports = std::thread::scope(|scope| {
         let lanes = [(false, false), (false, true), (true, false), (true, true)];
@@ -83,9 +87,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
                 let software = &software;
                 scope.spawn(move || {
                     if files {
-                        rounds::<Files>(software, setup, &random, time)
+                        rounds::<Files>(software, setup, &random, time, time_max)
                     } else {
-                        rounds::<Servers>(software, setup, &random, time)
+                        rounds::<Servers>(software, setup, &random, time, time_max)
                     }
                 })
             })
@@ -102,19 +106,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     Ok(all.told(seed))
 }
 
-/// Round after round on one set, until the time is over or something is wrong.
+/// Round after round on one set, until the time is over or something is wrong; or until
+/// every fault came to it, but no longer than `time_max`.
 fn rounds<M: Masters>(
     software: &Software,
     setup: Setup,
     random: &Random,
     time: Duration,
+    time_max: Duration,
 ) -> Result<Report, String> {
     let mut report = Report::default();
     let mut set = Set::<M>::start(software, setup).map_err(|error| error.to_string())?;
     let mut deck = Deck::full(set.conditions());
     let began = Instant::now();
     let mut number = 0;
-    while began.elapsed() < time {
+    while began.elapsed() < if deck.rounds == 0 { time_max } else { time } {
         let fault = deck.deal(random);
         if !round::round(&mut set, number, fault, random, &mut report)? {
             break;

@@ -17,6 +17,9 @@ enum Campaign {
         /// How long
         #[arg(long, default_value_t = 5)]
         minutes: u64,
+        /// Go on, for at most twice as long, until each set of masters had every fault
+        #[arg(long)]
+        every_fault: bool,
         /// The same seed puts the same faults in the same order
         #[arg(long)]
         seed: Option<u64>,
@@ -46,9 +49,12 @@ pub(crate) fn run_task(arguments: &Arguments) -> Result {
         }
     };
     match &arguments.campaign {
-        Campaign::Masters { minutes, seed } => {
+        Campaign::Masters { minutes, every_fault, seed } => {
             option("masters", Some(format!("--minutes={minutes}")));
             option("--seed", seed.map(|seed| seed.to_string()));
+            if *every_fault {
+                command.arg("--every-fault");
+            }
         }
         Campaign::Planted { minutes_each, seed, bug } => {
             option("planted", Some(format!("--minutes-each={minutes_each}")));

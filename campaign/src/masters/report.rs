@@ -129,10 +129,6 @@ impl Report {
         let refusals = self.refusals.len();
         let points: BTreeSet<Point> = self.fired.keys().map(|(point, _)| *point).collect();
         let missed = self.fired.values().filter(|times| **times == 0).count();
-        let is_met = |point: &Point| {
-            self.fired.iter().any(|((fired, _), times)| fired == point && *times > 0)
-        };
-        let nowhere = points.iter().filter(|point| !is_met(point)).count();
         println!(
             "{}",
             serde_json::json!({
@@ -140,7 +136,6 @@ impl Report {
                 "acknowledged": acknowledged, "refused": refused, "unknown": unknown,
                 "lost": lost, "diverged": diverged, "spoiled": refusals, "seed": seed,
                 "points": points.len(), "points_missed": missed,
-                "points_nowhere": nowhere,
                 "full": self.full.values().min().copied().unwrap_or(0),
             })
         );

@@ -10,8 +10,8 @@ use std::time::Duration;
 use lab::Suite;
 
 /// Two processes write to the servers under `all`.
-const ARGUMENTS: [&str; 5] = ["masters", "--minutes", "5", "--seed", "1"];
-/// Of a campaign of five minutes, which may wait for slow machines.
+const ARGUMENTS: [&str; 6] = ["masters", "--minutes", "5", "--every-fault", "--seed", "1"];
+/// Of a campaign of five minutes, which is longer on slow machines.
 const ENDS_WITHIN: Duration = Duration::from_mins(15);
 
 /// One at a time: each fills the machine.
@@ -43,8 +43,8 @@ fn the_masters_stay_one_for_five_minutes() {
     assert!(number("faults") >= 100 && number("kinds") >= 25, "{told}");
     assert!(number("acknowledged") > 10_000, "{told}");
     if cfg!(feature = "faults") {
-        // On a slow machine not every set of masters has every fault within the time.
-        assert_eq!((number("points"), number("points_nowhere")), (18, 0), "{told}");
+        assert!(number("full") >= 1, "not every fault came to each set of masters: {told}");
+        assert_eq!((number("points"), number("points_missed")), (18, 0), "{told}");
     }
 }
 
