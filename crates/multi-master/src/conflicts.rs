@@ -103,21 +103,36 @@ pub(crate) async fn newest(shared: &Shared, max: usize) -> Result<Vec<Conflict>,
     if view.serving().is_empty() {
         return Err(DbError::NoMaster(view.why_none()));
     }
-    let mut all = BTreeMap::new();
+    let (mut all, mut complete_from) = (BTreeMap::new(), None);
     for at in view.serving() {
         let mut link = shared.connect(at, IfAbsent::Refuse).await?;
-        for one in newest_at(&mut link, &shared.schema, max).await? {
+        let Newest { kept, cut } = newest_at(&mut link, &shared.schema, max).await?;
+        complete_from = complete_from.max(cut);
+        for one in kept {
             all.entry(one.id).or_insert(one);
         }
     }
     let mut all: Vec<Conflict> = all.into_values().collect();
-    all.sort_by_key(|one| std::cmp::Reverse((one.found_at, one.id)));
+    all.retain(|one| Some(place(one)) >= complete_from);
+    all.sort_by_key(|one| std::cmp::Reverse(place(one)));
     all.truncate(max);
     Ok(all)
 }
 
+/// In the order in which they are told, from the last.
+const fn place(conflict: &Conflict) -> (UnixMicros, TxId) {
+    (conflict.found_at, conflict.id)
+}
+
+/// The newest that one master keeps.
+struct Newest {
+    kept: Vec<Conflict>,
+    /// Where it was too much: of what is older than this, it may keep some as well.
+    cut: Option<(UnixMicros, TxId)>,
+}
+
 /// Few at a time, because each may be a large transaction.
-async fn newest_at(link: &mut Link, schema: &Schema, max: usize) -> Result<Vec<Conflict>, Fault> {
+async fn newest_at(link: &mut Link, schema: &Schema, max: usize) -> Result<Newest, Fault> {
     let (mut all, mut bytes) = (Vec::new(), 0);
     let mut before = (i64::MAX, vec![0xff; 16]);
     let sql = format!(
@@ -125,7 +140,11 @@ async fn newest_at(link: &mut Link, schema: &Schema, max: usize) -> Result<Vec<C
          where found_at < ? or found_at = ? and txid < ? \
          order by found_at desc, txid desc limit {PAGE}"
     );
-    while all.len() < max && bytes < BYTES_MAX {
+    while all.len() < max {
+        if bytes >= BYTES_MAX {
+            let cut = all.last().map(place);
+            return Ok(Newest { kept: all, cut });
+        }
         let params = [before.0.into(), before.0.into(), Value::Bytes(before.1)];
         let page = link.query(&sql, &params).await?;
         let Some(last) = page.last() else { break };
@@ -136,7 +155,7 @@ async fn newest_at(link: &mut Link, schema: &Schema, max: usize) -> Result<Vec<C
         }
     }
     all.truncate(max);
-    Ok(all)
+    Ok(Newest { kept: all, cut: None })
 }
 
 fn conflict(row: &Row, schema: &Schema) -> Result<Conflict, Fault> {

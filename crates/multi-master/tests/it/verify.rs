@@ -133,6 +133,30 @@ async fn what_was_changed_by_hand_is_found_told_and_repaired() {
     store.close().await;
 }
 
+/// Each master is asked for so much at most, and one keeps what the other does not: the
+/// list has no hole where one of them was cut short.
+#[tokio::test]
+async fn of_more_conflicts_than_are_told_at_once_none_is_left_out_between_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = filled(folder, 1).await;
+    let kept = |master: &str, from: i64, to: i64, size: u64| {
+        let sql = format!(
+            "insert into mm_conflicts (txid, reason, ops, found_at) \
+             with recursive n (n) as (select {from} union all select n + 1 from n where n < {to}) \
+             select cast(printf('%016d', n) as blob), 'by hand', zeroblob({size}), n from n"
+        );
+        by_hand(folder, master, &sql);
+    };
+    kept("a", 50, 100, 1 << 20);
+    kept("b", 10, 45, 1 << 10);
+    let told = store.conflicts(1_000).await.unwrap();
+    let times: Vec<i64> = told.iter().map(|one| one.found_at.0).collect();
+    let oldest = 100 - i64::try_from(times.len()).unwrap();
+    assert!(!times.is_empty() && times.iter().copied().eq((oldest + 1..=100).rev()), "{times:?}");
+    store.close().await;
+}
+
 /// What was changed by hand is not what all should have only because the master
 /// that still has the right row is away.
 #[tokio::test]
