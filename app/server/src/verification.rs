@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use monitor::{Alert, AlertKey, Monitor, Severity};
-use multi_master::{Findings, MultiMaster, Progress, Verify};
+use multi_master::{Findings, MasterStatus, MultiMaster, Progress, Verify};
 use serde::{Deserialize, Serialize};
 use stdx::{Clock, Random, UnixMicros};
 use tokio::sync::Notify;
@@ -174,7 +174,7 @@ impl Verification {
     }
 
     /// A write met rows that differ: they are looked for now, or some minutes after that
-    /// was done last for the same reason.
+    /// was done last for the same reason, and where a master is away, again when all serve.
     pub(crate) fn write_refused(&self) {
         self.0.refused.notify_one();
     }
@@ -184,40 +184,54 @@ impl Verification {
     pub(crate) async fn keep(&self, every: Option<Duration>, random: &Random) {
         let after = |pause: Duration| Instant::now() + pause;
         let mut scheduled = every.map(|every| after(first_pause(every, random)));
-        // For a write that was refused.
-        let mut asked_for: Option<Instant> = None;
+        // A write was refused: so many have to serve for it to be found out why.
+        let all = self.0.store.status().len();
+        let mut asked: Option<usize> = None;
         let mut may_again = Instant::now();
         loop {
-            let next = scheduled.into_iter().chain(asked_for).min();
-            let pause = next.map(|next| next.saturating_duration_since(Instant::now()));
+            let pause = scheduled.map(|next| next.saturating_duration_since(Instant::now()));
             self.0.state().next = pause.map(|pause| self.0.clock.now().after(pause));
-            tokio::select! {
-                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+            let is_time = async {
+                match scheduled {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let may_find_it = async {
+                tokio::time::sleep_until(may_again).await;
+                let serve = |masters: &[MasterStatus]| {
+                    masters.iter().filter(|master| master.state.serves()).count()
+                };
+                self.0.store.wait_until(|masters| Some(serve(masters)) >= asked).await;
+            };
+            let by = tokio::select! {
+                () = may_find_it, if asked.is_some() => By::Refusal,
+                () = is_time => By::Schedule,
                 () = self.0.refused.notified() => {
-                    asked_for = asked_for.or(Some(may_again));
+                    asked = asked.or(Some(all.min(2)));
                     continue;
                 }
-            }
-            let by = if asked_for.take().is_some() { By::Refusal } else { By::Schedule };
+            };
             let how = Verify { repair: false, unhurried: true };
             let found = self.run(how, by, |_| {}).await;
-            may_again = after(AGAIN);
+            if by == By::Refusal {
+                may_again = after(AGAIN);
+            }
             let next = every.map(|every| next_pause(every, random));
             scheduled = next.map(after);
             match found {
-                Ok(findings) if findings.is_well() => {
-                    tracing::info!(rows = findings.rows, "the masters were compared: the same");
-                    // What was away may be what differs.
-                    let whole = findings.masters.len() == self.0.store.status().len();
-                    asked_for = (by == By::Refusal && !whole).then_some(may_again);
+                Ok(findings) => {
+                    // What is away may be what differs.
+                    asked = asked.filter(|_| findings.masters.len() < all).map(|_| all);
+                    // What is not well is an alert.
+                    if findings.is_well() {
+                        tracing::info!(rows = findings.rows, "the masters were compared: the same");
+                    }
                 }
-                // That is an alert.
-                Ok(_) => {}
                 Err(why) => {
                     tracing::warn!(why, "the masters could not be compared; that is tried again");
                     let again = after(every.map_or(AGAIN, |every| AGAIN.max(every / 24)));
                     scheduled = scheduled.map(|next| next.min(again));
-                    asked_for = (by == By::Refusal).then_some(may_again);
                 }
             }
         }
@@ -334,13 +348,7 @@ mod tests {
     #[tokio::test]
     async fn there_is_one_comparison_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
-        let config = multi_master::Config::embedded(directory.path(), Policy::Available);
-        let store = MultiMaster::open(config, &[]).await.unwrap();
-        let (clock, random) = (Clock::real(), Random::new(Seed(7)));
-        let environment =
-            Environment { clock: clock.clone(), ids: IdSource::system(), random: random.clone() };
-        let monitor = Monitor::start(MonitorConfig::default(), environment).unwrap();
-        let verification = Verification::new(store.clone(), monitor, clock);
+        let (store, verification) = started(directory.path()).await;
         let turn = verification.0.begin(By::Schedule).unwrap();
         let refused = verification.run(Verify::default(), By::Operator, |_| {}).await;
         assert_eq!(refused, Err(BUSY.to_owned()));
@@ -349,6 +357,49 @@ mod tests {
         verification.run(Verify::default(), By::Operator, |_| {}).await.unwrap();
         let verified = verification.verified();
         assert!(verified.running.is_none() && verified.last.unwrap().by == By::Operator);
+        store.close().await;
+    }
+
+    async fn started(directory: &std::path::Path) -> (MultiMaster, Verification) {
+        let config = multi_master::Config::embedded(directory, Policy::Available);
+        let store = MultiMaster::open(config, &[]).await.unwrap();
+        let (clock, random) = (Clock::real(), Random::new(Seed(7)));
+        let environment = Environment { clock: clock.clone(), ids: IdSource::system(), random };
+        let monitor = Monitor::start(MonitorConfig::default(), environment).unwrap();
+        (store.clone(), Verification::new(store, monitor, clock))
+    }
+
+    /// What is away may be what differs, and to compare the others again and again finds
+    /// nothing.
+    #[tokio::test]
+    async fn where_a_write_was_refused_the_masters_are_compared_when_all_serve() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, verification) = started(directory.path()).await;
+        let random = Random::new(Seed(7));
+        let keeping = verification.keep(None, &random);
+        let test = async {
+            let b = lab::TakenAway::take(&directory.path().join("b.db")).unwrap();
+            store.wait_until(|masters| !masters[1].state.serves()).await;
+            verification.write_refused();
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+                assert!(verification.verified().running.is_none(), "one alone is not compared");
+            }
+            b.put_back().unwrap();
+            loop {
+                if let Some(last) = verification.verified().last {
+                    break last;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let last = tokio::select! {
+            () = keeping => unreachable!("it is kept for ever"),
+            last = test => last,
+        };
+        assert_eq!(last.by, By::Refusal);
+        let RunResult::Done { masters, .. } = last.result else { panic!("{last:?}") };
+        assert_eq!(masters, ["a", "b"]);
         store.close().await;
     }
 
