@@ -78,8 +78,11 @@
 //!
 //! When a master answers again, markers are exchanged both ways, rows are
 //! applied where the incoming version is newer, and it joins while writers wait
-//! for one short transaction. What a crash left between two commits is settled
-//! by the same code when the set is opened.
+//! for one short transaction (80 ms at most, and longer only where that never did).
+//! What only it has goes to one master first, and any third is out until it has that
+//! too. What a crash left between two commits is settled by the same code when the
+//! set is opened. What lost its place meanwhile is kept for a person to look at
+//! ([`MultiMaster::conflicts`]).
 //!
 //! What is owed to a master that is away, and transactions whose outcome nobody
 //! could tell, are in the recovery queue ([`MultiMaster::queue`]): counted, tried
@@ -107,6 +110,8 @@
 //! - It was not tried on MySQL: what is rendered for it is read from its manual.
 //! - SQLite files are for one process at a time. Several processes may have the
 //!   same MariaDB servers open where they share a witness: see [`WitnessConfig`].
+//!   Who has a witness of its own holds a lock by name on each server, and keeps
+//!   others out by it.
 //! - A [`archive`] has no log: what was saved before can't be looked up in a store
 //!   that was made of one.
 //! - It does not notice by itself that somebody changed rows behind its back: a

@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::mysql::MySqlLink;
 use crate::numbers::Meter;
 use crate::render::{Dialect, Statement};
+use crate::sabotage::{Bug, is};
 use crate::schema::TableInfo;
 use crate::sqlite::SqliteLink;
 use crate::value::{Row, Value};
@@ -122,6 +123,14 @@ impl Link {
         }
     }
 
+    /// Begins a transaction that writes, under this epoch, which stays in force until
+    /// the transaction ends; [`Fault::Moved`] where another one is.
+    pub(crate) async fn begin_under(&mut self, epoch: u64) -> Result<(), Fault> {
+        self.begin().await?;
+        let now = crate::tables::epoch_shared(self).await?;
+        if now == Some(epoch) || is(Bug::NoEpochCheck) { Ok(()) } else { Err(Fault::Moved) }
+    }
+
     /// Whether no other process does what this connection is about to do, until
     /// it is closed.
     pub(crate) async fn is_alone(&mut self) -> Result<bool, Fault> {
@@ -141,9 +150,12 @@ impl Link {
     /// Begins a transaction that keeps all writers of the set waiting: it holds
     /// the epoch row, which each of them shares.
     ///
-    /// Whoever comes while it waits for those under way waits behind it. So it
-    /// waits for a short time, lets them by, and waits again, each time for longer.
+    /// On a server, whoever comes while it waits for those under way waits behind it.
+    /// So it waits for a short time, lets them by, and waits again, each time for longer.
     pub(crate) async fn begin_barrier(&mut self) -> Result<(), Fault> {
+        if let Self::Sqlite(_) = self {
+            return self.begin().await;
+        }
         let mut wait = BARRIER_WAIT;
         loop {
             match self.begin_barrier_within(wait).await {

@@ -29,6 +29,8 @@ use crate::write_set::{self, Change, Image, RowOp};
 
 /// Markers read at a time. Each may hold some hundred writes, or a large one.
 const PAGE: usize = 200;
+/// Of which only is read which they are.
+const NAMED_PAGE: usize = 500;
 
 /// Which of the two masters failed.
 #[derive(Debug)]
@@ -105,9 +107,10 @@ pub(crate) enum Rule {
     /// on: it holds rows of many moments. What is in the way of a change is of a
     /// later moment, and goes: the marker that put it there comes.
     Fill,
-    /// `to` serves. `from` was away, and nobody was told that the transaction
-    /// failed: `to` gets it, unless something else took its place meanwhile.
-    RollForward,
+    /// `to` serves, under this epoch. `from` was away, and nobody was told that the
+    /// transaction failed: `to` gets it, unless something else took its place
+    /// meanwhile.
+    RollForward(u64),
 }
 
 /// A transaction that the master that serves says never happened, and that the
@@ -132,8 +135,8 @@ pub(crate) struct Pass {
     pub(crate) losers: Vec<Loser>,
 }
 
-/// Settles every marker that came to `from` after the one at `after` and, where
-/// given, up to `until`, and that `to` lacks. Pages are committed one by one on
+/// Settles every marker that came to `from`, which serves, after the one at `after` and,
+/// where given, up to `until`, and that `to` lacks or sees otherwise. Pages are committed one by one on
 /// `to`.
 pub(crate) async fn pass(
     from: &mut Link,
@@ -144,22 +147,17 @@ pub(crate) async fn pass(
     until: Option<i64>,
 ) -> Result<Pass, At> {
     let mut pass = Pass::default();
-    // What is older than the markers of the one that serves was decided before.
-    let decided = match rule {
-        Rule::Follow | Rule::Fill => None,
-        Rule::RollForward => tables::trimmed(to).await.map_err(At::To)?,
-    };
     loop {
         // Between two pages whoever waits for this may give it up.
         tokio::task::yield_now().await;
         let page = markers(from, after, until).await.map_err(At::From)?;
         let Some(last) = page.last().map(|marker| marker.seq) else { return Ok(pass) };
-        let has = known(to, &page).await.map_err(At::To)?;
+        let txids: Vec<Uuid> = page.iter().map(|marker| marker.txid).collect();
+        let has = known(to, &txids).await.map_err(At::To)?;
         after = last;
         let (mut open, mut overruled) = (Vec::new(), Vec::new());
         for marker in page {
             match (has.get(&marker.txid), rule) {
-                (None, Rule::RollForward) if Some(marker.txid) <= decided => continue,
                 // It was undone after rows of it may have been copied. Its marker may have
                 // come in an earlier try, which ended before they were put right.
                 (known, Rule::Fill) if marker.aborted && !marker.ops.is_empty() => {
@@ -171,19 +169,15 @@ pub(crate) async fn pass(
                 }
                 (Some(aborted), _) if *aborted == marker.aborted => continue,
                 (None, _) => open.push(marker),
-                // `from` serves: aborted, and `to` holds it.
-                (Some(false), Rule::Follow | Rule::Fill) => {
+                // It was aborted, and `to` holds it.
+                (Some(false), _) => {
                     pass.losers.push(loser(to, marker.txid).await.map_err(At::To)?);
                 }
-                // `from` serves: it counts, and `to` says that it was aborted.
-                (Some(true), Rule::Follow | Rule::Fill) => {
+                // It counts, and `to` says that it was aborted.
+                (Some(true), _) => {
                     overruled.push(marker.txid);
                     open.push(marker);
                 }
-                // `to` serves: aborted, and `from` holds it.
-                (Some(true), Rule::RollForward) => pass.losers.push(marker.loses(None)),
-                // `to` serves: it counts. The pass the other way sees to it.
-                (Some(false), Rule::RollForward) => continue,
             }
             pass.settled += 1;
         }
@@ -191,7 +185,7 @@ pub(crate) async fn pass(
         if open.is_empty() {
             continue;
         }
-        if matches!(rule, Rule::Follow | Rule::Fill) && overruled.is_empty() {
+        if overruled.is_empty() {
             match at_once::forward(to, schema, &open, rule).await {
                 Ok(()) => {}
                 // Unique values moved between rows, or a row is in the way: one
@@ -206,6 +200,64 @@ pub(crate) async fn pass(
             pass.losers.extend(forward(to, schema, open, &overruled, rule).await?);
         }
     }
+}
+
+/// What a master that was away has, and the one that serves has not or sees otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Apart {
+    /// Only the one that was away has them, in the order in which they came to it.
+    pub(crate) alone: Vec<Uuid>,
+    /// The one that serves says that they were aborted.
+    pub(crate) losers: Vec<Loser>,
+}
+
+/// Looks what `from`, which was away, has otherwise than `to`, which serves.
+pub(crate) async fn apart(from: &mut Link, to: &mut Link) -> Result<Apart, At> {
+    // What is older than the markers of the one that serves was decided before.
+    let decided = tables::trimmed(to).await.map_err(At::To)?;
+    let sql = format!(
+        "select seq, txid, aborted from mm_log where seq > ? order by seq limit {NAMED_PAGE}"
+    );
+    let (mut apart, mut after) = (Apart::default(), 0i64);
+    loop {
+        tokio::task::yield_now().await;
+        let page = from.query(&sql, &[after.into()]).await.map_err(At::From)?;
+        let named = |row: &Row| Ok((read(row, "seq")?, read(row, "txid")?, read(row, "aborted")?));
+        let page: Result<Vec<(i64, Uuid, bool)>, Fault> = page.iter().map(named).collect();
+        let page = page.map_err(At::From)?;
+        let Some(&(last, ..)) = page.last() else { return Ok(apart) };
+        after = last;
+        let txids: Vec<Uuid> = page.iter().map(|(_, txid, _)| *txid).collect();
+        let has = known(to, &txids).await.map_err(At::To)?;
+        for (_, txid, aborted) in page {
+            match has.get(&txid) {
+                None if Some(txid) > decided => apart.alone.push(txid),
+                Some(true) if !aborted => {
+                    apart.losers.push(loser(from, txid).await.map_err(At::From)?);
+                }
+                // Where only `from` says that it was aborted, the pass sees to it.
+                None | Some(_) => {}
+            }
+        }
+    }
+}
+
+/// Gives `to`, which serves under this epoch, what `from` alone has. Pages are committed
+/// one by one. Returns those in whose place `to` has something else.
+pub(crate) async fn roll_forward(
+    from: &mut Link,
+    to: &mut Link,
+    schema: &Schema,
+    epoch: u64,
+    alone: &[Uuid],
+) -> Result<Vec<Loser>, At> {
+    let mut lost = Vec::new();
+    for page in alone.chunks(PAGE) {
+        tokio::task::yield_now().await;
+        let markers = these(from, page).await.map_err(At::From)?;
+        lost.extend(forward(to, schema, markers, &[], Rule::RollForward(epoch)).await?);
+    }
+    Ok(lost)
 }
 
 /// What a master holds of a row.
@@ -258,20 +310,32 @@ async fn markers(from: &mut Link, after: i64, until: Option<i64>) -> Result<Vec<
     rows.iter().map(Marker::of).collect()
 }
 
+/// The markers of these transactions, in the order in which they came.
+async fn these(link: &mut Link, txids: &[Uuid]) -> Result<Vec<Marker>, Fault> {
+    let sql = format!(
+        "select seq, txid, epoch, aborted, ops from mm_log where txid in ({}) order by seq",
+        marks(txids)
+    );
+    link.query(&sql, &values(txids)).await?.iter().map(Marker::of).collect()
+}
+
 async fn loser(link: &mut Link, txid: Uuid) -> Result<Loser, Fault> {
-    let sql = "select seq, txid, epoch, aborted, ops from mm_log where txid = ?";
-    match link.query(sql, &[txid.into()]).await?.first() {
-        Some(row) => Ok(Marker::of(row)?.loses(None)),
-        None => Err(Fault::Busy),
-    }
+    let marker = these(link, &[txid]).await?.pop().ok_or(Fault::Busy)?;
+    Ok(marker.loses(None))
+}
+
+fn marks(txids: &[Uuid]) -> String {
+    vec!["?"; txids.len()].join(", ")
+}
+
+fn values(txids: &[Uuid]) -> Vec<Value> {
+    txids.iter().map(|&txid| txid.into()).collect()
 }
 
 /// Which of these markers a master has, and whether they are aborted there.
-async fn known(link: &mut Link, markers: &[Marker]) -> Result<BTreeMap<Uuid, bool>, Fault> {
-    let marks = vec!["?"; markers.len()].join(", ");
-    let txids: Vec<Value> = markers.iter().map(|marker| marker.txid.into()).collect();
-    let sql = format!("select txid, aborted from mm_log where txid in ({marks})");
-    let rows = link.query(&sql, &txids).await?;
+async fn known(link: &mut Link, txids: &[Uuid]) -> Result<BTreeMap<Uuid, bool>, Fault> {
+    let sql = format!("select txid, aborted from mm_log where txid in ({})", marks(txids));
+    let rows = link.query(&sql, &values(txids)).await?;
     rows.iter().map(|row| Ok((read(row, "txid")?, read(row, "aborted")?))).collect()
 }
 
@@ -285,7 +349,12 @@ async fn forward(
     rule: Rule,
 ) -> Result<Vec<Loser>, At> {
     let mut lost = Vec::new();
-    to.begin().await.map_err(At::To)?;
+    let begun = match rule {
+        // It serves: whoever comes in later hears of what is done here.
+        Rule::RollForward(epoch) => to.begin_under(epoch).await,
+        Rule::Follow | Rule::Fill => to.begin().await,
+    };
+    begun.map_err(At::To)?;
     for txid in overruled {
         to.push(&any("delete from mm_log where txid = ?", vec![(*txid).into()]))
             .await
@@ -355,7 +424,7 @@ async fn apply_marker(
 ) -> Result<(), Stopped> {
     if !marker.aborted {
         for op in marker.ops(schema)? {
-            if rule == Rule::RollForward {
+            if let Rule::RollForward(_) = rule {
                 check_before(to, &op).await?;
             }
             apply(to, op, rule).await?;

@@ -14,7 +14,6 @@ mod trim;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -78,6 +77,7 @@ pub(crate) struct Supervisor {
     processes: Processes,
     /// Counted while a master is away.
     log_size: Option<LogSize>,
+    /// The locks that keep out processes with another witness.
     ownership: Ownership,
 }
 
@@ -99,8 +99,8 @@ struct Try {
 struct Bringing {
     /// From which master.
     base: Option<usize>,
-    /// It may have had something that its base did not, and that the base has now.
-    news: Arc<AtomicBool>,
+    /// The base gets what only it has, and nobody else comes in meanwhile.
+    alone: bool,
     /// Writing was paused for it.
     paused: bool,
     /// Where this is gone, the thread was told to give it up, and ends soon.
@@ -249,6 +249,10 @@ impl Supervisor {
             severity = "WARNING", master = %self.membership.view().masters[master].name, why,
             "a master failed"
         );
+        self.leave_out(master, why);
+    }
+
+    fn leave_out(&mut self, master: usize, why: String) {
         self.membership.fail(master, why);
         if self.membership.view().serving().is_empty()
             && let Some(known) = self.witness.known()
@@ -312,10 +316,9 @@ impl Supervisor {
     /// This process may have been stopped for so long that another one took its place:
     /// an epoch on a master says nothing then.
     async fn drop_those_taken(&mut self) {
-        for at in self.membership.view().serving() {
-            if let Err(taken @ NotOurs::Taken) = self.ownership.take(&self.shared, at).await {
-                self.take_out(at, taken.why());
-            }
+        let serving = self.membership.view().serving();
+        for at in self.ownership.taken(&self.shared, &serving).await {
+            self.take_out(at, NotOurs::Taken.why());
         }
     }
 
@@ -441,7 +444,14 @@ impl Supervisor {
     }
 
     fn may_be_tried(&self, at: usize) -> bool {
-        !self.membership.view().serves(at) && self.tries[at].bringing.is_none()
+        !self.membership.view().serves(at)
+            && self.tries[at].bringing.is_none()
+            && !self.one_comes_alone()
+    }
+
+    /// Whoever else joined would lack what the base gets from it.
+    fn one_comes_alone(&self) -> bool {
+        self.tries.iter().any(|tried| tried.bringing.as_ref().is_some_and(|b| b.alone))
     }
 
     async fn try_those_away(&mut self) {
@@ -451,10 +461,9 @@ impl Supervisor {
             }
             let (cancel, cancelled) = oneshot::channel();
             let hold = recovery::hold_after(self.tries[at].too_long);
-            let news = Arc::new(AtomicBool::new(false));
-            let started = self.recovery.start(at, hold, Arc::clone(&news), cancelled);
+            let started = self.recovery.start(at, hold, cancelled);
             self.tries[at].bringing =
-                Some(Bringing { base: None, news, paused: false, cancel: Some(cancel) });
+                Some(Bringing { base: None, alone: false, paused: false, cancel: Some(cancel) });
             self.shared.queue.pending().trying(at);
             if let Err(error) = started {
                 let why = format!("no thread could be started: {error}");
@@ -505,7 +514,15 @@ impl Supervisor {
                     self.lead(at, &identity).await;
                 }
             }
+            Ask::Alone { answer } => {
+                let Some(base) = bringing.base else { return };
+                bringing.alone = true;
+                if self.leave_alone(base).await {
+                    let _ = answer.send(self.membership.view().epoch);
+                }
+            }
             Ask::CaughtUp { answer } => {
+                bringing.alone = false;
                 self.may_join_next.push((at, answer));
                 self.let_one_join();
             }
@@ -539,7 +556,9 @@ impl Supervisor {
     /// One after the other: each join changes the epoch.
     fn let_one_join(&mut self) {
         let masters = &self.membership.view().masters;
-        if masters.iter().any(|master| master.state == MasterState::Joining) {
+        if masters.iter().any(|master| master.state == MasterState::Joining)
+            || self.one_comes_alone()
+        {
             return;
         }
         while let Some((at, answer)) = self.may_join_next.pop() {
@@ -601,9 +620,6 @@ impl Supervisor {
                 self.retry_later(at);
             }
         }
-        if let Some(base) = base.filter(|_| bringing.news.load(Ordering::SeqCst)) {
-            self.give_the_others_what_it_had(at, base);
-        }
         if bringing.paused {
             // It did not join: writing goes on without it.
             self.membership.go_on();
@@ -612,18 +628,22 @@ impl Supervisor {
         self.let_one_join();
     }
 
-    /// The base has something of `at` that the others have not, whether it joins or
-    /// not: they get it when they are brought back.
-    fn give_the_others_what_it_had(&mut self, at: usize, base: usize) {
-        let why = "it gets what only a master that is back had";
-        for other in (0..self.tries.len()).filter(|&other| other != at && other != base) {
-            if self.membership.view().serves(other) {
-                self.take_out(other, why.to_owned());
-            } else if self.tries[other].bringing.is_some() {
-                self.tries[other].give_up();
-                self.membership.behind(other, why.to_owned());
-            }
+    /// Takes out who serves beside `base`: what only a master that is back has goes to
+    /// `base`, and to them when they are brought up from there. True where `base` serves
+    /// alone, also for other processes.
+    async fn leave_alone(&mut self, base: usize) -> bool {
+        if !self.membership.view().serves(base) {
+            return false;
         }
+        for other in self.membership.view().serving().into_iter().filter(|&at| at != base) {
+            self.leave_out(other, "it gets what only a master that is back had".to_owned());
+        }
+        self.put_in_force().await;
+        let view = self.membership.view();
+        self.in_force == Some(view.generation)
+            && view.refuses.is_none()
+            && !self.membership.is_cut_off()
+            && view.serving() == [base]
     }
 
     fn is_back(&mut self, at: usize) {

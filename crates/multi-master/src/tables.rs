@@ -192,7 +192,22 @@ pub(crate) async fn run(
 
 /// The epoch row.
 pub(crate) async fn epoch(link: &mut Link) -> Result<Option<u64>, Fault> {
-    let rows = link.query("select epoch from mm_epoch where id = 1", &[]).await?;
+    epoch_by(link, "select epoch from mm_epoch where id = 1").await
+}
+
+/// The epoch row, which nobody changes until the transaction ends.
+pub(crate) async fn epoch_shared(link: &mut Link) -> Result<Option<u64>, Fault> {
+    match link.dialect() {
+        // A SQLite transaction that writes holds all of the file.
+        Dialect::Sqlite => epoch(link).await,
+        Dialect::MariaDb | Dialect::MySql => {
+            epoch_by(link, "select epoch from mm_epoch where id = 1 lock in share mode").await
+        }
+    }
+}
+
+async fn epoch_by(link: &mut Link, sql: &str) -> Result<Option<u64>, Fault> {
+    let rows = link.query(sql, &[]).await?;
     let epoch: Option<i64> = rows.first().map(|row| read(row, "epoch")).transpose()?;
     Ok(epoch.and_then(|epoch| u64::try_from(epoch).ok()))
 }

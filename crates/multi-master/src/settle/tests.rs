@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use stdx::{HybridTime, UnixMicros};
 
-use super::{Rule, pass, undo};
+use super::{At, Rule, apart, pass, roll_forward, undo};
 use crate::db;
 use crate::error::MasterName;
+use crate::fault::Fault;
 use crate::link::Link;
 use crate::schema::{Column, Kind, Migration, Schema, Step, Table};
 use crate::sqlite::{IfAbsent, SqliteLink};
@@ -89,4 +90,51 @@ async fn what_was_undone_after_it_was_copied_is_put_right_in_the_next_try_too() 
     let heard = pass(&mut base, &mut back, &schema, Rule::Fill, 0, None).await.unwrap();
     undo(&mut base, &mut back, &schema, &heard.losers).await.unwrap();
     assert_eq!(notes(&mut back).await, Vec::<i64>::new());
+}
+
+/// Somebody came in to whom what is rolled forward would never come.
+#[tokio::test]
+async fn nothing_is_rolled_forward_under_another_epoch_than_the_one_that_was_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = Schema::of(MIGRATIONS).unwrap();
+    let (mut base, mut back) = (master(folder.path(), "a").await, master(folder.path(), "b").await);
+    tables::set_epoch(&mut base, 8).await.unwrap();
+    insert(&mut back, &schema, 1_000, 1).await;
+    let alone = apart(&mut back, &mut base).await.unwrap().alone;
+    assert_eq!(alone.len(), 1);
+    let old = roll_forward(&mut back, &mut base, &schema, 7, &alone).await;
+    assert!(matches!(old, Err(At::To(Fault::Moved))), "{old:?}");
+    base.rollback().await.unwrap();
+    assert_eq!(notes(&mut base).await, Vec::<i64>::new());
+    roll_forward(&mut back, &mut base, &schema, 8, &alone).await.unwrap();
+    assert_eq!(notes(&mut base).await, [1]);
+}
+
+#[tokio::test]
+async fn what_only_one_that_was_away_has_is_found_however_much_both_have_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = Schema::of(MIGRATIONS).unwrap();
+    let (mut base, mut back) = (master(folder.path(), "a").await, master(folder.path(), "b").await);
+    for link in [&mut base, &mut back] {
+        link.batch(
+            "insert into mm_log (txid, epoch, aborted, ops) \
+             with recursive n (n) as (select 1 union all select n + 1 from n where n < 2500) \
+             select cast(printf('%016d', n) as blob), 1, 0, x'' from n",
+        )
+        .await
+        .unwrap();
+    }
+    let found = async |back: &mut Link, base: &mut Link| {
+        let apart = apart(back, base).await.unwrap();
+        (apart.alone.len(), apart.losers.len())
+    };
+    assert_eq!(found(&mut back, &mut base).await, (0, 0));
+    // That the base has more, or did not say of one that it was aborted, is another matter.
+    insert(&mut base, &schema, 1_000, 1).await;
+    back.batch("update mm_log set aborted = 1 where seq = 7").await.unwrap();
+    assert_eq!(found(&mut back, &mut base).await, (0, 0));
+    insert(&mut back, &schema, 2_000, 2).await;
+    assert_eq!(found(&mut back, &mut base).await, (1, 0));
+    base.batch("update mm_log set aborted = 1 where seq in (9, 2100)").await.unwrap();
+    assert_eq!(found(&mut back, &mut base).await, (1, 2));
 }

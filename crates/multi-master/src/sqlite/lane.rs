@@ -12,18 +12,11 @@ use crate::fault::Fault;
 use crate::job::{self, Ran};
 use crate::link::Link;
 use crate::render::Statement;
-use crate::sabotage::{Bug, Point, is, reached};
+use crate::sabotage::{Point, reached};
 use crate::sqlite::writer::GROUP_MAX;
 
 /// How long one thread of an open group waits for another without sleeping.
 const AWAKE_MAX: Duration = Duration::from_micros(100);
-
-/// Begins a transaction and makes sure that the file is at the view's epoch.
-pub(super) async fn begin(link: &mut Link, epoch: u64) -> Result<(), Fault> {
-    link.begin().await?;
-    let now = crate::tables::epoch(link).await?;
-    if now == Some(epoch) || is(Bug::NoEpochCheck) { Ok(()) } else { Err(Fault::Moved) }
-}
 
 /// Statements on SQLite are done when they are called.
 pub(super) fn ready<T>(future: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
@@ -174,7 +167,7 @@ fn apply(mut link: Link, epoch: u64, inbox: &Receiver<Task>) {
     while let Ok(task) = if open.is_some() { soon(inbox) } else { inbox.recv() } {
         match task {
             Task::Apply(statements) => {
-                let state = open.get_or_insert_with(|| ready(begin(&mut link, epoch)));
+                let state = open.get_or_insert_with(|| ready(link.begin_under(epoch)));
                 for statement in statements.iter() {
                     if state.is_ok() {
                         *state = ready(link.push(statement));

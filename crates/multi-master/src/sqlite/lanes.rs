@@ -12,7 +12,7 @@ use crate::membership::View;
 use crate::render::Statement;
 use crate::sabotage::{Point, reached};
 use crate::shared::{Failed, Shared};
-use crate::sqlite::lane::{Answers, Lane, Vote, answered, begin, ready};
+use crate::sqlite::lane::{Answers, Lane, Vote, answered, ready};
 use crate::sqlite::writer::{Guard, Next, Waiting, refuse, tell};
 use crate::write_set::Journal;
 
@@ -104,7 +104,7 @@ impl Lanes {
         self.handed.clear();
         self.txids.clear();
         let (at, epoch) = (self.primary_at, self.view.epoch);
-        ready(begin(self.primary(), epoch)).map_err(|fault| (at, fault))
+        ready(self.primary().begin_under(epoch)).map_err(|fault| (at, fault))
     }
 
     pub(super) fn rollback(&mut self) {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use stdx::Backoff;
@@ -265,9 +264,11 @@ impl Supervisor {
             Migrate::Fault(fault) => OpenError::Refused { master, reason: why(fault) },
         };
         let master = name(self, first);
-        tables::migrate(&mut base, &master, &self.recovery.migrations)
-            .await
-            .map_err(|error| refused(master, error))?;
+        let there = async {
+            tables::migrate(&mut base, &master, &self.recovery.migrations).await?;
+            Ok(tables::epoch(&mut base).await?.unwrap_or(0))
+        };
+        let there = there.await.map_err(|error| refused(master.clone(), error))?;
         let mut joining = vec![first];
         for (at, mut link) in others {
             let epoch = self.membership.view().epoch;
@@ -283,17 +284,17 @@ impl Supervisor {
                     continue;
                 }
             }
-            let news = AtomicBool::new(false);
-            let brought = self.recovery.bring(first, &mut base, at, &mut link, epoch, &news).await;
+            // Those brought before it have to get what it alone has.
+            let alone = async || {
+                joining.truncate(1);
+                Ok(there)
+            };
+            let brought = self.recovery.bring(first, &mut base, at, &mut link, epoch, alone).await;
             let on_base = |fault| base_fault(first, fault);
             let brought = match brought {
                 Ok(()) => base.commit().await.map_err(on_base),
                 Err(why) => base.rollback().await.map_err(on_base).and(Err(why)),
             };
-            if news.load(Ordering::SeqCst) {
-                // Those brought before it have to get what it had.
-                joining.truncate(1);
-            }
             match brought {
                 Ok(()) => joining.push(at),
                 Err(Brought::Failed(why)) => self.membership.fail(at, why),

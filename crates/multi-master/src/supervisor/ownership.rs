@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -115,31 +116,53 @@ impl Ownership {
 
     /// Holds the lock on this master, or goes on holding it.
     pub(super) async fn take(&mut self, shared: &Shared, at: usize) -> Result<(), NotOurs> {
+        match self.needs {
+            Needs::Lock => take((at, &mut self.locks[at]), shared, self.process).await,
+            Needs::Nothing | Needs::NoLock => Ok(()),
+        }
+    }
+
+    /// Those of these masters that another process has taken.
+    pub(super) async fn taken(&mut self, shared: &Shared, masters: &[usize]) -> Vec<usize> {
         if self.needs != Needs::Lock {
-            return Ok(());
+            return Vec::new();
         }
-        let taken = timely(ANSWER_MAX, async {
-            if let Some(mut link) = self.locks[at].take()
-                && link.query("select 1 as one", &[]).await.is_ok()
-            {
-                return Ok(Some(link));
-            }
-            let mut link = shared.connect(at, IfAbsent::Refuse).await?;
-            Ok(hold(&mut link, self.process, silent(shared)).await?.then_some(link))
+        let process = self.process;
+        let locks = self.locks.iter_mut().enumerate().filter(|(at, _)| masters.contains(at));
+        let looks = locks.map(async |(at, lock)| {
+            let looked = take((at, lock), shared, process).await;
+            matches!(looked, Err(NotOurs::Taken)).then_some(at)
         });
-        match taken.await {
-            Some(Ok(Some(link))) => {
-                self.locks[at] = Some(link);
-                Ok(())
-            }
-            Some(Ok(None)) => Err(NotOurs::Taken),
-            Some(Err(Fault::Refused(why))) if has_no_locks(&why) => {
-                tracing::debug!(%why, "a server has no locks by name: nobody else is kept out");
-                Ok(())
-            }
-            Some(Err(fault)) => Err(NotOurs::Fault(fault)),
-            None => Err(NotOurs::Fault(Fault::Lost("it does not answer".to_owned()))),
+        join_all(looks).await.into_iter().flatten().collect()
+    }
+}
+
+async fn take(
+    (at, lock): (usize, &mut Option<Link>),
+    shared: &Shared,
+    process: Uuid,
+) -> Result<(), NotOurs> {
+    let taken = timely(ANSWER_MAX, async {
+        if let Some(mut link) = lock.take()
+            && link.query("select 1 as one", &[]).await.is_ok()
+        {
+            return Ok(Some(link));
         }
+        let mut link = shared.connect(at, IfAbsent::Refuse).await?;
+        Ok(hold(&mut link, process, silent(shared)).await?.then_some(link))
+    });
+    match taken.await {
+        Some(Ok(Some(link))) => {
+            *lock = Some(link);
+            Ok(())
+        }
+        Some(Ok(None)) => Err(NotOurs::Taken),
+        Some(Err(Fault::Refused(why))) if has_no_locks(&why) => {
+            tracing::debug!(%why, "a server has no locks by name: nobody else is kept out");
+            Ok(())
+        }
+        Some(Err(fault)) => Err(NotOurs::Fault(fault)),
+        None => Err(NotOurs::Fault(Fault::Lost("it does not answer".to_owned()))),
     }
 }
 

@@ -6,6 +6,7 @@
 //! ```text
 //! thread                                supervisor
 //! who it is ──────── Greeted ─────────▶ from which master it is brought up
+//! it alone has some ─ Alone ──────────▶ the others are out: the base may get it
 //! settled, nearly ── CaughtUp ────────▶ it is JOINING: writers may be held back
 //! everything ─────── Holding ─────────▶ the next epoch, known to the witness
 //! the base is at that epoch ── ended ─▶ it serves
@@ -15,7 +16,6 @@
 //! thread gives up what it holds, and the master is tried again later.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -63,6 +63,9 @@ pub(crate) enum Ask {
     /// The master answers, and says this of itself. Which one is it brought up
     /// from, and at which epoch is the set?
     Greeted { identity: Identity, answer: oneshot::Sender<(usize, u64)> },
+    /// It has something that its base has not. Under which epoch does nobody else serve
+    /// whom that would pass by?
+    Alone { answer: oneshot::Sender<u64> },
     /// It misses little. May writers be held back?
     CaughtUp { answer: oneshot::Sender<()> },
     /// It has everything, and writers are held back. Under which epoch do they go on?
@@ -100,13 +103,11 @@ struct Progress {
 impl Recovery {
     /// Brings `at` back on a thread of its own, for which writers are held back for
     /// at most `hold`. It ends when it is done, when an answer does not come, and
-    /// when `cancel` is dropped. Then `news` says whether the base may have something
-    /// that only `at` had, and the others have to get.
+    /// when `cancel` is dropped.
     pub(super) fn start(
         &self,
         at: usize,
         hold: Duration,
-        news: Arc<AtomicBool>,
         cancel: oneshot::Receiver<()>,
     ) -> std::io::Result<()> {
         let recovery = self.clone();
@@ -121,7 +122,7 @@ impl Recovery {
                 tokio::select! {
                     biased;
                     _ = cancel => Err(Brought::Cancelled),
-                    result = recovery.run(at, hold, &news) => result,
+                    result = recovery.run(at, hold) => result,
                 }
             });
             ended.result = Some(result);
@@ -132,7 +133,7 @@ impl Recovery {
         Ok(())
     }
 
-    async fn run(&self, at: usize, hold: Duration, news: &AtomicBool) -> Result<(), Brought> {
+    async fn run(&self, at: usize, hold: Duration) -> Result<(), Brought> {
         let (mut link, identity) =
             greet(&self.shared, at).await.map_err(|fault| Brought::Failed(super::why(fault)))?;
         let ask = |answer| Ask::Greeted { identity: identity.clone(), answer };
@@ -143,7 +144,8 @@ impl Recovery {
         }
         let base = self.shared.connect(first, IfAbsent::Refuse).await;
         let mut base = base.map_err(|fault| base_fault(first, fault))?;
-        let progress = self.catch_up((first, &mut base), (at, &mut link), epoch, news).await?;
+        let alone = async || self.ask(at, |answer| Ask::Alone { answer }).await;
+        let progress = self.catch_up((first, &mut base), (at, &mut link), epoch, alone).await?;
         reached(Point::Settled);
         self.ask(at, |answer| Ask::CaughtUp { answer }).await?;
         let on_base = |fault| base_fault(first, fault);
@@ -178,9 +180,8 @@ impl Recovery {
         answered.await.map_err(|_| Brought::Cancelled)
     }
 
-    /// Brings `at` to what the base has. When it returns, `news` says whether it may
-    /// have had something that the base had not, and writers are held back by a
-    /// transaction that is open on the base.
+    /// Brings `at` to what the base has. When it returns, writers are held back by a
+    /// transaction that is open on the base. For `alone` see [`Ask::Alone`].
     pub(super) async fn bring(
         &self,
         base_at: usize,
@@ -188,9 +189,9 @@ impl Recovery {
         at: usize,
         link: &mut Link,
         epoch: u64,
-        news: &AtomicBool,
+        alone: impl AsyncFnOnce() -> Result<u64, Brought>,
     ) -> Result<(), Brought> {
-        let progress = self.catch_up((base_at, base), (at, link), epoch, news).await?;
+        let progress = self.catch_up((base_at, base), (at, link), epoch, alone).await?;
         base.begin_barrier().await.map_err(|fault| base_fault(base_at, fault))?;
         self.finish(base_at, base, at, link, progress).await
     }
@@ -201,7 +202,7 @@ impl Recovery {
         (base_at, base): (usize, &mut Link),
         (at, link): (usize, &mut Link),
         epoch: u64,
-        news: &AtomicBool,
+        alone: impl AsyncFnOnce() -> Result<u64, Brought>,
     ) -> Result<Progress, Brought> {
         let failed = |fault| Brought::Failed(super::why(fault));
         let name = &self.names[at];
@@ -242,7 +243,7 @@ impl Recovery {
             tracing::warn!(master = %name, rows = copied, "filled");
         }
         copy::tell_marks(base, link).await.map_err(failed)?;
-        self.settle(base_at, base, link, lacks, news).await
+        self.settle(base_at, base, link, lacks, alone).await
     }
 
     async fn settle(
@@ -251,7 +252,7 @@ impl Recovery {
         base: &mut Link,
         link: &mut Link,
         filled: bool,
-        news: &AtomicBool,
+        alone: impl AsyncFnOnce() -> Result<u64, Brought>,
     ) -> Result<Progress, Brought> {
         let schema = &self.shared.schema;
         let tag = |at| from_base(base_at, at);
@@ -259,12 +260,14 @@ impl Recovery {
         let forth = if filled { Rule::Fill } else { Rule::Follow };
         // What only the master that was away has, is decided first. Also one that was
         // filled may have what its base has forgotten since.
-        // Whoever ends it between two pages leaves it so.
-        news.store(true, Ordering::SeqCst);
-        let pass = settle::pass(link, base, schema, Rule::RollForward, 0, None).await;
-        let pass = pass.map_err(|at| tag(at.swapped()))?;
-        news.store(pass.settled > 0, Ordering::SeqCst);
-        let mut progress = Progress { forth, losers: pass.losers, after: 0, settled: pass.settled };
+        let apart = settle::apart(link, base).await.map_err(|at| tag(at.swapped()))?;
+        let settled = apart.alone.len() + apart.losers.len();
+        let mut progress = Progress { forth, losers: apart.losers, after: 0, settled };
+        if !apart.alone.is_empty() {
+            let epoch = alone().await?;
+            let lost = settle::roll_forward(link, base, schema, epoch, &apart.alone).await;
+            progress.losers.extend(lost.map_err(|at| tag(at.swapped()))?);
+        }
         for _ in 0..PASSES_MAX {
             // Who holds the epoch row has ended when this has it, and who takes it
             // later puts its marker after the last one now.

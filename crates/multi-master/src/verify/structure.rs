@@ -31,6 +31,7 @@ pub(super) struct Wrong {
     pub(super) unfit: BTreeSet<&'static str>,
 }
 
+/// Compares what a master has with what the program made there.
 pub(super) async fn compare(link: &mut Link, schema: &Schema) -> Result<Wrong, Fault> {
     let dialect = link.dialect();
     let there = match dialect {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use lab::TakenAway;
 use multi_master::{
-    DbError, MasterName, MasterState, MultiMaster, OpenError, Outcome, Policy, Tx, TxId, fields,
-    params,
+    Config, DbError, MasterName, MasterState, MultiMaster, OpenError, Outcome, Policy, Tx, TxId,
+    fields, params,
 };
 use proptest::prelude::*;
 use stdx::ids::Id as _;
@@ -526,19 +526,63 @@ async fn a_transaction_in_doubt_comes_back_whole_or_not_at_all() {
     }
 }
 
+/// Three masters, all of them files.
+fn three(folder: &Path, policy: Policy) -> Config {
+    let mut config = embedded(folder, policy);
+    let mut third = config.masters[0].clone();
+    third.name = MasterName("c".to_owned());
+    third.url = format!("sqlite:{}", folder.join("c.db").display());
+    config.masters.push(third);
+    config
+}
+
+/// Three masters, of which `a` and `b` serve, and `c`, which is away, alone has the
+/// account `two`.
+async fn two_masters_and_a_third_that_has_more(folder: &Path) -> (MultiMaster, TakenAway) {
+    let open =
+        async || MultiMaster::open(three(folder, Policy::Available), MIGRATIONS).await.unwrap();
+    let store = open().await;
+    let _ = add(&store, 1, "one").await;
+    close(store).await;
+    let old = ["a.db", "b.db"].map(|name| std::fs::read(folder.join(name)).unwrap());
+    let store = open().await;
+    let _ = add(&store, 2, "two").await;
+    close(store).await;
+    for (name, bytes) in ["a.db", "b.db"].iter().zip(old) {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    let c = take_away(folder, "c");
+    (open().await, c)
+}
+
+/// Whoever reads from `a` and then from `b` must not see that a row is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_a_third_has_is_on_none_that_serves_before_it_is_on_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (store, c) = two_masters_and_a_third_that_has_more(folder).await;
+    assert_eq!(logins(&store).await, ["one"]);
+    let has = |name: &str| -> i64 {
+        let file = rusqlite::Connection::open(folder.join(name)).unwrap();
+        file.query_row("select count(*) from accounts", [], |row| row.get(0)).unwrap()
+    };
+    c.put_back().unwrap();
+    while has("a.db") < 2 {
+        tokio::task::yield_now().await;
+    }
+    let served = store.status()[1].state.serves();
+    assert!(!served || has("b.db") == 2, "{:?}", store.status());
+    store.wait_until_whole().await;
+    assert_eq!(logins(&store).await, ["one", "two"]);
+    close(store).await;
+}
+
 #[tokio::test]
 async fn with_three_masters_what_only_one_has_reaches_both_others() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let three = || {
-        let mut config = embedded(folder, Policy::Available);
-        let mut third = config.masters[0].clone();
-        third.name = MasterName("c".to_owned());
-        third.url = format!("sqlite:{}", folder.join("c.db").display());
-        config.masters.push(third);
-        config
-    };
-    let open = async || MultiMaster::open(three(), MIGRATIONS).await.unwrap();
+    let open =
+        async || MultiMaster::open(three(folder, Policy::Available), MIGRATIONS).await.unwrap();
     let store = open().await;
     let _ = add(&store, 1, "one").await;
     close(store).await;
@@ -562,14 +606,7 @@ async fn with_three_masters_what_only_one_has_reaches_both_others() {
 async fn what_a_primary_forgot_it_gets_from_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let open = async || {
-        let mut config = embedded(folder, Policy::All);
-        let mut third = config.masters[0].clone();
-        third.name = MasterName("c".to_owned());
-        third.url = format!("sqlite:{}", folder.join("c.db").display());
-        config.masters.push(third);
-        MultiMaster::open(config, MIGRATIONS).await.unwrap()
-    };
+    let open = async || MultiMaster::open(three(folder, Policy::All), MIGRATIONS).await.unwrap();
     let store = open().await;
     let _ = add(&store, 1, "one").await;
     close(store).await;
