@@ -22,7 +22,8 @@ pub const MEMOS: Table = Table {
 };
 
 /// The books of the shelf, with the fields of `POST /user/books`; a record's id is the
-/// `userBookId`. The category follows the progress until somebody sets it.
+/// `userBookId`: a UUIDv7, or the UUIDv8 of the reader and the ISBN that every device
+/// makes. The category follows the progress until somebody sets it.
 pub const SHELF: Table = Table {
     name: "shelf",
     fields: &[

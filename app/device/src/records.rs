@@ -4,11 +4,12 @@ use std::io::Read as _;
 
 use endpaper_api::Language;
 use endpaper_api::sync::{MEMOS, SHELF};
-use endpaper_reading::model::Flaws;
+use endpaper_reading::model::{Flaws, ReaderId};
 use endpaper_reading::rules::{keys, synced};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
+use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, UnixMicros};
 use sync::engine::Edit;
 use sync::merge::{REVISIONS, Revision};
@@ -137,9 +138,12 @@ pub(crate) fn shelf(device: &Device, command: &Shelf, out: Out) -> Result {
                 }
             }
             right(synced::shelve(&fields))?;
-            if let Some(Err(problem)) = isbn.as_deref().map(keys::of_input) {
-                return Err(Failure::usage(format!("--isbn: {}", problem.message(Language::En))));
-            }
+            let of_input = |isbn: &String| {
+                keys::of_input(isbn).map_err(|problem| {
+                    Failure::usage(format!("--isbn: {}", problem.message(Language::En)))
+                })
+            };
+            let book_key = isbn.as_ref().map(of_input).transpose()?;
             let same = isbn.as_deref().and_then(|isbn| find::book(&shelf, isbn).ok());
             if let Some(same) = same.filter(|_| isbn.is_some()) {
                 return Err(Failure::new(format!(
@@ -147,7 +151,13 @@ pub(crate) fn shelf(device: &Device, command: &Shelf, out: Out) -> Result {
                     book_line(same)
                 )));
             }
-            let id = IdSource::system().next();
+            // Another device may put the same book on the shelf before the two hear of each
+            // other: then it is one.
+            let reader = ReaderId::from_uuid(device.account().uuid());
+            let by_key = book_key.and_then(|book_key| keys::shelf_id(reader, &book_key));
+            let by_key = by_key.map(|id| RecordId::from_uuid(id.uuid()));
+            let is_free = |id: &RecordId| shelf.iter().all(|book| book.id != *id);
+            let id = by_key.filter(is_free).unwrap_or_else(|| IdSource::system().next());
             let create = Edit::Create(fields);
             saved(id, device.edit(&key(&SHELF, id), create, now, Priority::HIGH)?, out);
             Ok(())

@@ -7,7 +7,7 @@
 //!
 //! | | the record is there | it was deleted |
 //! |---|---|---|
-//! | create, update | per field: seen, the new value; not seen, the [`Rule`] decides | seen, it is made anew; not seen, it stays deleted, and the edit is kept as a revision |
+//! | create, update | per field: seen, the new value; not seen, the [`Rule`] decides | seen, it is made anew; not seen, it stays deleted, and the edit is kept as a revision; but who makes a record and never saw that it was there makes it anew |
 //! | delete | it is deleted; what others set and this one had not seen is kept as a revision | nothing |
 //!
 //! A device has seen its own edits. What was merged of two texts nobody has seen
@@ -327,10 +327,13 @@ pub fn settle(
             }
         }
         (Action::Create { fields } | Action::Update { fields, .. }, None) => {
+            let is_create = matches!(operation.action, Action::Create { .. });
             let stays_deleted = match held.and_then(|held| held.deleted.as_ref()) {
+                // Two devices may make one record, where its id follows from what it is.
+                Some(_) if is_create && operation.base == Version::NONE => false,
                 Some(deleted) => !seen(deleted),
                 // The server has forgotten it.
-                None => matches!(operation.action, Action::Update { .. }),
+                None => !is_create,
             };
             if stays_deleted {
                 let revision = revision(fields.clone(), &stamp, Why::Deleted);
@@ -428,9 +431,11 @@ fn set_field(
             None => now.set(name, value.clone(), after_seen(old)),
         },
         Some(Rule::Text) => {
+            const NO_TEXT: &Value = &Value::Null;
             let base = match &operation.action {
                 Action::Update { bases, .. } => bases.get(name),
-                Action::Create { .. } | Action::Delete => None,
+                Action::Create { .. } => unseen.map(|_| NO_TEXT),
+                Action::Delete => None,
             };
             let Some((other, current)) = old.zip(current) else {
                 return now.set(name, value.clone(), *stamp);

@@ -2,8 +2,10 @@
 
 use endpaper_api::FieldProblem;
 use sha2::{Digest as _, Sha256};
+use stdx::ids::Id as _;
 
 use crate::isbn::BookKey;
+use crate::model::{ReaderId, UserBookId};
 use crate::text::SearchKeys;
 
 /// Begins the keys of books that have neither an ISBN nor a source.
@@ -54,11 +56,42 @@ pub fn own(title: &str, author: Option<&str>) -> BookKey {
     format!("{OWN_PREFIX}{number:028x}").parse().expect("a prefix and 28 hexadecimal digits")
 }
 
+/// The id of a book on a reader's shelf, where it has an ISBN or is of a source: two
+/// devices that put it there without a network put one book there. `None` where it is
+/// known by its title alone, which may change.
+///
+/// A UUIDv8 of the SHA-256 of both (RFC 9562, section 5.8 and appendix B.2). It was
+/// given to the book when it was put on the shelf; a corrected ISBN leaves it as it is.
+#[must_use]
+pub fn shelf_id(reader: ReaderId, key: &BookKey) -> Option<UserBookId> {
+    if key.as_str().starts_with(OWN_PREFIX) {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    hash.update(reader.uuid());
+    hash.update(key.as_str());
+    let hash: [u8; 32] = hash.finalize().into();
+    let first = std::array::from_fn(|at| hash[at]);
+    Some(UserBookId::from_uuid(uuid::Builder::from_custom_bytes(first).into_uuid()))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_book_with_an_isbn_has_one_id_on_each_shelf() {
+        let reader = |number| ReaderId::from_uuid(uuid::Uuid::from_u128(number));
+        let id = |number, isbn| shelf_id(reader(number), &of_input(isbn).unwrap());
+        let known = "0538d103-e23b-82a3-8d62-f607912b7a8e";
+        assert_eq!(id(1, "978-0-14-044913-6").unwrap().to_string(), known, "devices keep it");
+        assert_eq!(id(1, "0140449132"), id(1, "9780140449136"));
+        assert_ne!(id(1, "9780140449136"), id(2, "9780140449136"));
+        assert_ne!(id(1, "9780140449136"), id(1, "K642734155"));
+        assert_eq!(shelf_id(reader(1), &own("소년이 온다", None)), None);
+    }
 
     #[test]
     fn what_names_a_book() {

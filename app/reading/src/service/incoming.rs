@@ -26,7 +26,7 @@ use crate::model::{
     BookFacts, BookId, Content, MemoDraft, MemoId, Origin, Page, ReaderId, Reading, Tags,
     UserBookId,
 };
-use crate::rules::facts;
+use crate::rules::{facts, keys};
 use crate::store::{books, memos, shelf};
 
 /// How many books, or memos, are one write.
@@ -192,7 +192,9 @@ impl ReadingService {
                         batch.iter().map(|book| book.book_key.clone()).collect();
                     let known = books::find_all(tx, &keys).await?;
                     let mut on_shelf = shelf::find_all(tx, reader, &keys).await?;
-                    let wanted: Vec<UserBookId> = batch.iter().filter_map(|book| book.id).collect();
+                    let by_key = |book: &IncomingBook| keys::shelf_id(reader, &book.book_key);
+                    let wanted: Vec<UserBookId> =
+                        batch.iter().flat_map(|book| [book.id, by_key(book)]).flatten().collect();
                     let taken = shelf::taken(tx, &wanted).await?;
                     let (mut added, mut there) = (0u64, 0u64);
                     let mut written = Vec::new();
@@ -212,9 +214,10 @@ impl ReadingService {
                         };
                         let created_at = book.created_at.unwrap_or(now);
                         let new = New {
-                            user_book_id: book
-                                .id
-                                .filter(|id| !taken.contains(id))
+                            user_book_id: [book.id, by_key(book)]
+                                .into_iter()
+                                .flatten()
+                                .find(|id| !taken.contains(id))
                                 .unwrap_or(*user_book_id),
                             book_id: *book_id,
                             created_at,

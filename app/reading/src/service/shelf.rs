@@ -47,8 +47,11 @@ impl ReadingService {
             let _ = self.book(&key).await;
         }
         let now = self.now();
-        let (user_book_id, book_id): (UserBookId, BookId) = (self.0.ids.next(), self.0.ids.next());
+        let (spare, book_id): (UserBookId, BookId) = (self.0.ids.next(), self.0.ids.next());
         self.write(async move |tx: &mut Tx| {
+            let wanted = keys::shelf_id(reader, &key);
+            let taken = shelf::taken(tx, wanted.as_slice()).await?;
+            let user_book_id = wanted.filter(|id| !taken.contains(id)).unwrap_or(spare);
             let new = New { user_book_id, book_id, created_at: now, updated_at: now };
             let book = put_as_asked(tx, reader, &key, &request, new, now).await?;
             sync::books_put(tx, reader, &[book.id], now).await?;

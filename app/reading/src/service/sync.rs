@@ -20,7 +20,7 @@ use super::memos::made_of;
 use super::shelf::{New, change_as_asked, key_of, put_as_asked};
 use super::{ReadingError, ReadingService};
 use crate::model::{Flaws, MemoDraft, MemoId, ReaderId, ShelfBook, UserBookId};
-use crate::rules::synced;
+use crate::rules::{keys, synced};
 use crate::store::{memos, shelf};
 
 impl ReadingService {
@@ -191,6 +191,10 @@ impl Synced {
                 }
                 return Err(flaws.into());
             };
+            if id.uuid().get_version_num() == 8 && keys::shelf_id(reader, &key) != Some(id) {
+                let why = format!("{id} is not the id of this book: make it anew");
+                return Ok(Err(Refusal::new(ErrorCode::ValidationFailed.as_str(), why)));
+            }
             let trace = shelf::trace(tx, reader, &key).await?.filter(|trace| *trace != id);
             if let Some(trace) = trace {
                 let why = format!(
@@ -221,9 +225,15 @@ impl Domain for Synced {
     }
 
     fn upgrade(&self, operation: &mut Operation) -> Result<(), Refusal> {
-        if operation.key.id.uuid().get_version_num() != 7 {
-            let why = format!("{} is no id: ids are UUIDs of version 7", operation.key.id);
-            return Err(Refusal::new(ErrorCode::ValidationFailed.as_str(), why));
+        let id = operation.key.id;
+        let follows_from_its_key = *operation.key.table == *SHELF.name;
+        match id.uuid().get_version_num() {
+            7 => {}
+            8 if follows_from_its_key => {}
+            _ => {
+                let why = format!("{id} is no id: ids are UUIDs of version 7");
+                return Err(Refusal::new(ErrorCode::ValidationFailed.as_str(), why));
+            }
         }
         match &mut operation.action {
             Action::Create { fields } => composed(fields),

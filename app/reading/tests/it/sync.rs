@@ -10,6 +10,7 @@ use crate::world::{Got, NOW, World, checks};
 
 checks! {
     what_a_device_sends_is_what_the_routes_show,
+    what_two_devices_put_on_the_shelf_is_one_book,
     what_the_routes_change_devices_are_told,
     what_can_not_be_is_refused_by_its_code_and_harms_nothing_else,
     what_is_from_before_there_was_sync_is_told_too,
@@ -161,6 +162,72 @@ async fn what_a_device_sends_is_what_the_routes_show(world: World) {
     device.push(&world, &[gone, off]).await;
     assert_eq!(world.get("/user/books").send().await.ok()["totalCount"], 0);
     assert_eq!(held(&world).await, BTreeMap::new());
+}
+
+/// The id that a device gives to a book with an ISBN.
+fn shelf_id(isbn: &str) -> String {
+    let key = endpaper_reading::rules::keys::of_input(isbn).unwrap();
+    endpaper_reading::rules::keys::shelf_id(crate::world::reader(1), &key).unwrap().to_string()
+}
+
+/// Neither has heard of the other, and each has memos under its book.
+async fn what_two_devices_put_on_the_shelf_is_one_book(world: World) {
+    let (mut one, mut other) = (Device::new(&world), Device::new(&world));
+    let book = shelf_id("978-0-441-17271-9");
+    let shelve = |rest: Value| {
+        let mut fields = json!({"isbn": "9780441172719", "title": "Dune"});
+        fields.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        create(&fields)
+    };
+    let memos = [0; 2].map(|_| world.ids.next_uuid().to_string());
+    let first = [
+        one.operation(&world, "shelf", &book, 0, shelve(json!({"readingProgress": 30}))),
+        one.operation(&world, "memos", &memos[0], 0, create(&memo_fields(&book, 1, "one"))),
+    ];
+    let second = [
+        other.operation(&world, "shelf", &book, 0, shelve(json!({"expectation": "worms"}))),
+        other.operation(&world, "memos", &memos[1], 0, create(&memo_fields(&book, 2, "two"))),
+    ];
+    for answer in [one.push(&world, &first).await, other.push(&world, &second).await].concat() {
+        assert!(answer["outcome"] == "merged" || answer["outcome"] == "applied", "{answer}");
+        assert!(answer["revision"].is_null(), "{answer}");
+    }
+    let shown = world.get("/user/books").send().await.ok();
+    assert_eq!((&shown["totalCount"], &shown["books"][0]["userBookId"]), (&json!(1), &json!(book)));
+    assert_eq!(shown["books"][0]["readingProgress"], 30);
+    assert_eq!(shown["books"][0]["expectation"], "worms");
+    let shown = world.get(&format!("/memos/books/{book}")).send().await.ok();
+    assert_eq!(shown.as_array().unwrap().len(), 2);
+    // The website gives it the same id, and so does an import.
+    let refused = world.post("/user/books", json!({"isbn": "9780441172719", "title": "Dune"}));
+    assert_eq!(refused.send().await.refused(409).0, "BOOK_ALREADY_ON_SHELF");
+    assert_eq!(world.shelved(1, "9780140449136").await, shelf_id("9780140449136"));
+    let csv = "Title,Author,ISBN13,Exclusive Shelf\nEmma,Austen,9780141439587,to-read\n";
+    let imported = world.ask("POST", "/import/goodreads").bytes("text/csv", csv).send().await;
+    assert!(imported.status.is_success(), "{}", imported.text);
+    assert!(held(&world).await.contains_key(&format!("shelf/{}", shelf_id("9780141439587"))));
+    // A device that never heard that it was there and is gone makes it anew.
+    let mut third = Device::new(&world);
+    world.delete(&format!("/user/books/{book}")).send().await.ok();
+    let again = third.operation(&world, "shelf", &book, 0, shelve(json!({"totalPages": 412})));
+    assert_eq!(third.push(&world, &[again]).await[0]["outcome"], "merged");
+    assert_eq!(held(&world).await, shown_with_memos(&world, &book, 2).await);
+    // Nobody makes ids of other books, or of other readers.
+    let theirs = third.operation(
+        &world,
+        "shelf",
+        &shelf_id("9780306406157"),
+        0,
+        create(&json!({"isbn": "9780099448822", "title": "Norwegian Wood"})),
+    );
+    assert_eq!(third.push(&world, &[theirs]).await[0]["code"], "VALIDATION_FAILED");
+}
+
+async fn shown_with_memos(world: &World, book: &str, count: usize) -> BTreeMap<String, Value> {
+    let shown = shown(world).await;
+    let of_it = |fields: &&Value| fields["userBookId"] == book;
+    assert_eq!(shown.values().filter(of_it).count(), count, "its memos came back with it");
+    shown
 }
 
 /// What the routes show, in the form of what devices hold.

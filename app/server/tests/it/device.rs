@@ -140,10 +140,25 @@ async fn memos_are_written_offline_and_reach_the_server_and_the_other_device() {
     let words = format!("{}{}", laptop.memos()[&memo], kept[0]["lost.content"]);
     assert!(words.contains("둘로") && words.contains("셋으로"), "{words}");
 
-    // What the server refuses waits for the person: a book that is on the shelf already.
+    // Both put a book on the shelf, neither having seen that the other did: it is one.
+    let add = ["shelf", "add", "--title", "흰", "--isbn", "978-89-5465-113-4"];
+    let both = [&laptop, &tablet].map(|device| {
+        let book = id(&device.done(&add));
+        device.done(&["note", "add", "--book", &book, "--page", "1", "희다"]);
+        book
+    });
+    assert_eq!(both[0], both[1]);
+    laptop.done(&["sync"]);
+    tablet.done(&["sync"]);
+    laptop.done(&["sync"]);
+    assert_eq!((laptop.memos(), laptop.memos().len()), (tablet.memos(), 3));
+    assert_eq!(tablet.done(&["shelf", "ls"]), laptop.done(&["shelf", "ls"]));
+
+    // What the server refuses waits for the person: a book without an ISBN that is on the
+    // shelf already.
     laptop.fails(&["note", "add", "--book", "소년", "--page", "1", "--tags", "X", "x"], 2, "tags");
     laptop.fails(&["shelf", "add", "--title", "흰", "--isbn", "9788954651135"], 2, "no ISBN");
-    let add = ["shelf", "add", "--title", "흰", "--isbn", "978-89-5465-113-4"];
+    let add = ["shelf", "add", "--title", "일기"];
     laptop.done(&add);
     tablet.done(&add);
     laptop.done(&["sync"]);
@@ -155,7 +170,8 @@ async fn memos_are_written_offline_and_reach_the_server_and_the_other_device() {
     // Its memo is refused with it, and goes to the book that is there.
     let lost = id(&tablet.done(&["note", "add", "--book", refused, "--page", "7", "희다"]));
     tablet.fails(&["sync"], 1, "refused: 2 edits");
-    let there = id(&laptop.done(&["shelf", "ls"])[1..]);
+    let there = laptop.done(&["shelf", "ls"]).into_iter().find(|book| book["title"] == "일기");
+    let there = there.unwrap()["id"].as_str().unwrap().to_owned();
     tablet.done(&["note", "edit", &lost, "--book", &there]);
     tablet.done(&["discard", refused]);
     let said = tablet.done(&["sync"]);
@@ -168,7 +184,7 @@ async fn memos_are_written_offline_and_reach_the_server_and_the_other_device() {
     assert_eq!(log[0]["end"], "merged", "the server says what else a book has");
     let exported = laptop.run(&["export"]);
     let exported: Value = serde_json::from_str(&exported.stdout).unwrap();
-    assert_eq!(exported["memos"].as_array().map(Vec::len), Some(2));
+    assert_eq!(exported["memos"].as_array().map(Vec::len), Some(4));
     assert_eq!(exported["unsent"], json!([]));
 
     // Whoever logs in next sees nothing of this.

@@ -162,6 +162,37 @@ fn an_edit_of_what_was_deleted_revives_it_where_that_was_seen() {
     }
 }
 
+/// Where the id follows from what it is, two devices that do not know of each other
+/// make one record.
+#[test]
+fn two_that_make_one_record_lose_nothing() {
+    let mut world = World::new();
+    let (a, b) = (world.ids.next(), world.ids.next());
+    let fields = |content: Value, page: i64| Action::Create {
+        fields: [("content", content), ("page", page.into())].into(),
+    };
+    let first = world.operation(fields(Value::Null, 1), Version::NONE, 5);
+    world.settle(a, &first);
+    // It was made before the other one, which has no text.
+    let second = world.operation(fields("from b".into(), 2), Version::NONE, 50);
+    let told = world.settle(b, &second);
+    assert!(matches!(told, Outcome::Merged { revision: None, .. }), "{told:?}");
+    assert_eq!((world.content(), world.revisions.len()), ("from b", 0));
+    assert_eq!(world.held.as_ref().unwrap().fields.get("page"), Some(&Value::Int(1)));
+    // Two texts are two.
+    let c = world.ids.next();
+    let third = world.operation(fields("from c".into(), 3), Version::NONE, 1);
+    world.settle(c, &third);
+    assert_eq!(world.texts(), ["from b", "from c"], "the later one is there");
+    // Who never saw that it was there makes it anew.
+    let delete = world.operation(Action::Delete, world.version, 1);
+    world.settle(a, &delete);
+    let (d, kept) = (world.ids.next(), world.revisions.len());
+    let fourth = world.operation(create("from d"), Version::NONE, 100);
+    assert!(matches!(world.settle(d, &fourth), Outcome::Applied { .. }));
+    assert_eq!((world.content(), world.revisions.len()), ("from d", kept));
+}
+
 #[test]
 fn what_the_server_has_forgotten_comes_back_as_a_revision_and_not_as_half_a_record() {
     let mut world = World { version: Version(19), ..World::new() };
