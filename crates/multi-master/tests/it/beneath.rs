@@ -20,8 +20,10 @@ fn config(server: &MariaDb, folder: &Path) -> Config {
     let masters = vec![MasterConfig { name: MasterName("a".to_owned()), url }];
     let mut config = Config::new(masters, Policy::All, folder.join("witness.json"));
     config.limits.probe = Duration::from_millis(20);
-    config.limits.statement = Duration::from_secs(3);
-    config.limits.commit = Duration::from_secs(3);
+    // A write of a test waits for what is done at another node, on a machine that has
+    // other things to do.
+    config.limits.statement = Duration::from_secs(20);
+    config.limits.commit = Duration::from_secs(20);
     config
 }
 
