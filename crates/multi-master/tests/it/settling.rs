@@ -536,23 +536,22 @@ fn three(folder: &Path, policy: Policy) -> Config {
     config
 }
 
-/// Three masters, of which `a` and `b` serve, and `c`, which is away, alone has the
-/// account `two`.
-async fn two_masters_and_a_third_that_has_more(folder: &Path) -> (MultiMaster, TakenAway) {
-    let open =
-        async || MultiMaster::open(three(folder, Policy::Available), MIGRATIONS).await.unwrap();
-    let store = open().await;
+async fn open_three(folder: &Path) -> MultiMaster {
+    MultiMaster::open(three(folder, Policy::Available), MIGRATIONS).await.unwrap()
+}
+
+/// Makes three masters with the account `one`, of which `c` alone has the account `two`.
+async fn three_of_which_one_has_more(folder: &Path) {
+    let store = open_three(folder).await;
     let _ = add(&store, 1, "one").await;
     close(store).await;
     let old = ["a.db", "b.db"].map(|name| std::fs::read(folder.join(name)).unwrap());
-    let store = open().await;
+    let store = open_three(folder).await;
     let _ = add(&store, 2, "two").await;
     close(store).await;
     for (name, bytes) in ["a.db", "b.db"].iter().zip(old) {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
-    let c = take_away(folder, "c");
-    (open().await, c)
 }
 
 /// Whoever reads from `a` and then from `b` must not see that a row is gone.
@@ -560,7 +559,9 @@ async fn two_masters_and_a_third_that_has_more(folder: &Path) -> (MultiMaster, T
 async fn what_only_a_third_has_is_on_none_that_serves_before_it_is_on_all() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (store, c) = two_masters_and_a_third_that_has_more(folder).await;
+    three_of_which_one_has_more(folder).await;
+    let c = take_away(folder, "c");
+    let store = open_three(folder).await;
     assert_eq!(logins(&store).await, ["one"]);
     let has = |name: &str| -> i64 {
         let file = rusqlite::Connection::open(folder.join(name)).unwrap();
@@ -581,19 +582,8 @@ async fn what_only_a_third_has_is_on_none_that_serves_before_it_is_on_all() {
 async fn with_three_masters_what_only_one_has_reaches_both_others() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let open =
-        async || MultiMaster::open(three(folder, Policy::Available), MIGRATIONS).await.unwrap();
-    let store = open().await;
-    let _ = add(&store, 1, "one").await;
-    close(store).await;
-    let old = ["a.db", "b.db"].map(|name| std::fs::read(folder.join(name)).unwrap());
-    let store = open().await;
-    let _ = add(&store, 2, "two").await;
-    close(store).await;
-    for (name, bytes) in ["a.db", "b.db"].iter().zip(old) {
-        std::fs::write(folder.join(name), bytes).unwrap();
-    }
-    let store = open().await;
+    three_of_which_one_has_more(folder).await;
+    let store = open_three(folder).await;
     store.wait_until_whole().await;
     assert!(matches!(pay(&store, 2, 1).await, Outcome::Saved { value: 101, .. }));
     close(store).await;
