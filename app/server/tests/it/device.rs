@@ -287,6 +287,7 @@ struct Killing {
     /// By the first word of a memo, which stays; with it, the device that writes it.
     told: BTreeMap<String, (usize, Told)>,
     ids: BTreeMap<String, String>,
+    writes: u32,
     kills: u32,
 }
 
@@ -315,18 +316,20 @@ impl Killing {
         Some(serde_json::from_str(line).expect("a line is whole, or is not there"))
     }
 
-    fn write(&mut self, round: u32) {
+    fn write(&mut self) {
+        self.writes += 1;
+        let number = self.writes;
         let device = usize::from(self.below(2) == 0);
         let mine: Vec<String> =
             self.ids.keys().filter(|word| self.told[*word].0 == device).cloned().collect();
         if !mine.is_empty() && self.below(3) == 0 {
             let word = mine[usize::try_from(self.below(mine.len() as u64)).unwrap()].clone();
-            let text = format!("{word} 고침-{round}");
+            let text = format!("{word} 고침-{number}");
             let id = self.ids[&word].clone();
             let line = self.edit(device, &["note", "edit", &id, "--text", &text]);
             self.note(&word, device, text, line.is_some());
         } else {
-            let word = format!("메모-{round}");
+            let word = format!("메모-{number}");
             let text = format!("{word} 처음");
             let add = ["note", "add", "--book", "흰", "--page", "1", &text];
             let line = self.edit(device, &add);
@@ -349,6 +352,10 @@ impl Killing {
     fn sync(&mut self) {
         let device = usize::from(self.below(2) == 0);
         let mut process = Process::start(self.devices[device].command(&["sync"])).unwrap();
+        // Some are written while it runs, on the same device or the other one.
+        for _ in 0..self.below(3) {
+            self.write();
+        }
         match self.below(4) {
             0 => {
                 self.a_moment(150_000);
@@ -394,13 +401,12 @@ async fn nothing_that_was_told_to_be_saved_is_lost_or_doubled_whoever_is_killed(
     println!("{seed:?}");
     let (random, server) = (Random::new(seed), Some(server));
     let (told, ids) = (BTreeMap::new(), BTreeMap::new());
-    let mut killing = Killing { random, data, address, server, devices, told, ids, kills: 0 };
+    let mut killing =
+        Killing { random, data, address, server, devices, told, ids, writes: 0, kills: 0 };
     let kills = if lab::Suite::current() == lab::Suite::Full { KILLS } else { KILLS / 20 };
-    let mut round = 0;
     while killing.kills < kills {
         for _ in 0..=killing.below(3) {
-            round += 1;
-            killing.write(round);
+            killing.write();
         }
         killing.sync();
     }
