@@ -144,8 +144,10 @@ pub(crate) fn shelf(device: &Device, command: &Shelf, out: Out) -> Result {
                 })
             };
             let book_key = isbn.as_ref().map(of_input).transpose()?;
-            let same = isbn.as_deref().and_then(|isbn| find::book(&shelf, isbn).ok());
-            if let Some(same) = same.filter(|_| isbn.is_some()) {
+            let is_same = |book: &&Shown| {
+                book_key.is_some() && keys::of_input(text_of(&book.fields, "isbn")).ok() == book_key
+            };
+            if let Some(same) = shelf.iter().find(is_same) {
                 return Err(Failure::new(format!(
                     "this book is on the shelf already: {}",
                     book_line(same)

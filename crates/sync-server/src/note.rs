@@ -6,7 +6,7 @@ use multi_master::{DbError, Tx};
 use stdx::ids::Id as _;
 use stdx::{HybridTime, UnixMicros};
 use sync::merge::Stamp;
-use sync::model::{AccountId, OperationId, RecordKey, Version};
+use sync::model::{AccountId, OperationId, RecordKey, Value, Version};
 use uuid::Uuid;
 
 use crate::domain::Domain;
@@ -22,7 +22,8 @@ pub(crate) const MEETINGS_MAX: u32 = 3;
 /// What was done to a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note<'a> {
-    /// These fields were set, or it was made with them.
+    /// These fields were set, or it was made with them; the others hold what follows
+    /// from them, or nothing: what a device has set there is later.
     Set(&'a [&'a str]),
     /// It was deleted.
     Deleted,
@@ -113,7 +114,8 @@ pub(crate) async fn list_some<D: Domain>(inner: &Inner<D>, of: AccountId) -> Res
                 for (id, fields) in values {
                     account.head = account.head.next();
                     let mut state = State { version: account.head, ..State::default() };
-                    set(&mut state, fields.iter().map(|(name, _)| name), stamp(&account));
+                    let given = fields.iter().filter(|(_, value)| **value != Value::Null);
+                    set(&mut state, given.map(|(name, _)| name), stamp(&account));
                     let key = RecordKey { table: table.name.into(), id };
                     store::save_state(tx, &account, &key, &state, true).await?;
                 }

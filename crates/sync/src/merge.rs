@@ -7,7 +7,7 @@
 //!
 //! | | the record is there | it was deleted |
 //! |---|---|---|
-//! | create, update | per field: seen, the new value; not seen, the [`Rule`] decides | seen, it is made anew; not seen, it stays deleted, and the edit is kept as a revision; but who makes a record and never saw that it was there makes it anew |
+//! | create, update | per field: seen, the new value; not seen, the [`Rule`] decides | seen, it is made anew; not seen, it stays deleted, and an update is kept as a revision; who creates it makes it anew |
 //! | delete | it is deleted; what others set and this one had not seen is kept as a revision | nothing |
 //!
 //! A device has seen its own edits. What was merged of two texts nobody has seen
@@ -60,16 +60,15 @@ impl Held {
     }
 
     /// It holds these values, by a rule of the server's program that followed the last
-    /// change. Nobody has set those that are other than what was settled.
+    /// change. Nobody has set those that the operation does not name: whatever another
+    /// device has set, also before, is later.
     pub fn follow(&mut self, saved: Fields, operation: &Operation, origin: &Origin) {
-        let stamp = Stamp {
-            version: self.version,
-            at: origin.time_of(operation),
-            device: None,
-            operation: operation.id,
-        };
+        let (version, operation_id) = (self.version, operation.id);
         for (name, value) in saved.iter() {
             if self.fields.get(name) != Some(value) {
+                let named = operation.action.fields().is_some_and(|of| of.get(name).is_some());
+                let at = if named { origin.time_of(operation) } else { HybridTime::ZERO };
+                let stamp = Stamp { version, at, device: None, operation: operation_id };
                 self.set(name, value.clone(), stamp);
             }
         }
@@ -327,14 +326,10 @@ pub fn settle(
             }
         }
         (Action::Create { fields } | Action::Update { fields, .. }, None) => {
-            let is_create = matches!(operation.action, Action::Create { .. });
-            let stays_deleted = match held.and_then(|held| held.deleted.as_ref()) {
-                // Two devices may make one record, where its id follows from what it is.
-                Some(_) if is_create && operation.base == Version::NONE => false,
-                Some(deleted) => !seen(deleted),
-                // The server has forgotten it.
-                None => !is_create,
-            };
+            // Where the server has forgotten it, nobody has seen it. (Two devices may make
+            // one record, where its id follows from what it is: so it is made.)
+            let is_seen = held.and_then(|held| held.deleted.as_ref()).is_some_and(seen);
+            let stays_deleted = matches!(operation.action, Action::Update { .. }) && !is_seen;
             if stays_deleted {
                 let revision = revision(fields.clone(), &stamp, Why::Deleted);
                 let outcome = Outcome::Kept { version: gone, revision: revision.id };
@@ -408,7 +403,9 @@ fn set_field(
 ) {
     let old = now.stamp(name).copied();
     let current = now.fields.get(name).cloned();
-    if current.as_ref() == Some(value) {
+    // Who makes a record says nothing by a field that is empty.
+    let says_nothing = matches!(operation.action, Action::Create { .. }) && *value == Value::Null;
+    if current.as_ref() == Some(value) || says_nothing {
         return;
     }
     let unseen = old.filter(|old| !seen(old));

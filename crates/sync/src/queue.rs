@@ -375,9 +375,14 @@ impl Chain {
         }
         let (refused, priority) = (last.failure.is_some(), last.priority.min(edit.priority));
         let merged = match (&last.operation.action, &edit.operation.action) {
-            // What nobody has heard of is gone without a word.
+            // What nobody has heard of is gone without a word; where another device made
+            // it as well, it is there.
             (Action::Create { .. }, Action::Delete) => {
                 self.operations.pop_back();
+                let is_there = self.known.as_ref().is_some_and(|known| known.fields.is_some());
+                if is_there && self.operations.is_empty() {
+                    self.operations.push_back(edit);
+                }
                 return;
             }
             (Action::Update { .. }, Action::Delete) => {

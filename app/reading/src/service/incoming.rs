@@ -192,9 +192,12 @@ impl ReadingService {
                         batch.iter().map(|book| book.book_key.clone()).collect();
                     let known = books::find_all(tx, &keys).await?;
                     let mut on_shelf = shelf::find_all(tx, reader, &keys).await?;
-                    let by_key = |book: &IncomingBook| keys::shelf_id(reader, &book.book_key);
-                    let wanted: Vec<UserBookId> =
-                        batch.iter().flat_map(|book| [book.id, by_key(book)]).flatten().collect();
+                    // Nobody brings an id that follows from another reader's book.
+                    let ids_of = |book: &IncomingBook| {
+                        let own = book.id.filter(|id| id.uuid().get_version_num() == 7);
+                        [own, keys::shelf_id(reader, &book.book_key)].into_iter().flatten()
+                    };
+                    let wanted: Vec<UserBookId> = batch.iter().flat_map(ids_of).collect();
                     let taken = shelf::taken(tx, &wanted).await?;
                     let (mut added, mut there) = (0u64, 0u64);
                     let mut written = Vec::new();
@@ -214,9 +217,7 @@ impl ReadingService {
                         };
                         let created_at = book.created_at.unwrap_or(now);
                         let new = New {
-                            user_book_id: [book.id, by_key(book)]
-                                .into_iter()
-                                .flatten()
+                            user_book_id: ids_of(book)
                                 .find(|id| !taken.contains(id))
                                 .unwrap_or(*user_book_id),
                             book_id: *book_id,
@@ -227,7 +228,7 @@ impl ReadingService {
                         let put =
                             put(tx, reader, key, known, facts, book.reading.clone(), new).await?;
                         on_shelf.insert(key.clone(), put.id);
-                        written.push(put.id);
+                        written.push(put);
                         added += 1;
                     }
                     sync::books_put(tx, reader, &written, now).await?;

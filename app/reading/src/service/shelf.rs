@@ -54,7 +54,7 @@ impl ReadingService {
             let user_book_id = wanted.filter(|id| !taken.contains(id)).unwrap_or(spare);
             let new = New { user_book_id, book_id, created_at: now, updated_at: now };
             let book = put_as_asked(tx, reader, &key, &request, new, now).await?;
-            sync::books_put(tx, reader, &[book.id], now).await?;
+            sync::books_put(tx, reader, std::slice::from_ref(&book), now).await?;
             Ok(book)
         })
         .await
@@ -325,9 +325,10 @@ pub(super) async fn put(
         return Err(ReadingError::AlreadyOnShelf(existing));
     }
     let book_id = catalogued(tx, key, known, &facts, new.book_id, new.created_at).await?;
-    let returning = shelf::returning(tx, reader, key).await?;
+    let id = shelf::trace(tx, reader, key).await?.unwrap_or(new.user_book_id);
+    shelf::drop_traces(tx, id).await?;
     let book = ShelfBook {
-        id: returning.unwrap_or(new.user_book_id),
+        id,
         book_id,
         book_key: key.clone(),
         facts,

@@ -95,12 +95,27 @@ pub(super) async fn memo_deleted(
 pub(super) async fn books_put(
     tx: &mut Tx,
     reader: ReaderId,
-    books: &[UserBookId],
+    books: &[ShelfBook],
     now: UnixMicros,
 ) -> Result<(), DbError> {
-    let all: Vec<_> =
-        books.iter().map(|book| (key(&SHELF, *book), Note::Set(SHELF_FIELDS))).collect();
+    let given: Vec<Vec<&str>> = books.iter().map(given).collect();
+    let all: Vec<_> = books
+        .iter()
+        .zip(&given)
+        .map(|(book, given)| (key(&SHELF, book.id), Note::Set(given)))
+        .collect();
     note(tx, account(reader), &all, now).await
+}
+
+/// What somebody has said of a book that was put on the shelf.
+fn given(book: &ShelfBook) -> Vec<&'static str> {
+    let fields = synced::shelf_book(book);
+    let said = |name: &&str| match (*name, fields.get(name)) {
+        (_, None | Some(Value::Null)) | ("readingProgress", Some(Value::Int(0))) => false,
+        ("category", _) => book.reading.by_hand,
+        _ => true,
+    };
+    SHELF_FIELDS.iter().copied().filter(said).collect()
 }
 
 pub(super) async fn book_changed(
@@ -191,17 +206,22 @@ impl Synced {
                 }
                 return Err(flaws.into());
             };
-            if id.uuid().get_version_num() == 8 && keys::shelf_id(reader, &key) != Some(id) {
-                let why = format!("{id} is not the id of this book: make it anew");
-                return Ok(Err(Refusal::new(ErrorCode::ValidationFailed.as_str(), why)));
-            }
-            let trace = shelf::trace(tx, reader, &key).await?.filter(|trace| *trace != id);
-            if let Some(trace) = trace {
-                let why = format!(
-                    "this book was on the shelf before, as {trace}, and its memos are under that \
-                     id: put it back under it"
-                );
-                return Ok(Err(Refusal::new(BOOK_WAS_ON_SHELF, why)));
+            match shelf::trace(tx, reader, &key).await? {
+                Some(trace) if trace == id => {}
+                Some(trace) => {
+                    let why = format!(
+                        "this book was on the shelf before, as {trace}, and its memos are under \
+                         that id: put it back under it"
+                    );
+                    return Ok(Err(Refusal::new(BOOK_WAS_ON_SHELF, why)));
+                }
+                None if id.uuid().get_version_num() == 8
+                    && keys::shelf_id(reader, &key) != Some(id) =>
+                {
+                    let why = format!("{id} is not the id of this book: make it anew");
+                    return Ok(Err(Refusal::new(ErrorCode::ValidationFailed.as_str(), why)));
+                }
+                None => {}
             }
             let new = New {
                 user_book_id: id,

@@ -237,18 +237,15 @@ pub async fn trace(
     row.map(|row| row.id("user_book_id")).transpose()
 }
 
-/// The id that a book had before it was taken off the shelf, which it gets
-/// back; forgotten here.
-pub async fn returning(
-    tx: &mut Tx,
-    reader: ReaderId,
-    key: &BookKey,
-) -> Result<Option<UserBookId>, DbError> {
-    let trace = params![id(reader), key.as_str()];
-    let Some(row) = tx.get("removed_books", trace.clone()).await? else { return Ok(None) };
-    let book = row.id("user_book_id")?;
-    tx.delete("removed_books", trace).await?;
-    Ok(Some(book))
+/// Forgets that the book of this id was taken off the shelf, under whatever key: it is
+/// there again.
+pub async fn drop_traces(tx: &mut Tx, book: UserBookId) -> Result<(), DbError> {
+    let sql = "select user_id, book_key from removed_books where user_book_id = ?";
+    for row in tx.query(sql, params![id(book)]).await? {
+        let (reader, key): (ReaderId, String) = (row.id("user_id")?, row.get("book_key")?);
+        tx.delete("removed_books", params![id(reader), key]).await?;
+    }
+    Ok(())
 }
 
 /// A book with memos lately.

@@ -181,27 +181,40 @@ async fn what_two_devices_put_on_the_shelf_is_one_book(world: World) {
     };
     let memos = [0; 2].map(|_| world.ids.next_uuid().to_string());
     let first = [
-        one.operation(&world, "shelf", &book, 0, shelve(json!({"readingProgress": 30}))),
+        one.operation(&world, "shelf", &book, 0, shelve(json!({"author": "F. Herbert"}))),
         one.operation(&world, "memos", &memos[0], 0, create(&memo_fields(&book, 1, "one"))),
     ];
-    let second = [
-        other.operation(&world, "shelf", &book, 0, shelve(json!({"expectation": "worms"}))),
+    let said = json!({"expectation": "worms", "totalPages": 412, "readingProgress": 30});
+    let mut second = [
+        other.operation(&world, "shelf", &book, 0, shelve(said)),
         other.operation(&world, "memos", &memos[1], 0, create(&memo_fields(&book, 2, "two"))),
     ];
+    // It was made before the other one, which says nothing of what this one says.
+    second[0]["at"] = json!(NOW.0 - 3_600_000_000);
     for answer in [one.push(&world, &first).await, other.push(&world, &second).await].concat() {
         assert!(answer["outcome"] == "merged" || answer["outcome"] == "applied", "{answer}");
         assert!(answer["revision"].is_null(), "{answer}");
     }
-    let shown = world.get("/user/books").send().await.ok();
-    assert_eq!((&shown["totalCount"], &shown["books"][0]["userBookId"]), (&json!(1), &json!(book)));
-    assert_eq!(shown["books"][0]["readingProgress"], 30);
-    assert_eq!(shown["books"][0]["expectation"], "worms");
-    let shown = world.get(&format!("/memos/books/{book}")).send().await.ok();
-    assert_eq!(shown.as_array().unwrap().len(), 2);
+    let listed = world.get("/user/books").send().await.ok();
+    assert_eq!(
+        (&listed["totalCount"], &listed["books"][0]["userBookId"]),
+        (&json!(1), &json!(book))
+    );
+    let listed = &listed["books"][0];
+    assert_eq!((&listed["totalPages"], &listed["readingProgress"]), (&json!(412), &json!(30)));
+    assert_eq!((&listed["expectation"], &listed["category"]), (&json!("worms"), &json!("Reading")));
+    assert_eq!(listed["author"], "F. Herbert");
+    let listed = world.get(&format!("/memos/books/{book}")).send().await.ok();
+    assert_eq!(listed.as_array().unwrap().len(), 2);
     // The website gives it the same id, and so does an import.
     let refused = world.post("/user/books", json!({"isbn": "9780441172719", "title": "Dune"}));
     assert_eq!(refused.send().await.refused(409).0, "BOOK_ALREADY_ON_SHELF");
-    assert_eq!(world.shelved(1, "9780140449136").await, shelf_id("9780140449136"));
+    let shelved = world.shelved(1, "9780140449136").await;
+    assert_eq!(shelved, shelf_id("9780140449136"));
+    let read = create(&json!({"isbn": "9780140449136", "title": "x", "readingProgress": 7}));
+    let mut read = other.operation(&world, "shelf", &shelved, 0, read);
+    read["at"] = json!(NOW.0 - 3_600_000_000);
+    assert_eq!(other.push(&world, &[read]).await[0]["fields"]["readingProgress"], 7);
     let csv = "Title,Author,ISBN13,Exclusive Shelf\nEmma,Austen,9780141439587,to-read\n";
     let imported = world.ask("POST", "/import/goodreads").bytes("text/csv", csv).send().await;
     assert!(imported.status.is_success(), "{}", imported.text);
@@ -213,14 +226,27 @@ async fn what_two_devices_put_on_the_shelf_is_one_book(world: World) {
     assert_eq!(third.push(&world, &[again]).await[0]["outcome"], "merged");
     assert_eq!(held(&world).await, shown_with_memos(&world, &book, 2).await);
     // Nobody makes ids of other books, or of other readers.
-    let theirs = third.operation(
-        &world,
-        "shelf",
-        &shelf_id("9780306406157"),
-        0,
-        create(&json!({"isbn": "9780099448822", "title": "Norwegian Wood"})),
-    );
-    assert_eq!(third.push(&world, &[theirs]).await[0]["code"], "VALIDATION_FAILED");
+    let wood = json!({"isbn": "9780099448822", "title": "Norwegian Wood"});
+    let key = endpaper_reading::rules::keys::of_input("9780099448822").unwrap();
+    let theirs = endpaper_reading::rules::keys::shelf_id(crate::world::reader(2), &key).unwrap();
+    for id in [shelf_id("9780306406157"), theirs.to_string()] {
+        let theirs = third.operation(&world, "shelf", &id, 0, create(&wood));
+        assert_eq!(third.push(&world, &[theirs]).await[0]["code"], "VALIDATION_FAILED");
+    }
+    // The ISBN is corrected, and the book taken off; a device has not heard of it.
+    world.put(&format!("/user/books/{book}"), json!({"isbn": "9780306406157"})).send().await.ok();
+    world.delete(&format!("/user/books/{book}")).send().await.ok();
+    let again = third.operation(&world, "shelf", &book, 0, shelve(json!({})));
+    assert_eq!(third.push(&world, &[again]).await[0]["outcome"], "merged");
+    let corrected = world.shelved(1, "9780306406157").await;
+    assert_ne!(corrected, book);
+    assert_eq!(held(&world).await, shown(&world).await);
+    // Taken off once more, under either ISBN, each comes back as itself.
+    for id in [&book, &corrected] {
+        world.delete(&format!("/user/books/{id}")).send().await.ok();
+    }
+    assert_eq!(world.shelved(1, "9780441172719").await, book);
+    assert_eq!(world.shelved(1, "9780306406157").await, corrected);
 }
 
 async fn shown_with_memos(world: &World, book: &str, count: usize) -> BTreeMap<String, Value> {

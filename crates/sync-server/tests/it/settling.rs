@@ -212,10 +212,20 @@ async fn what_is_changed_by_another_way_is_told_and_counts_field_by_field() {
     assert_eq!(fields.get("content").and_then(Value::text), Some("from before, edited"));
     assert_eq!(fields.get("page"), Some(&Value::Int(9)));
     assert!(matches!(outcomes[1], Outcome::Kept { .. }), "{outcomes:?}");
-    // And who makes it, not knowing that it was deleted, does not make it anew.
+    // And who makes it, not knowing that it was deleted, makes it anew; but once: what
+    // comes again, when it was deleted again, does not.
     let mut other = server.device(account);
     let made = other.create(&old[1], "made twice");
-    assert!(matches!(other.outcomes(vec![made]).await[0], Outcome::Kept { .. }));
+    let first = other.outcomes(vec![made.clone()]).await;
+    assert!(matches!(first[0], Outcome::Applied { .. }), "{first:?}");
+    let deleted = old[1].clone();
+    let write = server.store.write(async move |tx: &mut Tx| {
+        tx.delete("notes", params![id(deleted.id)]).await?;
+        note(tx, account, &[(deleted.clone(), Note::Deleted)], now).await
+    });
+    write.await.into_result().unwrap();
+    assert_eq!(other.outcomes(vec![made]).await, first);
+    assert_eq!(device.pull(0, 1_000).await.unwrap().changes.last().unwrap().fields, None);
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ fn an_edit_of_what_was_deleted_revives_it_where_that_was_seen() {
         let delete = world.operation(Action::Delete, Version(1), 10);
         world.settle(a, &delete);
         let base = if seen { Version(2) } else { Version(1) };
-        let again = world.operation(create("again"), base, 5);
+        let again = world.operation(write("one", "again"), base, 5);
         let told = world.settle(b, &again);
         if seen {
             assert_eq!(told, Outcome::Applied { version: Version(3) });
@@ -184,13 +184,20 @@ fn two_that_make_one_record_lose_nothing() {
     let third = world.operation(fields("from c".into(), 3), Version::NONE, 1);
     world.settle(c, &third);
     assert_eq!(world.texts(), ["from b", "from c"], "the later one is there");
-    // Who never saw that it was there makes it anew.
+    // Who makes it, makes it anew, and says nothing by what is empty.
     let delete = world.operation(Action::Delete, world.version, 1);
     world.settle(a, &delete);
     let (d, kept) = (world.ids.next(), world.revisions.len());
     let fourth = world.operation(create("from d"), Version::NONE, 100);
     assert!(matches!(world.settle(d, &fourth), Outcome::Applied { .. }));
     assert_eq!((world.content(), world.revisions.len()), ("from d", kept));
+    let e = world.ids.next();
+    let nothing =
+        Action::Create { fields: [("content", Value::Null), ("page", Value::Null)].into() };
+    let fifth = world.operation(nothing, Version::NONE, 0);
+    world.settle(e, &fifth);
+    assert_eq!(world.content(), "from d");
+    assert_eq!(world.held.as_ref().unwrap().fields.get("page"), Some(&Value::Int(1)));
 }
 
 #[test]
