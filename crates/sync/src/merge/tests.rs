@@ -180,22 +180,21 @@ fn two_that_make_one_record_lose_nothing() {
     assert_eq!((world.content(), world.revisions.len()), ("from b", 0));
     assert_eq!(world.held.as_ref().unwrap().fields.get("page"), Some(&Value::Int(1)));
     // Two texts are two.
-    let c = world.ids.next();
+    let later = world.ids.next();
     let third = world.operation(fields("from c".into(), 3), Version::NONE, 1);
-    world.settle(c, &third);
+    world.settle(later, &third);
     assert_eq!(world.texts(), ["from b", "from c"], "the later one is there");
     // Who makes it, makes it anew, and says nothing by what is empty.
     let delete = world.operation(Action::Delete, world.version, 1);
     world.settle(a, &delete);
-    let (d, kept) = (world.ids.next(), world.revisions.len());
+    let (knows_nothing, kept) = (world.ids.next(), world.revisions.len());
     let fourth = world.operation(create("from d"), Version::NONE, 100);
-    assert!(matches!(world.settle(d, &fourth), Outcome::Applied { .. }));
+    assert!(matches!(world.settle(knows_nothing, &fourth), Outcome::Applied { .. }));
     assert_eq!((world.content(), world.revisions.len()), ("from d", kept));
-    let e = world.ids.next();
     let nothing =
         Action::Create { fields: [("content", Value::Null), ("page", Value::Null)].into() };
     let fifth = world.operation(nothing, Version::NONE, 0);
-    world.settle(e, &fifth);
+    world.settle(later, &fifth);
     assert_eq!(world.content(), "from d");
     assert_eq!(world.held.as_ref().unwrap().fields.get("page"), Some(&Value::Int(1)));
 }
