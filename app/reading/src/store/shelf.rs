@@ -202,7 +202,7 @@ pub async fn update(tx: &mut Tx, old: &ShelfBook, new: &ShelfBook) -> Result<(),
 }
 
 /// Takes a book off a reader's shelf; `false` when it was not there. Its id is
-/// remembered: see [`returning`].
+/// remembered: see [`trace`].
 pub async fn remove(
     tx: &mut Tx,
     reader: ReaderId,
