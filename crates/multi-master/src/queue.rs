@@ -56,8 +56,8 @@ pub struct Owed {
     pub state: MasterState,
     /// Since when it does not serve.
     pub since: UnixMicros,
-    /// How many markers it misses: a marker is a transaction, on SQLite some that
-    /// were committed together. `None`: not counted yet, or nobody can be asked.
+    /// How many markers it misses: a marker is a transaction, or some that were
+    /// committed together. `None`: not counted yet, or nobody can be asked.
     pub write_sets: Option<u64>,
     /// It misses more than `write_sets`, which is where the counting ends.
     pub or_more: bool,
