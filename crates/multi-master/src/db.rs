@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::link::Link;
 use crate::render::{Dialect, Rows, Statement};
 use crate::schema::{Schema, TableInfo};
+use crate::shared::Shared;
 use crate::value::{Row, Value};
 use crate::write_set::{self, Change, Image, Journal};
 
@@ -28,6 +29,8 @@ pub struct Db {
     pub(crate) link: Link,
     schema: Arc<Schema>,
     locking: bool,
+    /// The master that it reads from, until the first answer shows from which moment.
+    from: Option<(Arc<Shared>, usize)>,
     /// Why the first statement that failed did. After it nothing more is done.
     pub(crate) fault: Option<Fault>,
 }
@@ -40,7 +43,13 @@ impl fmt::Debug for Db {
 
 impl Db {
     pub(crate) fn reading(link: Link, schema: Arc<Schema>) -> Self {
-        Self { link, schema, locking: false, fault: None }
+        Self { link, schema, locking: false, from: None, fault: None }
+    }
+
+    /// Reads from master `at`, while it serves.
+    pub(crate) fn reading_from(link: Link, shared: &Arc<Shared>, at: usize) -> Self {
+        let from = Some((Arc::clone(shared), at));
+        Self { from, ..Self::reading(link, Arc::clone(&shared.schema)) }
     }
 
     /// Runs a `select` that both engines understand; `?` stands for a parameter.
@@ -62,7 +71,7 @@ impl Db {
         let rows = if self.locking {
             self.link.query_locked(sql, &params).await
         } else {
-            self.link.query(sql, &params).await
+            self.select(sql, &params).await
         };
         rows.map_err(|fault| self.fail(fault))
     }
@@ -89,9 +98,20 @@ impl Db {
         let row = if self.locking {
             self.link.get_locked(info, key).await
         } else {
-            self.link.query(&info.sql.select, key).await.map(|rows| rows.into_iter().next())
+            self.select(&info.sql.select, key).await.map(|rows| rows.into_iter().next())
         };
         row.map_err(|fault| self.fail(fault))
+    }
+
+    /// All that is read is from the moment of the first answer. Until it came, this
+    /// process may have stood, or waited for a connection, for so long that the master
+    /// was taken out, and is being filled.
+    async fn select(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Fault> {
+        let rows = self.link.query(sql, params).await?;
+        match self.from.take() {
+            Some((shared, at)) if !shared.may_read(at) => Err(Fault::Moved),
+            _ => Ok(rows),
+        }
     }
 
     fn sound(&self) -> Result<(), DbError> {
@@ -163,7 +183,7 @@ impl WriteSet {
 
 impl Tx {
     pub(crate) fn new(link: Link, schema: Arc<Schema>, clock: HybridClock) -> Self {
-        let db = Db { link, schema, locking: true, fault: None };
+        let db = Db { link, schema, locking: true, from: None, fault: None };
         Self { db, clock, set: WriteSet::default(), done: 0 }
     }
 

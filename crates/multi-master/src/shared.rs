@@ -177,6 +177,11 @@ impl Shared {
         Ok(link)
     }
 
+    /// Whether master `at` is known to serve now.
+    pub(crate) fn may_read(&self, at: usize) -> bool {
+        self.lease.holds() && self.view().reading().contains(&at)
+    }
+
     /// Whether a write may begin under this view.
     pub(crate) fn may_write(&self, view: &View) -> Result<(), DbError> {
         if view.serving().is_empty() {

@@ -146,8 +146,8 @@ impl MultiMaster {
     }
 
     /// Whether a transaction was saved; `None` while no master that knows can
-    /// be asked. Markers are kept for ten minutes at least, and while a master
-    /// is away.
+    /// be asked, and while writes are refused because the witness can't be told who
+    /// serves. Markers are kept for ten minutes at least, and while a master is away.
     pub async fn lookup(&self, txid: TxId) -> Option<bool> {
         let (reply, answer) = oneshot::channel();
         self.0.shared.supervisor.send(Command::Lookup { txid, reply }).ok()?;

@@ -656,10 +656,14 @@ impl Supervisor {
     }
 
     /// Whether a transaction was saved; `None` while a master that may know it
-    /// is away.
+    /// is away, and while the witness can't be told who serves: one that misses it may
+    /// still be read from elsewhere, and may have to go on alone.
     async fn lookup(&self, txid: TxId) -> Option<bool> {
         use stdx::ids::Id as _;
         let view = self.membership.view();
+        if view.refuses.is_some() {
+            return None;
+        }
         for at in view.serving() {
             if let Some(saved) = self.lookup_at(at, txid).await.ok()? {
                 return Some(saved);

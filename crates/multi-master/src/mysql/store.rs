@@ -204,21 +204,19 @@ impl MySqlStore {
             () = self.shared.moved_on(view) => return Err(Fault::Moved),
         };
         link.begin_read();
-        let mut db = Db::reading(Link::MySql(Box::new(link)), Arc::clone(&self.shared.schema));
+        let mut db = Db::reading_from(Link::MySql(Box::new(link)), &self.shared, at);
         let ran = AssertUnwindSafe(job.run(&mut db)).catch_unwind().await;
-        if let Some(fault @ Fault::Lost(_)) = db.fault.take() {
-            return Err(fault);
-        }
-        if ran.is_ok() {
-            // Between the look at the lease and the first answer this process may have
-            // stood, or waited for a connection, for longer than the lease.
-            if self.shared.lease.holds() && self.shared.view().reading().contains(&at) {
-                return Ok((db.link, lease));
+        match (db.fault.take(), ran) {
+            (Some(fault @ Fault::Lost(_)), _) => Err(fault),
+            (Some(Fault::Moved), _) => {
+                undo(db.link, lease).await;
+                Err(Fault::Moved)
             }
-            undo(db.link, lease).await;
-            return Err(Fault::Moved);
+            (_, Ok(())) => Ok((db.link, lease)),
+            (_, Err(_)) => {
+                undo(db.link, lease).await;
+                Err(Fault::Refused(DbError::Misuse("the closure panicked")))
+            }
         }
-        undo(db.link, lease).await;
-        Err(Fault::Refused(DbError::Misuse("the closure panicked")))
     }
 }

@@ -153,6 +153,9 @@ impl Shared {
 
 /// Why nobody can say what became of a transaction.
 fn why_unknown(view: &View) -> String {
+    if let Some(why) = &view.refuses {
+        return why.clone();
+    }
     let missing = view.away();
     if missing.is_empty() {
         "the masters could not be asked, or markers of its time are not kept any more".to_owned()

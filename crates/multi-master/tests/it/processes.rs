@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use lab::proxy::{Fall, Traffic, Way};
 use lab::{Proxy, Scratch};
 use multi_master::{
     Config, Db, DbError, MasterConfig, MasterName, MasterState, MultiMaster, OpenError, Outcome,
     Policy, Tx, Verify, WitnessConfig, WitnessServer, fields, params,
 };
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -420,6 +423,37 @@ async fn reads_are_fresh_where_a_process_missed_that_a_master_had_come_back() {
     assert!(deaf.verify(Verify::default(), |_| {}).await.unwrap().is_well());
 }
 
+/// One of two commits goes through, and the witness can't be told that the other master
+/// is out: whoever reads from that one, or goes on from it alone, would miss the write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_master_alone_has_is_in_doubt_until_the_witness_knows() {
+    let Some(set) = Set::start("one master alone has it").await else { return };
+    let (one, network) = set.process(Policy::Available).await;
+    accounts(&one).await;
+    let mut b = Conn::from_url(set.pair.servers[B].url("books")).await.unwrap();
+    b.query_drop("backup stage start").await.unwrap();
+    b.query_drop("backup stage block_commit").await.unwrap();
+    let writer = one.clone();
+    let write = tokio::spawn(async move { pay(&writer, 1, 1).await });
+    let mut a = Conn::from_url(set.pair.servers[A].url("books")).await.unwrap();
+    let committed = async {
+        let sql = "select balance from accounts where id = 1";
+        while a.query_first::<i64, _>(sql).await.unwrap() != Some(101) {}
+    };
+    within("the commit on a", &one, committed).await;
+    network.0[WITNESS].set_both(Traffic::Held).unwrap();
+    network.0[B].refuse().unwrap();
+    let outcome = within("an outcome", &one, write).await.unwrap();
+    let Outcome::InDoubt(txid) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(one.lookup(txid).await, None, "b may have to go on alone");
+    b.query_drop("backup stage end").await.unwrap();
+    network.thaw();
+    whole(&one).await;
+    assert_eq!(one.lookup(txid).await, Some(true));
+    one.close().await;
+    assert_kept(&set, (1, 0));
+}
+
 /// A master goes while the witness can't be told. When it can, writes are acknowledged
 /// that the master misses, and a process that has not heard may still read from it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -445,6 +479,41 @@ async fn reads_are_fresh_where_the_witness_was_silent_while_a_master_went() {
     whole(&writes).await;
     whole(&reads).await;
     assert!(writes.verify(Verify::default(), |_| {}).await.unwrap().is_well());
+}
+
+/// A question to a master takes so long that others have taken it out when it answers,
+/// and are filling it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_read_from_a_master_that_is_filled_meanwhile() {
+    let Some(set) = Set::start("filled meanwhile").await else { return };
+    let (one, network) = set.process(Policy::Available).await;
+    accounts(&one).await;
+    let (other, elsewhere) = set.process(Policy::Available).await;
+    let balance = async |store: MultiMaster| {
+        let row = store.read(async |db: &mut Db| db.get("accounts", params![1i64]).await);
+        row.await.unwrap().unwrap().get::<i64>("balance").unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(balance(one.clone()).await, 100, "it has a connection to each");
+    }
+    network.0[B].set(Way::ToServer, Traffic::Held).unwrap();
+    // Each goes to another master.
+    let [read, another] = [0, 1].map(|_| tokio::spawn(balance(one.clone())));
+    let (first, under_way) = match select(read, another).await {
+        Either::Left(done) | Either::Right(done) => done,
+    };
+    assert_eq!(first.unwrap(), 100);
+    network.0[WITNESS].set_both(Traffic::Held).unwrap();
+    elsewhere.0[B].refuse().unwrap();
+    assert!(matches!(pay(&other, 1, 1).await, Outcome::Owed { value: 101, .. }));
+    let halfway = "update accounts set balance = 1 where id = 1";
+    set.pair.servers[B].sql("books", halfway).unwrap();
+    network.thaw();
+    let read = within("an answer", &one, under_way).await.unwrap();
+    assert_eq!(read, 101);
+    elsewhere.thaw();
+    whole(&one).await;
+    whole(&other).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
