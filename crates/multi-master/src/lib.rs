@@ -149,6 +149,7 @@ mod lease;
 mod link;
 mod membership;
 mod mysql;
+mod named_lock;
 mod numbers;
 mod queue;
 mod render;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::mysql::MySqlLink;
+use crate::named_lock::NamedLock;
 use crate::numbers::Meter;
 use crate::render::{Dialect, Statement};
 use crate::sabotage::{Bug, is};
 use crate::schema::TableInfo;
+use crate::shared::Shared;
 use crate::sqlite::SqliteLink;
 use crate::value::{Row, Value};
 
@@ -131,19 +133,13 @@ impl Link {
         if now == Some(epoch) || is(Bug::NoEpochCheck) { Ok(()) } else { Err(Fault::Moved) }
     }
 
-    /// Whether no other process does what this connection is about to do, until
-    /// it is closed.
-    pub(crate) async fn is_alone(&mut self) -> Result<bool, Fault> {
+    /// Whether no other process brings this master back, as this one is about to do,
+    /// until the connection is closed.
+    pub(crate) async fn brings_alone(&mut self, shared: &Shared) -> Result<bool, Fault> {
         match self {
             // One process at a time has SQLite files open.
             Self::Sqlite(_) => Ok(true),
-            Self::MySql(link) => {
-                let sql = "select get_lock(concat('endpaper ', md5(database())), 0) as alone";
-                let rows = link.query(sql, &[]).await?;
-                let alone: Option<i64> =
-                    rows.first().map(|row| crate::tables::read(row, "alone")).transpose()?;
-                Ok(alone == Some(1))
-            }
+            Self::MySql(_) => NamedLock::Bring.take(shared, self).await,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use stdx::{HybridClock, Random};
 use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use crate::config::{Config, Limits, Policy, WitnessConfig};
 use crate::conflicts::Kept;
@@ -34,6 +35,8 @@ pub(crate) enum Target {
 /// Shared by the supervisor, the writers and the readers.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// What this process calls itself in locks on servers.
+    pub(crate) process: Uuid,
     pub(crate) targets: Vec<Target>,
     pub(crate) policy: Policy,
     pub(crate) limits: Limits,
@@ -101,7 +104,10 @@ impl Shared {
     ) -> Self {
         let among_others = !matches!(config.witness, WitnessConfig::File(_));
         let none = View { epoch: 0, generation: 0, masters: Vec::new(), refuses: None };
+        let random = Random::secret();
+        let ids = stdx::IdSource::new(stdx::Clock::real(), random.clone());
         Self {
+            process: ids.next_uuid(),
             numbers: Numbers::new(targets.len()),
             queue: Keeper::default(),
             kept: Kept::default(),
@@ -110,7 +116,7 @@ impl Shared {
             limits: config.limits,
             schema: Arc::new(schema),
             clock: HybridClock::new(config.clock, HybridClock::DRIFT_MAX_DEFAULT),
-            random: Random::secret(),
+            random,
             view: watch::Sender::new(Arc::new(none)),
             supervisor,
             counters: Counters::default(),

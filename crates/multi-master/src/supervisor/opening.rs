@@ -272,7 +272,7 @@ impl Supervisor {
         let mut joining = vec![first];
         for (at, mut link) in others {
             let epoch = self.membership.view().epoch;
-            match link.is_alone().await {
+            match link.brings_alone(&self.shared).await {
                 Ok(true) => {}
                 Ok(false) => {
                     let why = "another process brings it back".to_owned();

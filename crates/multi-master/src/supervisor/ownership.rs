@@ -6,30 +6,20 @@
 //! alone. So whoever has such a witness holds a lock by name on each server, for as
 //! long as its connection lives, and looks whether it still has it before who serves
 //! changes. (Files are locked themselves.)
-//!
-//! The same connection holds a second lock, whose name is the process's: a process
-//! that has lost its connection knows by it whether the server still keeps the first
-//! lock for that one, and ends it.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::error::{DbError, MasterName};
 use crate::fault::Fault;
 use crate::link::Link;
+use crate::named_lock::{NamedLock, silent};
 use crate::shared::{Shared, Target};
 use crate::sqlite::IfAbsent;
-use crate::tables::read;
 use crate::timely::timely;
 
-/// The lock, of this database of the server.
-const LOCK: &str = "concat('endpaper serve ', md5(database()))";
-/// A server forgets a connection of which it hears nothing for so long, that of a
-/// machine that lost its power; or for three times as long as is between two looks.
-const SILENT_MIN: Duration = Duration::from_secs(20);
 /// How long the supervisor waits for an answer. Where none comes, the master is soon
 /// found out by what else is asked of it.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -71,7 +61,6 @@ enum Needs {
 #[derive(Debug)]
 pub(super) struct Ownership {
     needs: Needs,
-    process: Uuid,
     /// The connections that hold the locks.
     locks: Vec<Option<Link>>,
 }
@@ -84,8 +73,7 @@ impl Ownership {
             Target::MySql(_) => Needs::Lock,
         };
         let locks = shared.targets.iter().map(|_| None).collect();
-        let ids = stdx::IdSource::new(stdx::Clock::real(), shared.random.clone());
-        Self { needs, process: ids.next_uuid(), locks }
+        Self { needs, locks }
     }
 
     /// Waits until a process that is gone is known to be.
@@ -95,7 +83,7 @@ impl Ownership {
         at: usize,
         name: &MasterName,
     ) -> Result<(), NotOurs> {
-        let until = Instant::now() + silent(shared) + Duration::from_secs(2);
+        let until = Instant::now() + silent(&shared.limits) + Duration::from_secs(2);
         let mut told = false;
         loop {
             let taken = match self.needs {
@@ -117,7 +105,7 @@ impl Ownership {
     /// Holds the lock on this master, or goes on holding it.
     pub(super) async fn take(&mut self, shared: &Shared, at: usize) -> Result<(), NotOurs> {
         match self.needs {
-            Needs::Lock => take((at, &mut self.locks[at]), shared, self.process).await,
+            Needs::Lock => take((at, &mut self.locks[at]), shared).await,
             Needs::Nothing | Needs::NoLock => Ok(()),
         }
     }
@@ -127,21 +115,16 @@ impl Ownership {
         if self.needs != Needs::Lock {
             return Vec::new();
         }
-        let process = self.process;
         let locks = self.locks.iter_mut().enumerate().filter(|(at, _)| masters.contains(at));
         let looks = locks.map(async |(at, lock)| {
-            let looked = take((at, lock), shared, process).await;
+            let looked = take((at, lock), shared).await;
             matches!(looked, Err(NotOurs::Taken)).then_some(at)
         });
         join_all(looks).await.into_iter().flatten().collect()
     }
 }
 
-async fn take(
-    (at, lock): (usize, &mut Option<Link>),
-    shared: &Shared,
-    process: Uuid,
-) -> Result<(), NotOurs> {
+async fn take((at, lock): (usize, &mut Option<Link>), shared: &Shared) -> Result<(), NotOurs> {
     let taken = timely(ANSWER_MAX, async {
         if let Some(mut link) = lock.take()
             && link.query("select 1 as one", &[]).await.is_ok()
@@ -149,7 +132,7 @@ async fn take(
             return Ok(Some(link));
         }
         let mut link = shared.connect(at, IfAbsent::Refuse).await?;
-        Ok(hold(&mut link, process, silent(shared)).await?.then_some(link))
+        Ok(NamedLock::Serve.take(shared, &mut link).await?.then_some(link))
     });
     match taken.await {
         Some(Ok(Some(link))) => {
@@ -166,40 +149,6 @@ async fn take(
     }
 }
 
-fn silent(shared: &Shared) -> Duration {
-    SILENT_MIN.max(shared.limits.probe.saturating_mul(3))
-}
-
-/// Whether this connection holds the lock now. One that this process has lost, and of
-/// which the server may not know it yet, is ended.
-async fn hold(link: &mut Link, process: Uuid, silent: Duration) -> Result<bool, Fault> {
-    /// The most that a server takes, on every system.
-    const SECS_MAX: u64 = 2_147_483;
-    let secs = silent.as_secs().min(SECS_MAX);
-    link.batch(&format!("set session wait_timeout = {secs}")).await?;
-    let own = format!("concat('endpaper process {process} ', md5(database()))");
-    let sql = format!("select is_used_lock({LOCK}) as holder, is_used_lock({own}) as lost");
-    let rows = link.query(&sql, &[]).await?;
-    let Some(row) = rows.first() else { return Ok(false) };
-    let (holder, lost): (Option<i64>, Option<i64>) = (read(row, "holder")?, read(row, "lost")?);
-    let was_ours = holder.is_some() && holder == lost;
-    if let Some(lost) = lost.filter(|_| was_ours) {
-        // Where it has ended meanwhile, there is nobody to end.
-        drop(link.batch(&format!("kill {lost}")).await);
-    } else if holder.is_some() {
-        return Ok(false);
-    }
-    let sql = format!("select get_lock({LOCK}, 1) as held, get_lock({own}, 1) as named");
-    let rows = link.query(&sql, &[]).await?;
-    let Some(row) = rows.first() else { return Ok(false) };
-    let (held, named): (Option<i64>, Option<i64>) = (read(row, "held")?, read(row, "named")?);
-    match (held, named) {
-        (Some(1), Some(1)) => Ok(true),
-        _ if was_ours => Err(Fault::Lost("it still keeps a lock of this process".to_owned())),
-        _ => Ok(false),
-    }
-}
-
 /// "This version doesn't yet support …", which is what a Galera cluster of some versions
 /// says of locks by name.
 fn has_no_locks(why: &DbError) -> bool {
@@ -209,12 +158,11 @@ fn has_no_locks(why: &DbError) -> bool {
 async fn nobody_has(shared: &Shared, at: usize) -> Result<(), NotOurs> {
     let holder = async {
         let mut link = shared.connect(at, IfAbsent::Refuse).await?;
-        let rows = link.query(&format!("select is_used_lock({LOCK}) as holder"), &[]).await?;
-        rows.first().map(|row| read::<Option<i64>>(row, "holder")).transpose()
+        NamedLock::Serve.is_taken(&mut link).await
     };
-    match holder.await.map(Option::flatten) {
-        Ok(None) => Ok(()),
-        Ok(Some(_)) => Err(NotOurs::Taken),
+    match holder.await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(NotOurs::Taken),
         Err(Fault::Refused(why)) if has_no_locks(&why) => Ok(()),
         Err(fault) => Err(NotOurs::Fault(fault)),
     }

@@ -138,7 +138,7 @@ impl Recovery {
             greet(&self.shared, at).await.map_err(|fault| Brought::Failed(super::why(fault)))?;
         let ask = |answer| Ask::Greeted { identity: identity.clone(), answer };
         let (first, epoch) = self.ask(at, ask).await?;
-        let alone = link.is_alone().await;
+        let alone = link.brings_alone(&self.shared).await;
         if !alone.map_err(|fault| Brought::Failed(super::why(fault)))? {
             return Err(Brought::Elsewhere);
         }

@@ -423,6 +423,38 @@ async fn reads_are_fresh_where_a_process_missed_that_a_master_had_come_back() {
     assert!(deaf.verify(Verify::default(), |_| {}).await.unwrap().is_well());
 }
 
+/// The network loses the connection that brings a master back, without a word to it: the
+/// server keeps for long what that connection held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_bringing_a_master_back_and_lost_it_brings_it_back() {
+    let Some(set) = Set::start("lost while bringing back").await else { return };
+    let (one, network) = set.process(Policy::Available).await;
+    accounts(&one).await;
+    network.0[B].refuse().unwrap();
+    assert!(matches!(pay(&one, 1, 1).await, Outcome::Owed { .. }));
+    let mut by_hand = Conn::from_url(set.pair.servers[B].url("books")).await.unwrap();
+    by_hand.query_drop("start transaction").await.unwrap();
+    by_hand.query_drop("select epoch from mm_epoch where id = 1 for update").await.unwrap();
+    let holder = "select is_used_lock(concat('endpaper bring ', md5('books')))";
+    let mut held: Option<u64> = None;
+    while held.is_none() {
+        network.0[B].pass().unwrap();
+        let waits = async {
+            while by_hand.query_first::<Option<u64>, _>(holder).await.unwrap().flatten().is_none() {
+            }
+        };
+        within("that it is being brought back", &one, waits).await;
+        network.0[B].set(Way::ToServer, Traffic::Lost).unwrap();
+        until_state(&one, B, MasterState::Down).await;
+        held = by_hand.query_first(holder).await.unwrap().flatten();
+    }
+    by_hand.query_drop("rollback").await.unwrap();
+    network.0[B].pass().unwrap();
+    within("all masters", &one, whole(&one)).await;
+    one.close().await;
+    assert_kept(&set, (1, 0));
+}
+
 /// One of two commits goes through, and the witness can't be told that the other master
 /// is out: whoever reads from that one, or goes on from it alone, would miss the write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
