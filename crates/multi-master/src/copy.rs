@@ -42,8 +42,8 @@ use crate::value::{Row, Value};
 pub(crate) use self::alone::keep as keep_what_it_alone_held;
 use self::page::later;
 pub(crate) use self::page::{InTheWay, PAGE_ROWS_MAX, next_rows, page, put, put_into};
-pub(crate) use self::position::{Mark, Position, end, marks, tell_marks};
-use self::position::{Next, begin, log, new_log, position};
+pub(crate) use self::position::{Mark, Position, are_filled, away, end, keep_nothing, tell_marks};
+use self::position::{Next, begin, keep_after, log, new_log, position};
 pub(crate) use self::progress::Copies;
 pub use self::progress::{CopyPhase, CopyProgress};
 
@@ -54,7 +54,6 @@ pub(crate) const TOMBSTONE: &str = "tbl, k, v";
 pub(crate) struct Filling<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) at: usize,
-    pub(crate) base: usize,
     pub(crate) from: &'a MasterName,
     pub(crate) to: &'a MasterName,
     /// For which mark, where there is one.
@@ -94,14 +93,16 @@ impl Filling<'_> {
             progress.resumed_at = Some(position.rows);
             let rows = position.rows;
             tracing::warn!(master = %self.to, rows, "a filling goes on where it was stopped");
-            self.shared.copies.begin(self.at, progress, self.base, position.begun);
+            self.shared.copies.begin(self.at, progress);
             position
         } else {
+            self.shared.copies.begin(self.at, progress);
             // Nothing is needed of the log before now.
-            self.shared.copies.begin(self.at, progress, self.base, i64::MAX);
+            keep_after(base, &self.to.0, i64::MAX).await.map_err(At::From)?;
             self.begin(base, link).await?
         };
-        self.shared.copies.expect(self.at, position.begun, expected(base, schema).await);
+        keep_after(base, &self.to.0, position.begun).await.map_err(At::From)?;
+        self.shared.copies.expect(self.at, expected(base, schema).await);
         loop {
             let phase = match &position.next {
                 Next::Tombstones { .. } => CopyPhase::Copying("mm_tombstones".to_owned()),
@@ -223,7 +224,7 @@ pub(crate) async fn still_holds(
     name: &MasterName,
     filled: bool,
 ) -> Result<bool, Fault> {
-    let mark = marks(base).await?.into_iter().find(|(marked, _)| *marked == name.0);
+    let mark = away(base).await?.marks.remove(&name.0);
     let filled_for = tables::who_by_meta(link).await?.filled_for;
     let log_is_whole = if filled {
         let (trimmed, log) = (tables::trimmed_seq(base).await?, log(base).await?);
@@ -232,7 +233,7 @@ pub(crate) async fn still_holds(
     } else {
         true
     };
-    Ok(log_is_whole && mark.map(|(_, mark)| mark.id) <= filled_for)
+    Ok(log_is_whole && mark.map(|mark| mark.id) <= filled_for)
 }
 
 /// Where the markers of a master are that takes writes: what is committed from now

@@ -200,8 +200,8 @@ impl MultiMaster {
         self.0.shared.copies.all()
     }
 
-    /// Which masters have to be filled from another, and why, as far as that was
-    /// decided since the store was opened; each until it serves again.
+    /// Which masters have to be filled from another, and why; each until it serves
+    /// again. What another process has decided is heard within a minute.
     pub fn marked(&self) -> Vec<(MasterName, String)> {
         let view = self.0.shared.view();
         let marked = self.0.shared.copies.marked();

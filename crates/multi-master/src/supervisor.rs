@@ -30,6 +30,7 @@ use self::processes::Processes;
 use self::recovery::Recovery;
 use self::trim::LogSize;
 use crate::conflicts;
+use crate::copy;
 use crate::error::{MasterName, TxId};
 use crate::fault::Fault;
 use crate::lease::LEASE;
@@ -402,6 +403,7 @@ impl Supervisor {
             return Err(Fault::Moved);
         }
         tables::set_epoch(&mut link, epoch).await?;
+        copy::are_filled(&mut link, &names_serving(self.membership.view())).await?;
         link.commit().await?;
         reached(Point::OneFenced);
         Ok(())
@@ -423,6 +425,9 @@ impl Supervisor {
         let read_before = before.reading();
         if view.reading().iter().any(|at| !read_before.contains(at)) {
             self.shared.lease.end();
+        }
+        for at in view.serving() {
+            self.shared.copies.unmark(at);
         }
         self.shared.view.send_replace(Arc::new(view));
     }
@@ -649,7 +654,6 @@ impl Supervisor {
     fn is_back(&mut self, at: usize) {
         self.tries[at].backoff.reset();
         self.tries[at].too_long = 0;
-        self.shared.copies.unmark(at);
         self.tries[at].from = None;
         let name = &self.membership.view().masters[at].name;
         tracing::warn!(severity = "INFO", master = %name, "a master is back");

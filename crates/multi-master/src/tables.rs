@@ -20,7 +20,7 @@ use crate::write_set;
 
 /// | table | a row says |
 /// |---|---|
-/// | `mm_meta` | `set_id`, `name`: which master of which set this is; `copying`: it is being filled, and how far that is ([`Position`]); `filled_for`: the last [`Mark`] for which it was filled; `fill.NAME`: the [`Mark`] of a master that has to be filled; `trimmed`, `trimmed_seq`: markers up to this id, and none that came after this one, were taken away; `log`: an id of its log, which is another when it was emptied |
+/// | `mm_meta` | `set_id`, `name`: which master of which set this is; `copying`: it is being filled, and how far that is ([`Position`]); `filled_for`: the last [`Mark`] for which it was filled; `fill.NAME`: the [`Mark`] of a master that has to be filled; `keep.NAME`: after which marker its filling needs them; `trimmed`, `trimmed_seq`: markers up to this id, and none that came after this one, were taken away; `log`: an id of its log, which is another when it was emptied |
 /// | `mm_epoch` | the epoch in force; writers share it, who changes it holds it alone |
 /// | `mm_log` | a marker: this transaction committed here (or never will, `aborted`); `seq`: in which order markers came to this master |
 /// | `mm_tombstones` | this row was deleted at this version |

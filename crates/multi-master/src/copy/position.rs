@@ -1,5 +1,7 @@
 //! What a master says of its filling: persisted in its `mm_meta`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -15,6 +17,8 @@ const COPYING: &str = "copying";
 const LOG: &str = "log";
 /// `mm_meta`: the marks of masters that have to be filled, by name.
 const MARK: &str = "fill.";
+/// `mm_meta`: after which marker of this one the filling of another needs them, by name.
+const KEEP: &str = "keep.";
 
 /// How far a filling is. Layout: JSON, under `copying`, written in the
 /// transaction that puts the page before it there.
@@ -80,8 +84,7 @@ impl Position {
 }
 
 /// Somebody decided that a master has to be filled. Layout: JSON, under
-/// `fill.NAME`, on the masters that serve. It holds until that master was filled
-/// for it or for a later one.
+/// `fill.NAME`, on the masters that serve. It is taken away when that master serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
     /// Later marks have greater ids.
@@ -103,15 +106,54 @@ impl Mark {
     }
 }
 
-/// The marks that a master knows.
-pub(crate) async fn marks(link: &mut Link) -> Result<Vec<(String, Mark)>, Fault> {
+/// What a master says of others that are away, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Away {
+    pub(crate) marks: BTreeMap<String, Mark>,
+    /// After which of its markers those are needed that came, for a filling that was
+    /// begun and is not at its end.
+    pub(crate) kept_after: BTreeMap<String, i64>,
+}
+
+impl Away {
+    pub(crate) fn of(&self, name: &MasterName) -> (Option<&Mark>, Option<i64>) {
+        (self.marks.get(&name.0), self.kept_after.get(&name.0).copied())
+    }
+}
+
+pub(crate) async fn away(link: &mut Link) -> Result<Away, Fault> {
     let rows = link.query("select k, val from mm_meta", &[]).await?;
-    let mut marks = Vec::new();
+    let mut away = Away::default();
     for row in &rows {
         let (key, val): (String, String) = (read(row, "k")?, read(row, "val")?);
-        marks.extend(Mark::of(&key, &val));
+        if let Some(name) = key.strip_prefix(KEEP) {
+            away.kept_after.extend(val.parse().ok().map(|after| (name.to_owned(), after)));
+        } else {
+            away.marks.extend(Mark::of(&key, &val));
+        }
     }
-    Ok(marks)
+    Ok(away)
+}
+
+/// Says that the filling of `about` needs what came after this marker.
+pub(crate) async fn keep_after(link: &mut Link, about: &str, after: i64) -> Result<(), Fault> {
+    tables::note(link, &format!("{KEEP}{about}"), after.to_string()).await
+}
+
+/// Says that no filling of `about` needs the log any more.
+pub(crate) async fn keep_nothing(link: &mut Link, about: &str) -> Result<(), Fault> {
+    let key = format!("{KEEP}{about}");
+    tables::run(link, "delete from mm_meta where k = ?", vec![key.into()]).await
+}
+
+/// These serve, or are about to, with the transaction that is open.
+pub(crate) async fn are_filled(link: &mut Link, names: &[MasterName]) -> Result<(), Fault> {
+    for name in names {
+        let keys = [MARK, KEEP].map(|what| format!("{what}{name}").into());
+        let sql = "delete from mm_meta where k in (?, ?)";
+        tables::run(link, sql, keys.into()).await?;
+    }
+    Ok(())
 }
 
 /// The filling is over: the master holds what `base` holds, and lacks the markers
@@ -128,7 +170,7 @@ pub(crate) async fn end(base: &mut Link, link: &mut Link) -> Result<(), Fault> {
 
 /// Tells a master which others have to be filled: it may be all that is left.
 pub(crate) async fn tell_marks(base: &mut Link, link: &mut Link) -> Result<(), Fault> {
-    for (name, mark) in marks(base).await? {
+    for (name, mark) in away(base).await?.marks {
         mark.write(link, &name).await?;
     }
     Ok(())

@@ -55,16 +55,13 @@ impl CopyPhase {
 #[derive(Debug, Default)]
 pub(crate) struct Copies {
     copies: Mutex<BTreeMap<usize, Copy>>,
-    /// Why, where that was decided since the store was opened.
+    /// Why, as far as this process has heard.
     marks: Mutex<BTreeMap<usize, String>>,
 }
 
 #[derive(Debug)]
 struct Copy {
     progress: CopyProgress,
-    /// From which master, and from which of its markers on it needs them.
-    base: usize,
-    begun: i64,
     /// Rows and time at which this attempt began.
     since: (u64, Instant),
 }
@@ -106,28 +103,15 @@ impl Copies {
             .filter(|progress| progress.phase.is_running())
     }
 
-    pub(crate) fn is_running(&self, at: usize) -> bool {
-        self.running(at).is_some()
-    }
-
-    /// After which marker of this master fillings that run may need them all.
-    pub(crate) fn needs_after(&self, base: usize) -> Option<i64> {
-        self.with(|copies| {
-            let running = copies.values().filter(|copy| copy.progress.phase.is_running());
-            running.filter(|copy| copy.base == base).map(|copy| copy.begun).min()
-        })
-    }
-
-    pub(super) fn begin(&self, at: usize, progress: CopyProgress, base: usize, begun: i64) {
+    pub(super) fn begin(&self, at: usize, progress: CopyProgress) {
         let since = (progress.rows, Instant::now());
-        self.with(|copies| copies.insert(at, Copy { progress, base, begun, since }));
+        self.with(|copies| copies.insert(at, Copy { progress, since }));
     }
 
     /// What could only be known after it had begun.
-    pub(super) fn expect(&self, at: usize, begun: i64, rows: u64) {
+    pub(super) fn expect(&self, at: usize, rows: u64) {
         self.with(|copies| {
             if let Some(copy) = copies.get_mut(&at) {
-                copy.begun = begun;
                 copy.progress.rows_expected = rows;
             }
         });

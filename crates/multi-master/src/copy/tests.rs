@@ -172,7 +172,7 @@ impl Sim {
 
     fn filling(&self, mark: Option<Uuid>, filled_for: Option<Uuid>) -> Filling<'_> {
         let [from, to] = &self.names;
-        Filling { shared: &self.shared, at: 1, base: 0, from, to, mark, filled_for, rows_max: 3 }
+        Filling { shared: &self.shared, at: 1, from, to, mark, filled_for, rows_max: 3 }
     }
 
     /// One life of the process that fills; true when the filling came to its end.

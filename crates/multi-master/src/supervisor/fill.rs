@@ -4,7 +4,7 @@ use stdx::ids::Id as _;
 use tokio::time::Instant;
 
 use super::Supervisor;
-use crate::copy::Mark;
+use crate::copy::{self, Mark};
 use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::membership::MasterState;
@@ -152,7 +152,10 @@ impl Supervisor {
         let mut link = self.shared.connect(at, IfAbsent::Refuse).await?;
         link.begin().await?;
         for &about in about {
-            mark.write(&mut link, &self.membership.view().masters[about].name.0).await?;
+            let name = &self.membership.view().masters[about].name.0;
+            mark.write(&mut link, name).await?;
+            // It is filled anew.
+            copy::keep_nothing(&mut link, name).await?;
         }
         link.commit().await
     }

@@ -161,6 +161,8 @@ impl Recovery {
             // write can pass this master by.
             let epoch = self.ask(at, |answer| Ask::Holding { answer }).await?;
             tables::set_epoch(&mut base, epoch).await.map_err(on_base)?;
+            let name = std::slice::from_ref(&self.names[at]);
+            copy::are_filled(&mut base, name).await.map_err(on_base)?;
             base.commit().await.map_err(on_base)
         };
         // Given up, it leaves both connections with questions open, and both are
@@ -215,8 +217,8 @@ impl Recovery {
         link.begin_barrier().await.map_err(failed)?;
         link.rollback().await.map_err(failed)?;
         let trimmed = tables::trimmed(base).await.map_err(|fault| base_fault(base_at, fault))?;
-        let marks = copy::marks(base).await.map_err(|fault| base_fault(base_at, fault))?;
-        let mark = marks.into_iter().find(|(marked, _)| *marked == name.0).map(|(_, mark)| mark.id);
+        let away = copy::away(base).await.map_err(|fault| base_fault(base_at, fault))?;
+        let mark = away.marks.get(&name.0).map(|mark| mark.id);
         let lacks = needs_copy(&identity, trimmed, mark);
         if lacks && !identity.copying {
             tracing::warn!(master = %name, "a master is filled from another");
@@ -232,7 +234,6 @@ impl Recovery {
             let filling = copy::Filling {
                 shared: &self.shared,
                 at,
-                base: base_at,
                 from: &self.names[base_at],
                 to: name,
                 mark,

@@ -13,6 +13,7 @@ use stdx::HybridTime;
 use uuid::Uuid;
 
 use super::{Supervisor, why};
+use crate::copy;
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::membership::MasterState;
@@ -70,10 +71,11 @@ impl Supervisor {
         let mut more = false;
         for at in serving {
             let Ok(mut link) = self.shared.connect(at, IfAbsent::Refuse).await else { continue };
-            // A filling needs what came after it began.
-            let came = self.shared.copies.needs_after(at).unwrap_or(i64::MAX);
-            match trim_one(&mut link, kept, came, tombstones).await {
+            let epoch = self.membership.view().epoch;
+            match trim_one(&mut link, epoch, kept, tombstones).await {
                 Ok(rest) => more |= rest,
+                // What is away has changed.
+                Err(Fault::Moved) => {}
                 Err(fault) => tracing::warn!(why = why(fault), "old markers were not taken away"),
             }
         }
@@ -88,14 +90,32 @@ impl Supervisor {
             return Ok(false);
         }
         let Some(&base) = self.membership.view().serving().first() else { return Ok(false) };
-        let away = (0..masters.len()).filter(|&at| !self.membership.view().serves(at));
-        let unmarked: Vec<usize> = away
-            .filter(|&at| {
-                self.shared.copies.mark_of(at).is_none() && !self.shared.copies.is_running(at)
-            })
-            .collect();
-        let filling = self.shared.copies.needs_after(base);
-        if unmarked.is_empty() && filling.is_none() {
+        let said = async {
+            let mut link = self.shared.connect(base, IfAbsent::Refuse).await?;
+            copy::away(&mut link).await
+        };
+        let said = match said.await {
+            Ok(said) => said,
+            Err(fault) => {
+                tracing::warn!(why = why(fault), "a master does not say who has to be filled");
+                return Ok(false);
+            }
+        };
+        let (mut unmarked, mut filling) = (Vec::new(), Vec::new());
+        for at in (0..masters.len()).filter(|&at| !self.membership.view().serves(at)) {
+            let (mark, kept_after) = said.of(&masters[at].name);
+            match mark {
+                Some(mark) => self.shared.copies.mark(at, mark.why.clone()),
+                None => self.shared.copies.unmark(at),
+            }
+            match (mark, kept_after) {
+                (_, Some(after)) => filling.push((at, after)),
+                (Some(_), None) => {}
+                (None, None) => unmarked.push(at),
+            }
+        }
+        let begun = filling.iter().map(|(_, after)| *after).min();
+        if unmarked.is_empty() && begun.is_none() {
             self.log_size = None;
             return Ok(true);
         }
@@ -116,18 +136,17 @@ impl Supervisor {
                 return Ok(false);
             }
         }
-        let Some(begun) = filling else { return Ok(true) };
+        let Some(begun) = begun else { return Ok(true) };
         if !self.is_older(base, kept, begun).await {
             // Only what came after a filling began is left: that begins anew.
-            let running: Vec<usize> =
-                (0..self.tries.len()).filter(|&at| self.shared.copies.is_running(at)).collect();
+            let filling: Vec<usize> = filling.into_iter().map(|(at, _)| at).collect();
             let reason = self.outgrew();
             tracing::warn!(severity = "WARNING", reason, "a filling begins anew");
-            for at in running {
+            for &at in &filling {
                 self.tries[at].give_up();
                 self.shared.copies.end(at, false);
-                self.shared.copies.mark(at, reason.clone());
             }
+            return Ok(self.mark(&filling, &reason).await.is_ok());
         }
         Ok(true)
     }
@@ -206,14 +225,15 @@ async fn count_more(link: &mut Link, size: &mut LogSize) -> Result<bool, Fault> 
     Ok(true)
 }
 
-/// Takes away what is old on one master, of markers only those that came until
-/// `came`; true where there is more.
+/// Takes away what is old on one master, of markers only those that no filling needs;
+/// true where there is more. Under another epoch somebody may be away who needs them.
 async fn trim_one(
     link: &mut Link,
+    epoch: u64,
     kept: Uuid,
-    came: i64,
     tombstones: HybridTime,
 ) -> Result<bool, Fault> {
+    let came = copy::away(link).await?.kept_after.into_values().min().unwrap_or(i64::MAX);
     // The marker that came last stays, and so does the newest: the next ones
     // come after them.
     let rows = link.query("select txid from mm_log order by seq desc limit 1", &[]).await?;
@@ -234,7 +254,7 @@ async fn trim_one(
         if rows.is_empty() {
             break;
         }
-        link.begin().await?;
+        link.begin_under(epoch).await?;
         if tables::trimmed(link).await? < Some(last) {
             tables::note(link, "trimmed", last.to_string()).await?;
         }

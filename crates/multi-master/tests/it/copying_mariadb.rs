@@ -32,7 +32,7 @@ async fn add_many(store: &MultiMaster) {
     }
 }
 
-async fn until_copied(store: &MultiMaster, rows: u64) -> CopyProgress {
+pub(crate) async fn until_copied(store: &MultiMaster, rows: u64) -> CopyProgress {
     let copied = async {
         loop {
             let copies = store.copies();

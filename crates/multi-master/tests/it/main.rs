@@ -10,6 +10,7 @@ mod copying_mariadb;
 mod embedded;
 mod mariadb;
 mod processes;
+mod processes_fill;
 mod queue;
 mod returning;
 mod settling;

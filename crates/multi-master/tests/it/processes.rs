@@ -29,8 +29,8 @@ const WITHIN: Duration = Duration::from_mins(1);
 const AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// Two servers and a witness.
-struct Set {
-    pair: Pair,
+pub(crate) struct Set {
+    pub(crate) pair: Pair,
     witness: Witness,
 }
 
@@ -101,10 +101,10 @@ fn serve(folder: &Scratch, listener: TcpListener) -> JoinHandle<()> {
 }
 
 /// What is between a process and the rest: master a, master b, the witness.
-struct Network([Proxy; 3]);
+pub(crate) struct Network(pub(crate) [Proxy; 3]);
 
-const A: usize = 0;
-const B: usize = 1;
+pub(crate) const A: usize = 0;
+pub(crate) const B: usize = 1;
 const WITNESS: usize = 2;
 
 impl Network {
@@ -131,7 +131,7 @@ impl Network {
 }
 
 impl Set {
-    async fn start(test: &str) -> Option<Self> {
+    pub(crate) async fn start(test: &str) -> Option<Self> {
         let pair = Pair::start(test)?;
         let witness = Witness::start(test).await;
         Some(Self { pair, witness })
@@ -142,7 +142,7 @@ impl Set {
         (MultiMaster::open(config, MIGRATIONS).await.unwrap(), network)
     }
 
-    fn config(&self, policy: Policy) -> (Config, Network) {
+    pub(crate) fn config(&self, policy: Policy) -> (Config, Network) {
         let [a, b] = &self.pair.servers;
         let proxies = [a.address(), b.address(), self.witness.address];
         let network = Network(proxies.map(|to| Proxy::to(to).unwrap()));
@@ -161,18 +161,22 @@ impl Set {
     }
 }
 
-async fn within<T>(what: &str, store: &MultiMaster, event: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(
+    what: &str,
+    store: &MultiMaster,
+    event: impl Future<Output = T>,
+) -> T {
     tokio::time::timeout(WITHIN, event).await.unwrap_or_else(|_| {
         panic!("{what} does not come: {:?} {:?}", store.status(), store.refuses())
     })
 }
 
-async fn until_state(store: &MultiMaster, at: usize, state: MasterState) {
+pub(crate) async fn until_state(store: &MultiMaster, at: usize, state: MasterState) {
     let reached = store.wait_until(|masters| masters[at].state == state);
     within(&format!("master {at} {state:?}"), store, reached).await;
 }
 
-async fn until_state_is(store: &MultiMaster, at: usize, serves: bool) {
+pub(crate) async fn until_state_is(store: &MultiMaster, at: usize, serves: bool) {
     let reached = store.wait_until(|masters| masters[at].state.serves() == serves);
     within(&format!("master {at}, serves: {serves}"), store, reached).await;
 }
