@@ -16,7 +16,9 @@ use crate::LabError;
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The most of a child's output that is kept; of more, the end is kept.
-const OUTPUT_BYTES_MAX: usize = 4 << 20;
+const OUTPUT_BYTES_MAX: usize = 32 << 20;
+/// For how long more is waited for from a child that has ended.
+const SILENT_MAX: Duration = Duration::from_secs(2);
 
 /// The most of a log that an error shows.
 const LOG_SHOWN_BYTES_MAX: usize = 8 << 10;
@@ -276,6 +278,8 @@ struct Output(Arc<(Mutex<Collected>, Condvar)>);
 #[derive(Debug, Default)]
 struct Collected {
     bytes: Vec<u8>,
+    /// Those that were dropped included.
+    lines: u64,
     ended: bool,
 }
 
@@ -290,8 +294,12 @@ impl Output {
             while matches!(stream.read_until(b'\n', &mut line), Ok(1..)) {
                 let mut to = collected.lock();
                 to.bytes.append(&mut line);
-                let over = to.bytes.len().saturating_sub(OUTPUT_BYTES_MAX);
-                to.bytes.drain(..over);
+                to.lines += 1;
+                // Not with each line: what is left is moved.
+                if to.bytes.len() > 2 * OUTPUT_BYTES_MAX {
+                    let over = to.bytes.len() - OUTPUT_BYTES_MAX;
+                    to.bytes.drain(..over);
+                }
                 collected.0.1.notify_all();
             }
             collected.lock().ended = true;
@@ -309,14 +317,20 @@ impl Output {
     }
 
     /// Everything, once the stream has ended. A grandchild may hold the stream
-    /// open, so the wait for its end has a bound.
+    /// open, so it is waited only for as long as something comes.
     fn all(&self) -> String {
-        let (collected, _) = self
-            .0
-            .1
-            .wait_timeout_while(self.lock(), Duration::from_secs(1), |collected| !collected.ended)
-            .unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&collected.bytes).into_owned()
+        let mut collected = self.lock();
+        loop {
+            let lines = collected.lines;
+            let waited = self.0.1.wait_timeout_while(collected, SILENT_MAX, |collected| {
+                !collected.ended && collected.lines == lines
+            });
+            let (now, silence) = waited.unwrap_or_else(PoisonError::into_inner);
+            if now.ended || silence.timed_out() {
+                return String::from_utf8_lossy(&now.bytes).into_owned();
+            }
+            collected = now;
+        }
     }
 
     /// The first whole line that `found` knows; when there is none, waits up

@@ -21,6 +21,13 @@ fn a_finished_process_is_told_whole() {
 }
 
 #[test]
+fn also_where_it_says_much() {
+    let finished = run(shell("exec seq 2000000"), Duration::from_mins(1)).unwrap();
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!((lines.len(), lines[0], lines[1_999_999]), (2_000_000, "1", "2000000"));
+}
+
+#[test]
 fn environment_and_directory_reach_the_child() {
     let mut command = shell("echo $LAB_WORD; pwd");
     command.env("LAB_WORD", "책").current_dir("/");
