@@ -4,6 +4,7 @@
 //! It answers within the time that a master takes to answer: what takes longer,
 //! bringing a master back, is done by a [`recovery`] thread.
 
+mod age;
 mod fill;
 mod opening;
 mod ownership;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 pub use self::fill::{FillAnew, FillError};
 pub(crate) use self::recovery::{Ask, Brought};
 
+use self::age::Ages;
 use self::ownership::{NotOurs, Ownership};
 use self::processes::Processes;
 use self::recovery::Recovery;
@@ -78,6 +80,8 @@ pub(crate) struct Supervisor {
     processes: Processes,
     /// Counted while a master is away.
     log_size: Option<LogSize>,
+    /// How old the markers of each master are.
+    ages: Vec<Ages>,
     /// The locks that keep out processes with another witness.
     ownership: Ownership,
 }
@@ -599,7 +603,12 @@ impl Supervisor {
                 let hold = hold.as_millis();
                 let why = format!("writers would have waited for it for more than {hold} ms");
                 self.membership.behind(at, why);
-                self.retry_later(at);
+                if self.tries[at].too_long < recovery::SHORT_HOLDS {
+                    // Nothing failed, and writers hardly noticed.
+                    self.tries[at].at = Instant::now() + self.shared.limits.probe;
+                } else {
+                    self.retry_later(at);
+                }
             }
             (Err(Brought::Elsewhere), _) => {
                 let why = "another process brings it back".to_owned();

@@ -188,11 +188,6 @@ pub(crate) fn txid(version: HybridTime, random: u64) -> TxId {
     txid_of(Uuid::from_u64_pair(high, low))
 }
 
-/// Before the id of every transaction of this version or a later one.
-pub(crate) fn first_txid(version: HybridTime) -> Uuid {
-    stdx::ids::Id::uuid(txid(version, 0))
-}
-
 /// The version inside a transaction's id; `None` for an id that is not one.
 pub(crate) fn version_of(txid: Uuid) -> Option<HybridTime> {
     let (high, low) = txid.as_u64_pair();

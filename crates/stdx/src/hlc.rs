@@ -171,6 +171,12 @@ impl HybridClock {
         Ok(())
     }
 
+    /// The machine's clock beneath it.
+    #[must_use]
+    pub const fn machine(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The last timestamp given out or observed.
     #[must_use]
     pub fn last(&self) -> HybridTime {

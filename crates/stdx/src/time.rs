@@ -1,9 +1,9 @@
 //! Time as an argument: an instant type, and a clock that is real or virtual.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,14 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     Real,
-    Virtual(Arc<AtomicI64>),
+    Virtual(Arc<Virtual>),
+}
+
+#[derive(Debug)]
+struct Virtual {
+    now: AtomicI64,
+    /// What it was moved forward by, jumps left out.
+    passed: AtomicI64,
 }
 
 impl Clock {
@@ -93,7 +100,8 @@ impl Clock {
     /// A virtual clock that stands at `now` until it is moved.
     #[must_use]
     pub fn starting_at(now: UnixMicros) -> Self {
-        Self(Source::Virtual(Arc::new(AtomicI64::new(now.0))))
+        let clock = Virtual { now: AtomicI64::new(now.0), passed: AtomicI64::new(0) };
+        Self(Source::Virtual(Arc::new(clock)))
     }
 
     /// The present instant.
@@ -104,11 +112,25 @@ impl Clock {
                 Ok(since) => UnixMicros(micros(since)),
                 Err(before) => UnixMicros(micros(before.duration()).saturating_neg()),
             },
-            Source::Virtual(now) => UnixMicros(now.load(Ordering::SeqCst)),
+            Source::Virtual(clock) => UnixMicros(clock.now.load(Ordering::SeqCst)),
         }
     }
 
-    /// Moves a virtual clock forward.
+    /// How long it has been since some moment of this process: for ages and pauses. It
+    /// does not jump when [`Self::now`] does.
+    #[must_use]
+    pub fn passed(&self) -> Duration {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        match &self.0 {
+            Source::Real => BEGAN.get_or_init(Instant::now).elapsed(),
+            Source::Virtual(clock) => {
+                let micros = clock.passed.load(Ordering::SeqCst);
+                Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+            }
+        }
+    }
+
+    /// Lets time pass on a virtual clock.
     ///
     /// # Panics
     /// When this is the real clock: a test that believes it is moving time and
@@ -116,11 +138,13 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         match &self.0 {
             Source::Real => panic!("the real clock can't be moved"),
-            Source::Virtual(now) => {
-                now.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |at| {
-                    Some(at.saturating_add(micros(by)))
-                })
-                .expect("the update function always returns a value");
+            Source::Virtual(clock) => {
+                for time in [&clock.now, &clock.passed] {
+                    time.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |at| {
+                        Some(at.saturating_add(micros(by)))
+                    })
+                    .expect("the update function always returns a value");
+                }
             }
         }
     }
@@ -132,7 +156,7 @@ impl Clock {
     pub fn set(&self, to: UnixMicros) {
         match &self.0 {
             Source::Real => panic!("the real clock can't be set"),
-            Source::Virtual(now) => now.store(to.0, Ordering::SeqCst),
+            Source::Virtual(clock) => clock.now.store(to.0, Ordering::SeqCst),
         }
     }
 }
@@ -158,6 +182,7 @@ mod tests {
         assert_eq!(other.now(), UnixMicros::from_secs(15));
         other.set(UnixMicros::from_secs(1));
         assert_eq!(clock.now(), UnixMicros::from_secs(1));
+        assert_eq!(clock.passed(), Duration::from_secs(5), "a jump is no time that passes");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use stdx::Backoff;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::age::Ages;
 use super::ownership::{NotOurs, Ownership};
 use super::processes::{HEAR_EVERY, Processes};
 use super::recovery::{Brought, Recovery, base_fault, needs_copy};
@@ -110,6 +111,7 @@ impl Supervisor {
             readable: testimony.serving.iter().cloned().collect(),
             processes,
             log_size: None,
+            ages: names.iter().map(|_| Ages::default()).collect(),
             ownership,
         };
         if supervisor.processes.others_serve() {

@@ -44,7 +44,7 @@ const PASSES_MAX: usize = 20;
 pub(super) const HOLD_MAX: Duration = Duration::from_millis(80);
 /// Tries of that length before each is given twice the time of the one before: a
 /// set whose writers never leave a gap has to become whole as well.
-const SHORT_HOLDS: u32 = 5;
+pub(super) const SHORT_HOLDS: u32 = 5;
 /// And no longer than this.
 const LONG_HOLD_MAX: Duration = Duration::from_secs(5);
 

@@ -7,6 +7,7 @@
 //! markers. The mark is on every master that serves **before** the first marker
 //! is taken away.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stdx::HybridTime;
@@ -19,10 +20,7 @@ use crate::link::Link;
 use crate::membership::MasterState;
 use crate::sqlite::IfAbsent;
 use crate::tables;
-use crate::write_set;
 
-/// Markers are kept at least this long, so that an outcome can be looked up.
-const MARKERS_KEPT: Duration = Duration::from_mins(10);
 /// Tombstones are kept much longer than any marker that they guard against.
 const TOMBSTONES_KEPT: Duration = Duration::from_hours(24);
 /// How often old markers are taken away: this often, or every sixty probes.
@@ -54,14 +52,13 @@ impl Supervisor {
     pub(super) async fn trim(&mut self) -> Duration {
         let every = EVERY.min(self.shared.limits.probe * EVERY_PROBES);
         let now = self.shared.clock.last().wall();
-        let kept = write_set::first_txid(HybridTime::from_wall(now.before(MARKERS_KEPT)));
         let tombstones = HybridTime::from_wall(now.before(TOMBSTONES_KEPT));
-        let serving = self.membership.view().serving();
+        let olds = self.old_markers().await;
         let bound = if self.membership.view().all_serve() {
             self.log_size = None;
             Ok(true)
         } else {
-            self.may_trim_with_some_away(kept).await
+            self.may_trim_with_some_away(&olds).await
         };
         match bound {
             Ok(true) => {}
@@ -69,10 +66,10 @@ impl Supervisor {
             Err(More) => return SOON,
         }
         let mut more = false;
-        for at in serving {
+        for (at, old) in olds {
             let Ok(mut link) = self.shared.connect(at, IfAbsent::Refuse).await else { continue };
             let epoch = self.membership.view().epoch;
-            match trim_one(&mut link, epoch, kept, tombstones).await {
+            match trim_one(&mut link, epoch, old, tombstones).await {
                 Ok(rest) => more |= rest,
                 // What is away has changed.
                 Err(Fault::Moved) => {}
@@ -82,14 +79,41 @@ impl Supervisor {
         if more { SOON } else { every }
     }
 
+    /// Up to which markers of each master that serves they are old.
+    async fn old_markers(&mut self) -> BTreeMap<usize, i64> {
+        let mut olds = BTreeMap::new();
+        for at in 0..self.ages.len() {
+            if !self.membership.view().serves(at) {
+                self.ages[at].forget();
+                continue;
+            }
+            let last = async {
+                let mut link = self.shared.connect(at, IfAbsent::Refuse).await?;
+                tables::last_seq(&mut link).await
+            };
+            match last.await {
+                Ok(last) => {
+                    let old = self.ages[at].old(self.shared.clock.machine().passed(), last);
+                    // The one that came last stays: the next ones come after it.
+                    olds.insert(at, old.min(last.saturating_sub(1)));
+                }
+                Err(fault) => tracing::warn!(why = why(fault), "the log could not be looked at"),
+            }
+        }
+        olds
+    }
+
     /// Whether old markers may go although a master is away.
-    async fn may_trim_with_some_away(&mut self, kept: Uuid) -> Result<bool, More> {
+    async fn may_trim_with_some_away(&mut self, olds: &BTreeMap<usize, i64>) -> Result<bool, More> {
         let masters = &self.membership.view().masters;
         // One that joins is there in a moment.
         if masters.iter().any(|master| master.state == MasterState::Joining) {
             return Ok(false);
         }
-        let Some(&base) = self.membership.view().serving().first() else { return Ok(false) };
+        let base = self.membership.view().serving().first().copied();
+        let Some((base, &old)) = base.and_then(|base| Some((base, olds.get(&base)?))) else {
+            return Ok(false);
+        };
         let said = async {
             let mut link = self.shared.connect(base, IfAbsent::Refuse).await?;
             copy::away(&mut link).await
@@ -123,7 +147,7 @@ impl Supervisor {
             return Ok(unmarked.is_empty());
         }
         // What is of the last minutes is kept anyway.
-        if !self.is_older(base, kept, i64::MAX).await {
+        if !self.is_any(base, old).await {
             return Ok(false);
         }
         self.log_size = None;
@@ -137,7 +161,7 @@ impl Supervisor {
             }
         }
         let Some(begun) = begun else { return Ok(true) };
-        if !self.is_older(base, kept, begun).await {
+        if !self.is_any(base, old.min(begun)).await {
             // Only what came after a filling began is left: that begins anew.
             let filling: Vec<usize> = filling.into_iter().map(|(at, _)| at).collect();
             let reason = self.outgrew();
@@ -190,12 +214,12 @@ impl Supervisor {
         }
     }
 
-    /// Whether there is a marker older than this id that came until then.
-    async fn is_older(&self, base: usize, than: Uuid, came: i64) -> bool {
+    /// Whether there is a marker that came until then.
+    async fn is_any(&self, base: usize, until: i64) -> bool {
         let oldest = async {
             let mut link = self.shared.connect(base, IfAbsent::Refuse).await?;
-            let sql = "select txid from mm_log where txid < ? and seq <= ? order by txid limit 1";
-            Ok::<_, Fault>(!link.query(sql, &[than.into(), came.into()]).await?.is_empty())
+            let sql = "select seq from mm_log where seq <= ? order by seq limit 1";
+            Ok::<_, Fault>(!link.query(sql, &[until.into()]).await?.is_empty())
         };
         oldest.await.unwrap_or_else(|fault| {
             tracing::warn!(why = why(fault), "the log could not be looked at");
@@ -225,31 +249,28 @@ async fn count_more(link: &mut Link, size: &mut LogSize) -> Result<bool, Fault> 
     Ok(true)
 }
 
-/// Takes away what is old on one master, of markers only those that no filling needs;
+/// Takes away what is old on one master, of the markers up to `old` those that no filling needs;
 /// true where there is more. Under another epoch somebody may be away who needs them.
 async fn trim_one(
     link: &mut Link,
     epoch: u64,
-    kept: Uuid,
+    old: i64,
     tombstones: HybridTime,
 ) -> Result<bool, Fault> {
-    let came = copy::away(link).await?.kept_after.into_values().min().unwrap_or(i64::MAX);
-    // The marker that came last stays, and so does the newest: the next ones
-    // come after them.
-    let rows = link.query("select txid from mm_log order by seq desc limit 1", &[]).await?;
-    let Some(last) = rows.first() else { return Ok(false) };
-    let bound = kept.min(tables::read(last, "txid")?);
+    let until = copy::away(link).await?.kept_after.into_values().fold(old, i64::min);
+    // The newest stays: a master that has it is not behind what was taken away.
+    let Some(newest) = tables::last_txid(link).await? else { return Ok(false) };
     let mut more = true;
     for _ in 0..STATEMENTS_MAX {
         let sql = format!(
-            "select txid, seq from mm_log where txid < ? and seq <= ? order by txid limit {ROWS}"
+            "select txid, seq from mm_log where seq <= ? and txid <> ? order by seq limit {ROWS}"
         );
-        let rows = link.query(&sql, &[bound.into(), came.into()]).await?;
+        let rows = link.query(&sql, &[until.into(), newest.into()]).await?;
         more = rows.len() == ROWS;
         let (mut last, mut seq) = (Uuid::nil(), 0);
         for row in &rows {
-            last = tables::read(row, "txid")?;
-            seq = seq.max(tables::read(row, "seq")?);
+            last = last.max(tables::read(row, "txid")?);
+            seq = tables::read(row, "seq")?;
         }
         if rows.is_empty() {
             break;
@@ -261,8 +282,8 @@ async fn trim_one(
         if tables::trimmed_seq(link).await? < seq {
             tables::note(link, tables::TRIMMED_SEQ, seq.to_string()).await?;
         }
-        let sql = "delete from mm_log where txid <= ? and seq <= ?";
-        tables::run(link, sql, vec![last.into(), came.into()]).await?;
+        let sql = "delete from mm_log where seq <= ? and txid <> ?";
+        tables::run(link, sql, vec![seq.into(), newest.into()]).await?;
         link.commit().await?;
         if !more {
             break;
