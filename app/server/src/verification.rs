@@ -162,6 +162,7 @@ impl Verification {
         };
         inner.state().last = Some(LastRun { at, took_ms, by, result });
         if let Ok(findings) = &found {
+            inner.monitor.resolve(&AlertKey::new(FAILED));
             for order in orders(findings, inner.store.status().len()) {
                 match order {
                     Ok(alert) => inner.monitor.raise(alert),
@@ -188,6 +189,7 @@ impl Verification {
         let all = self.0.store.status().len();
         let mut asked: Option<usize> = None;
         let mut may_again = Instant::now();
+        let mut failed: u32 = 0;
         loop {
             let pause = scheduled.map(|next| next.saturating_duration_since(Instant::now()));
             self.0.state().next = pause.map(|pause| self.0.clock.now().after(pause));
@@ -221,6 +223,7 @@ impl Verification {
             scheduled = next.map(after);
             match found {
                 Ok(findings) => {
+                    failed = 0;
                     // What is away may be what differs.
                     asked = asked.filter(|_| findings.masters.len() < all).map(|_| all);
                     // What is not well is an alert.
@@ -230,6 +233,14 @@ impl Verification {
                 }
                 Err(why) => {
                     tracing::warn!(why, "the masters could not be compared; that is tried again");
+                    failed = failed.saturating_add(1);
+                    if failed >= FAILED_TOO_OFTEN {
+                        let summary = "the masters could not be compared";
+                        let alert = Alert::new(Severity::Warning, AlertKey::new(FAILED), summary)
+                            .detail("why", &why)
+                            .detail("in_a_row", &failed.to_string());
+                        self.0.monitor.raise(alert);
+                    }
                     let again = after(every.map_or(AGAIN, |every| AGAIN.max(every / 24)));
                     scheduled = scheduled.map(|next| next.min(again));
                 }
@@ -259,6 +270,11 @@ fn part(every: Duration, random: &Random) -> Duration {
     let us = u64::try_from(every.as_micros()).unwrap_or(u64::MAX - 1);
     Duration::from_micros(random.below(us + 1))
 }
+
+/// Comparisons failed, one after the other.
+const FAILED: &str = "verify/failed";
+/// So many, until that is told.
+const FAILED_TOO_OFTEN: u32 = 3;
 
 /// What a write is told as that was refused because the masters differ.
 pub(crate) const DIVERGED: &str = "store/diverged";
@@ -367,6 +383,33 @@ mod tests {
         let environment = Environment { clock: clock.clone(), ids: IdSource::system(), random };
         let monitor = Monitor::start(MonitorConfig::default(), environment).unwrap();
         (store.clone(), Verification::new(store, monitor, clock))
+    }
+
+    #[tokio::test]
+    async fn that_comparisons_fail_one_after_the_other_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, verification) = started(directory.path()).await;
+        store.close().await;
+        tokio::time::pause();
+        let random = Random::new(Seed(7));
+        let keeping = verification.keep(Some(Duration::from_hours(1)), &random);
+        let told = async {
+            loop {
+                if let Some(alert) = verification.0.monitor.open().into_iter().next() {
+                    break alert;
+                }
+                tokio::task::yield_now().await;
+                tokio::time::advance(Duration::from_secs(10)).await;
+            }
+        };
+        let told = tokio::select! {
+            () = keeping => unreachable!("it is kept for ever"),
+            told = told => told,
+        };
+        let shown = format!("{:?}", told.alert);
+        assert!(shown.contains(FAILED), "{shown}");
+        let in_a_row = ("in_a_row".to_owned(), "3".to_owned());
+        assert!(told.alert.details().contains(&in_a_row), "{shown}");
     }
 
     /// What is away may be what differs, and to compare the others again and again finds
