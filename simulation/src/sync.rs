@@ -49,7 +49,16 @@ pub fn run(seed: u64, against: Against) -> Result<Summary, String> {
         Against::Model => Box::new(server::Model::new(true)) as Box<dyn server::Server>,
         Against::Real => Box::new(real::Real::new(account, clock)),
     };
-    world::World::new(Seed(seed), &config(), server).run()
+    caught(|| world::World::new(Seed(seed), &config(), server).run())
+}
+
+/// A panic is wrong like anything else: who reads of it wants the seed.
+fn caught<T>(program: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(program)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!("it panicked: {}", text.unwrap_or("without a text")))
+    })
 }
 
 /// What every device is made of: small pushes and pulls, so that there are many.
@@ -63,6 +72,13 @@ fn config() -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_told_as_what_is_wrong() {
+        let wrong = caught::<()>(|| panic!("nothing at {}", 7));
+        assert_eq!(wrong, Err("it panicked: nothing at 7".to_owned()));
+        assert_eq!(caught(|| Ok(1)), Ok(1));
+    }
 
     fn end_well(seeds: u64, against: Against) {
         let mut settled = 0;
