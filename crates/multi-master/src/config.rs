@@ -77,7 +77,7 @@ pub struct Limits {
     /// One statement. Default 5 s, at least 2 s. A lock is waited for as long on
     /// SQLite, where nothing else is limited: a call on a file can't be given up.
     /// On MariaDB a write waits a second for a lock, is run again, and is given
-    /// back as busy after 40 s.
+    /// back as busy after 20 s.
     pub statement: Duration,
     /// One commit on MariaDB. Default 5 s, at least 2 s.
     pub commit: Duration,

@@ -41,8 +41,9 @@ use crate::witness::SILENCE_MAX;
 /// Runs of one group before its writes are given back as busy, where it is not
 /// for rows that others hold.
 const RUNS_MAX: u32 = 10;
-/// How long a write is run again and again while others hold its rows.
-const HELD_MAX: Duration = Duration::from_secs(40);
+/// How long a write is run again and again while others hold its rows: less than who asks
+/// for it by HTTP waits for an answer.
+const HELD_MAX: Duration = Duration::from_secs(20);
 /// A closure that takes longer does more than one write should.
 const CLOSURE_MAX: Duration = Duration::from_secs(30);
 /// Rows of which it is asked at once when they were deleted before.
