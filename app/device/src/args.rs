@@ -120,7 +120,8 @@ pub enum Note {
         /// Tags, by their codes; an empty one for none
         #[arg(long, value_delimiter = ',', value_name = "CODE")]
         tags: Option<Vec<String>>,
-        /// The memo; `-` reads it from standard input
+        /// The memo; `-` reads it from standard input. Where nothing is given, the editor
+        /// of `$VISUAL` or `$EDITOR` is opened with it
         #[arg(long, allow_hyphen_values = true)]
         text: Option<String>,
         /// The book, of a memo that the server has refused: as of `add`
@@ -187,6 +188,11 @@ pub enum Kept {
     Ls,
     /// Show the whole of one
     Show {
+        /// Its id, or the end of it
+        id: String,
+    },
+    /// Put one back in its place; what is there instead is shown once more
+    Restore {
         /// Its id, or the end of it
         id: String,
     },

@@ -7,6 +7,7 @@
 //! | [`args`] | what can be typed |
 //! | `folder` | what is on the disk: who is logged in, and a store for each account |
 //! | `account` | logging in and out, and the tokens of requests |
+//! | `editor` | a text in the person's own editor |
 //! | `find` | the record that a person means by a part of its id |
 //! | `records` | `note`, `shelf`, `kept`, `retry`, `discard` |
 //! | `network` | `sync` and `watch` |
@@ -18,6 +19,8 @@
 pub mod args;
 
 mod account;
+
+mod editor;
 
 mod find;
 
@@ -54,6 +57,11 @@ impl Failure {
 
     fn usage(message: impl fmt::Display) -> Self {
         Self::Usage(message.to_string())
+    }
+
+    fn message(&self) -> &str {
+        let (Self::Usage(message) | Self::Failed(message)) = self;
+        message
     }
 }
 

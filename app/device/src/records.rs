@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use endpaper_api::Language;
-use endpaper_api::sync::{MEMOS, SHELF};
+use endpaper_api::sync::{MEMOS, SHELF, TABLES};
 use endpaper_reading::model::{Flaws, ReaderId};
 use endpaper_reading::rules::{keys, synced};
 use jiff::Timestamp;
@@ -12,14 +12,14 @@ use serde_json::{Value as Json, json};
 use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, UnixMicros};
 use sync::engine::Edit;
-use sync::merge::{REVISIONS, Revision};
-use sync::model::{Fields, RecordId, RecordKey, Table, Value};
+use sync::merge::{REVISIONS, Revision, text};
+use sync::model::{Fields, RecordId, RecordKey, Rule, Table, Value};
 use sync::queue::{Priority, RecordState};
 use sync_sqlite::Device;
 use sync_sqlite::device::Shown;
 
 use crate::args::{Kept, Note, Shelf};
-use crate::{Failure, Out, Result, find};
+use crate::{Failure, Out, Result, editor, find};
 
 /// The longest memo that is read from standard input, in bytes: more than is taken.
 const TEXT_MAX: u64 = 1 << 20;
@@ -72,15 +72,23 @@ pub(crate) fn note(device: &Device, command: &Note, out: Out) -> Result {
                 let shelf = device.all(SHELF.name)?;
                 changed.set("userBookId", find::book(&shelf, book)?.id.to_string().into());
             }
-            if changed.is_empty() {
-                return Err(Failure::usage("say what to change: --text, --page, --tags or --book"));
+            if !changed.is_empty() {
+                return change(device, note, changed, out);
             }
-            let mut whole = note.fields.clone();
-            whole.set_all(&changed);
-            right(synced::draft(&whole))?;
-            let written = started(&note.fields);
-            let (key, update) = (key(&MEMOS, note.id), Edit::Update(changed));
-            saved(note.id, device.edit(&key, update, written, Priority::NORMAL)?, out);
+            let before = text_of(&note.fields, "content");
+            let edited = editor::edit(before)?;
+            let text = edited.text()?;
+            // It may have come here changed meanwhile.
+            let notes = device.all(MEMOS.name)?;
+            let Some(now) = notes.iter().find(|one| one.id == note.id) else {
+                return Err(edited.left("the memo was deleted meanwhile"));
+            };
+            let Some(text) = text::merge(before, &text, text_of(&now.fields, "content")) else {
+                return Err(edited.left("the same words were changed meanwhile on another device"));
+            };
+            let done = change(device, now, Fields::from([("content", text.as_str())]), out);
+            done.map_err(|failure| edited.left(failure.message()))?;
+            edited.finish();
             Ok(())
         }
         Note::Rm { id } => {
@@ -115,6 +123,16 @@ pub(crate) fn note(device: &Device, command: &Note, out: Out) -> Result {
             Ok(())
         }
     }
+}
+
+fn change(device: &Device, note: &Shown, changed: Fields, out: Out) -> Result {
+    let mut whole = note.fields.clone();
+    whole.set_all(&changed);
+    right(synced::draft(&whole))?;
+    let written = started(&note.fields);
+    let (key, update) = (key(&MEMOS, note.id), Edit::Update(changed));
+    saved(note.id, device.edit(&key, update, written, Priority::NORMAL)?, out);
+    Ok(())
 }
 
 pub(crate) fn shelf(device: &Device, command: &Shelf, out: Out) -> Result {
@@ -199,11 +217,12 @@ pub(crate) fn kept(device: &Device, command: &Kept, out: Out) -> Result {
         }
         Kept::Show { id } => {
             let one = find::by_id(&all, id, "kept edit")?;
-            let Some(revision) = Revision::of_record(one.id, &one.fields) else {
-                return Err(Failure::new("it was made by a newer program: update this one"));
-            };
+            let revision = revision(one)?;
             out.say(|| json_of(one), || revision_text(&revision));
             Ok(())
+        }
+        Kept::Restore { id } => {
+            restore(device, &revision(find::by_id(&all, id, "kept edit")?)?, out)
         }
         Kept::Rm { id } => {
             let one = find::by_id(&all, id, "kept edit")?;
@@ -213,6 +232,61 @@ pub(crate) fn kept(device: &Device, command: &Kept, out: Out) -> Result {
             Ok(())
         }
     }
+}
+
+fn revision(one: &Shown) -> Result<Revision> {
+    let revision = Revision::of_record(one.id, &one.fields);
+    revision.ok_or_else(|| Failure::new("it was made by a newer program: update this one"))
+}
+
+/// Puts what is kept in its place, and shows what was there instead: it stays nowhere
+/// else. The kept one stays until it is thrown away.
+fn restore(device: &Device, revision: &Revision, out: Out) -> Result {
+    let of = &revision.of;
+    let Some(table) = TABLES.iter().find(|table| *table.name == *of.table) else {
+        return Err(Failure::new("it was made by a newer program: update this one"));
+    };
+    let is_ours = |name: &str| table.rule(name).is_some_and(|rule| rule != Rule::Server);
+    let kept: Fields = revision
+        .fields
+        .iter()
+        .filter(|(name, _)| is_ours(name))
+        .map(|(name, value)| (name, value.clone()))
+        .collect();
+    let Some(there) = device.all(table.name)?.into_iter().find(|one| one.id == of.id) else {
+        return Err(Failure::new(
+            "what it belongs to was deleted, and this part of it alone is kept: see `kept show`, \
+             and write it anew (`note add`)",
+        ));
+    };
+    let mut whole = there.fields;
+    let instead: Fields = kept
+        .iter()
+        .filter(|(name, value)| whole.get(name).is_some_and(|there| there != *value))
+        .filter_map(|(name, _)| Some((name, whole.get(name)?.clone())))
+        .collect();
+    whole.set_all(&kept);
+    let written = if table.name == MEMOS.name {
+        right(synced::draft(&whole))?;
+        started(&whole)
+    } else {
+        Clock::real().now()
+    };
+    let state = device.edit(of, Edit::Update(kept), written, Priority::NORMAL)?;
+    let short = find::short(of.id);
+    let json = || {
+        json!({
+            "id": of.id.to_string(), "state": state.name(),
+            "instead": serde_json::to_value(&instead).unwrap_or_default(),
+        })
+    };
+    let line = || {
+        let there = fields_text(&instead);
+        let there = if there.is_empty() { there } else { format!("; there was:{there}") };
+        format!("{} {short}  saved on this device{there}", state.sign())
+    };
+    out.say(json, line);
+    Ok(())
 }
 
 pub(crate) fn retry(device: &Device, id: Option<&str>, out: Out) -> Result {
@@ -388,11 +462,15 @@ fn revision_text(revision: &Revision) -> String {
         find::short(revision.of.id),
         instant(revision.at.wall())
     );
-    let lost = revision.fields.iter().map(|(name, value)| match value {
+    heading + &fields_text(&revision.fields)
+}
+
+fn fields_text(fields: &Fields) -> String {
+    let texts = fields.iter().map(|(name, value)| match value {
         Value::Text(text) => format!("\n\n{name}:\n{text}"),
         value => format!("\n\n{name}: {}", serde_json::to_string(value).unwrap_or_default()),
     });
-    heading + &lost.collect::<String>()
+    texts.collect()
 }
 
 fn revision_line(revision: &Revision) -> String {

@@ -80,6 +80,86 @@ pub(crate) fn start_at(data: &Path, address: &str) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_memo_is_written_in_an_editor_and_what_is_kept_is_put_back() {
+    let scratch = lab::Scratch::new("device-editor").unwrap();
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    let _reader = Reader::sign_up(&server, "reader").await;
+    let [laptop, tablet] = ["laptop", "tablet"].map(|name| Device::new(scratch.path().join(name)));
+    for device in [&laptop, &tablet] {
+        device.log_in(&server.program.url(""), "reader");
+    }
+    let book = id(&laptop.done(&["shelf", "add", "--title", "흰"]));
+    let text = "첫 문장과 끝 문장";
+    let memo = id(&laptop.done(&["note", "add", "--book", &book, "--page", "1", text]));
+    let edits = |editor: &str| {
+        let mut command = laptop.command(&["note", "edit", &memo]);
+        command.env_remove("VISUAL").env("EDITOR", editor).env("TMPDIR", scratch.path());
+        lab::run(command, Duration::from_mins(1)).unwrap()
+    };
+    let left = || {
+        let files = std::fs::read_dir(scratch.path()).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("endpaper-memo-")).count()
+    };
+    let none = edits("");
+    assert_eq!(none.code, Some(2));
+    assert!(none.stderr.contains("set EDITOR"), "{none:?}");
+    let fails = edits("false");
+    assert!(fails.stderr.contains("nothing was changed"), "{fails:?}");
+    assert_eq!((fails.code, left()), (Some(1), 1));
+    assert_eq!(edits("sed -i s/첫/맨첫/").code, Some(0));
+    assert_eq!(laptop.memos()[&memo], "맨첫 문장과 끝 문장");
+    // It is changed elsewhere while the editor is open.
+    let meanwhile = |name: &str, elsewhere: &str, here: &str| {
+        let script = scratch.path().join(name);
+        let text = format!(
+            "'{}' device --dir '{}' note edit {memo} --text '{elsewhere}' && sed -i {here} \"$1\"\n",
+            env!("CARGO_BIN_EXE_endpaper"),
+            laptop.folder.display(),
+        );
+        std::fs::write(&script, text).unwrap();
+        edits(&format!("sh {}", script.display()))
+    };
+    let both = meanwhile("both.sh", "맨첫 문장과 마지막 문장", "s/맨첫/맨처음/");
+    assert_eq!((both.code, left()), (Some(0), 1), "{both:?}");
+    assert_eq!(laptop.memos()[&memo], "맨처음 문장과 마지막 문장");
+    let same = meanwhile("same.sh", "맨처음 글과 마지막 문장", "s/문장과/낱말과/");
+    assert!(same.stderr.contains("What you wrote is in"), "{same:?}");
+    assert_eq!((same.code, left()), (Some(1), 2));
+    assert_eq!(laptop.memos()[&memo], "맨처음 글과 마지막 문장");
+
+    // What lost its place is put back, and what is there instead is shown.
+    laptop.done(&["sync"]);
+    tablet.done(&["sync"]);
+    laptop.done(&["note", "edit", &memo, "--text", "노트북의 글"]);
+    tablet.done(&["note", "edit", &memo, "--text", "태블릿의 글"]);
+    for device in [&laptop, &tablet, &laptop] {
+        device.done(&["sync"]);
+    }
+    let stays = laptop.memos()[&memo].clone();
+    let kept = laptop.done(&["kept", "ls"]).remove(0);
+    let lost = kept["lost.content"].as_str().unwrap();
+    assert_ne!(lost, stays);
+    let restored = laptop.done(&["kept", "restore", kept["id"].as_str().unwrap()]);
+    assert_eq!(restored[0]["instead"]["content"], stays);
+    assert_eq!(laptop.memos()[&memo], lost);
+    laptop.done(&["sync"]);
+    tablet.done(&["sync"]);
+    assert_eq!(tablet.memos()[&memo], lost);
+    // Of a memo that was deleted a part alone is kept.
+    tablet.done(&["note", "rm", &memo]);
+    laptop.done(&["note", "edit", &memo, "--text", "다시 쓴 글"]);
+    for device in [&tablet, &laptop] {
+        device.done(&["sync"]);
+    }
+    assert!(laptop.memos().is_empty());
+    let kept = laptop.done(&["kept", "ls"]);
+    let again = kept.iter().find(|one| one["lost.content"] == "다시 쓴 글").unwrap();
+    let again = again["id"].as_str().unwrap();
+    laptop.fails(&["kept", "restore", again], 1, "was deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memos_are_written_offline_and_reach_the_server_and_the_other_device() {
     let scratch = lab::Scratch::new("device-offline").unwrap();
     let server = Server::start(&scratch.path().join("data"), &[]);
