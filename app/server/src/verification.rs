@@ -233,7 +233,7 @@ impl Verification {
                 }
                 Err(why) => {
                     tracing::warn!(why, "the masters could not be compared; that is tried again");
-                    failed = failed.saturating_add(1);
+                    failed = failed.saturating_add(u32::from(why != BUSY));
                     if failed >= FAILED_TOO_OFTEN {
                         let summary = "the masters could not be compared";
                         let alert = Alert::new(Severity::Warning, AlertKey::new(FAILED), summary)

@@ -19,6 +19,8 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 const OUTPUT_BYTES_MAX: usize = 32 << 20;
 /// For how long more is waited for from a child that has ended.
 const SILENT_MAX: Duration = Duration::from_secs(2);
+/// And where it comes for ever.
+const ALL_WITHIN: Duration = Duration::from_secs(30);
 
 /// The most of a log that an error shows.
 const LOG_SHOWN_BYTES_MAX: usize = 8 << 10;
@@ -317,8 +319,9 @@ impl Output {
     }
 
     /// Everything, once the stream has ended. A grandchild may hold the stream
-    /// open, so it is waited only for as long as something comes.
+    /// open, so it is waited only for as long as something comes, and not for ever.
     fn all(&self) -> String {
+        let began = Instant::now();
         let mut collected = self.lock();
         loop {
             let lines = collected.lines;
@@ -326,7 +329,7 @@ impl Output {
                 !collected.ended && collected.lines == lines
             });
             let (now, silence) = waited.unwrap_or_else(PoisonError::into_inner);
-            if now.ended || silence.timed_out() {
+            if now.ended || silence.timed_out() || began.elapsed() > ALL_WITHIN {
                 return String::from_utf8_lossy(&now.bytes).into_owned();
             }
             collected = now;

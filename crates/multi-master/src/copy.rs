@@ -42,8 +42,10 @@ use crate::value::{Row, Value};
 pub(crate) use self::alone::keep as keep_what_it_alone_held;
 use self::page::later;
 pub(crate) use self::page::{InTheWay, PAGE_ROWS_MAX, next_rows, page, put, put_into};
-pub(crate) use self::position::{Mark, Position, are_filled, away, end, keep_nothing, tell_marks};
-use self::position::{Next, begin, keep_after, log, new_log, position};
+pub(crate) use self::position::{
+    Mark, Position, are_filled, away, end, keep_nothing, log, tell_marks,
+};
+use self::position::{Next, begin, keep_after, new_log, position};
 pub(crate) use self::progress::Copies;
 pub use self::progress::{CopyPhase, CopyProgress};
 
@@ -217,21 +219,22 @@ impl Position {
 
 /// Whether what was settled is everything: no marker was taken away that was
 /// needed, and nobody marked the master. Asked while writers wait, after the last
-/// pass.
+/// pass. `trimmed` is how far the log of one that was not filled was cut before.
 pub(crate) async fn still_holds(
     base: &mut Link,
     link: &mut Link,
     name: &MasterName,
-    filled: bool,
+    trimmed: Option<i64>,
 ) -> Result<bool, Fault> {
     let mark = away(base).await?.marks.remove(&name.0);
     let filled_for = tables::who_by_meta(link).await?.filled_for;
-    let log_is_whole = if filled {
-        let (trimmed, log) = (tables::trimmed_seq(base).await?, log(base).await?);
-        let position = position(link).await?;
-        position.is_some_and(|position| position.log == log && trimmed <= position.begun)
+    let now = tables::trimmed_seq(base).await?;
+    let log_is_whole = if let Some(before) = trimmed {
+        now == before
     } else {
-        true
+        let log = log(base).await?;
+        let position = position(link).await?;
+        position.is_some_and(|position| position.log == log && now <= position.begun)
     };
     Ok(log_is_whole && mark.map(|mark| mark.id) <= filled_for)
 }

@@ -29,8 +29,8 @@ pub struct Db {
     pub(crate) link: Link,
     schema: Arc<Schema>,
     locking: bool,
-    /// The master that it reads from, until the first answer shows from which moment.
-    from: Option<(Arc<Shared>, usize)>,
+    /// The master that it reads from, and the epoch when that was chosen.
+    from: Option<(Arc<Shared>, usize, u64)>,
     /// Why the first statement that failed did. After it nothing more is done.
     pub(crate) fault: Option<Fault>,
 }
@@ -46,9 +46,9 @@ impl Db {
         Self { link, schema, locking: false, from: None, fault: None }
     }
 
-    /// Reads from master `at`, while it serves.
-    pub(crate) fn reading_from(link: Link, shared: &Arc<Shared>, at: usize) -> Self {
-        let from = Some((Arc::clone(shared), at));
+    /// Reads from master `at`, while it serves under this epoch.
+    pub(crate) fn reading_from(link: Link, shared: &Arc<Shared>, at: usize, epoch: u64) -> Self {
+        let from = Some((Arc::clone(shared), at, epoch));
         Self { from, ..Self::reading(link, Arc::clone(&shared.schema)) }
     }
 
@@ -103,14 +103,18 @@ impl Db {
         row.map_err(|fault| self.fail(fault))
     }
 
-    /// All that is read is from the moment of the first answer. Until it came, this
-    /// process may have stood, or waited for a connection, for so long that the master
-    /// was taken out, and is being filled.
+    /// This process may have stood, or waited for a connection, for so long that the
+    /// master was taken out, and emptied to be filled: that is no part of what a
+    /// transaction that reads is kept from.
     async fn select(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Fault> {
-        let rows = self.link.query(sql, params).await?;
-        match self.from.take() {
-            Some((shared, at)) if !shared.may_read(at) => Err(Fault::Moved),
-            _ => Ok(rows),
+        let rows = self.link.query(sql, params).await;
+        match &self.from {
+            Some((shared, at, epoch))
+                if !matches!(rows, Err(Fault::Lost(_))) && !shared.may_read(*at, *epoch) =>
+            {
+                Err(Fault::Moved)
+            }
+            _ => rows,
         }
     }
 

@@ -46,8 +46,8 @@ impl NamedLock {
         format!("concat('endpaper ', md5(concat('{} {process} ', database())))", self.what())
     }
 
-    /// Takes it for this connection, or keeps it; false where another process has it.
-    /// A connection that this process holds it by otherwise is ended.
+    /// Takes it for this connection; false where another process has it. Another
+    /// connection of this process that holds it is ended.
     pub(crate) async fn take(self, shared: &Shared, link: &mut Link) -> Result<bool, Fault> {
         /// The most that a server takes, on every system.
         const SECS_MAX: u64 = 2_147_483;
@@ -59,10 +59,11 @@ impl NamedLock {
         let Some(row) = rows.first() else { return Ok(false) };
         let (holder, lost): (Option<i64>, Option<i64>) = (read(row, "holder")?, read(row, "lost")?);
         let was_ours = holder.is_some() && holder == lost;
-        if let Some(lost) = lost.filter(|_| was_ours) {
+        if let Some(lost) = lost {
             // Where it has ended meanwhile, there is nobody to end.
             drop(link.batch(&format!("kill {lost}")).await);
-        } else if holder.is_some() {
+        }
+        if holder.is_some() && !was_ours {
             return Ok(false);
         }
         let sql = format!("select get_lock({name}, 1) as held, get_lock({own}, 1) as named");

@@ -183,9 +183,10 @@ impl Shared {
         Ok(link)
     }
 
-    /// Whether master `at` is known to serve now.
-    pub(crate) fn may_read(&self, at: usize) -> bool {
-        self.lease.holds() && self.view().reading().contains(&at)
+    /// Whether master `at` is known to serve now, and to have done so since this epoch.
+    pub(crate) fn may_read(&self, at: usize, epoch: u64) -> bool {
+        let view = self.view();
+        self.lease.holds() && view.epoch == epoch && view.reading().contains(&at)
     }
 
     /// Whether a write may begin under this view.

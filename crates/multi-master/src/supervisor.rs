@@ -78,6 +78,9 @@ pub(crate) struct Supervisor {
     readable: BTreeSet<MasterName>,
     /// The other processes, where several may have the set open.
     processes: Processes,
+    /// Where a commit failed that another master may have: they are in until it is in
+    /// force that they are not.
+    lacking: BTreeSet<usize>,
     /// Counted while a master is away.
     log_size: Option<LogSize>,
     /// How old the markers of each master are.
@@ -198,7 +201,10 @@ impl Supervisor {
                 None => return,
                 Some(why) => why,
             },
-            Failed::Master(why) => why,
+            Failed::Master(why) => {
+                self.lacking.insert(master);
+                why
+            }
         };
         self.take_out(master, why);
         self.put_in_force().await;
@@ -281,8 +287,15 @@ impl Supervisor {
         self.drop_those_taken().await;
         let mut in_force = false;
         for _ in 0..CHANGES_MAX {
+            self.leave_out_lacking();
             let generation = self.membership.view().generation;
-            if !self.claim().await || self.membership.is_paused() {
+            if !self.claim().await {
+                break;
+            }
+            if self.lacking.iter().any(|&at| self.membership.is_in(at)) {
+                continue;
+            }
+            if self.membership.is_paused() {
                 break;
             }
             if self.in_force == Some(generation) {
@@ -305,6 +318,7 @@ impl Supervisor {
             }
         }
         if in_force {
+            self.lacking.clear();
             self.wait_for_readers_elsewhere().await;
         } else {
             // Nothing is acknowledged: it is waited for them when something may be.
@@ -315,6 +329,22 @@ impl Supervisor {
         let cut_off = self.membership.is_cut_off();
         if let Some(client) = self.witness.shared() {
             client.reaches_all(!cut_off);
+        }
+    }
+
+    /// What was committed elsewhere and not there has to come there, also where another
+    /// process, which knows nothing of it, has said meanwhile that it serves.
+    fn leave_out_lacking(&mut self) {
+        for at in self.lacking.clone() {
+            if self.membership.view().serves(at) {
+                self.take_out(at, "a commit failed there".to_owned());
+            } else if self.membership.is_in(at) {
+                self.membership.drop_cut_off();
+            }
+        }
+        if self.membership.view().serving().is_empty() {
+            // Whoever has everything that was acknowledged leads, and gets the rest.
+            self.lacking.clear();
         }
     }
 
@@ -399,7 +429,10 @@ impl Supervisor {
 
     async fn fence_one(&self, at: usize, epoch: u64) -> Result<(), Fault> {
         let mut link = self.shared.connect(at, IfAbsent::Refuse).await?;
-        if tables::epoch(&mut link).await? == Some(epoch) {
+        let serving = names_serving(self.membership.view());
+        if tables::epoch(&mut link).await? == Some(epoch)
+            && !copy::away(&mut link).await?.names(&serving)
+        {
             return Ok(());
         }
         link.begin_barrier().await?;
@@ -407,7 +440,7 @@ impl Supervisor {
             return Err(Fault::Moved);
         }
         tables::set_epoch(&mut link, epoch).await?;
-        copy::are_filled(&mut link, &names_serving(self.membership.view())).await?;
+        copy::are_filled(&mut link, &serving).await?;
         link.commit().await?;
         reached(Point::OneFenced);
         Ok(())

@@ -59,7 +59,7 @@ pub(super) async fn position(link: &mut Link) -> Result<Option<Position>, Fault>
 
 /// Which log a master has: it is another whenever the master was emptied. `None`
 /// of one that never was.
-pub(super) async fn log(link: &mut Link) -> Result<Option<Uuid>, Fault> {
+pub(crate) async fn log(link: &mut Link) -> Result<Option<Uuid>, Fault> {
     let rows = link.query("select val from mm_meta where k = ?", &[LOG.into()]).await?;
     let val: Option<String> = rows.first().map(|row| read(row, "val")).transpose()?;
     Ok(val.and_then(|val| Uuid::try_parse(&val).ok()))
@@ -116,8 +116,12 @@ pub(crate) struct Away {
 }
 
 impl Away {
-    pub(crate) fn of(&self, name: &MasterName) -> (Option<&Mark>, Option<i64>) {
-        (self.marks.get(&name.0), self.kept_after.get(&name.0).copied())
+    /// Whether it says something of one of these.
+    pub(crate) fn names(&self, names: &[MasterName]) -> bool {
+        let named = |name: &MasterName| {
+            self.marks.contains_key(&name.0) || self.kept_after.contains_key(&name.0)
+        };
+        names.iter().any(named)
     }
 }
 
@@ -168,10 +172,17 @@ pub(crate) async fn end(base: &mut Link, link: &mut Link) -> Result<(), Fault> {
     link.commit().await
 }
 
-/// Tells a master which others have to be filled: it may be all that is left.
+/// Tells a master which others have to be filled, and no others: it may be all that is
+/// left. What was needed of its own log, no filling needs any more.
 pub(crate) async fn tell_marks(base: &mut Link, link: &mut Link) -> Result<(), Fault> {
-    for (name, mark) in away(base).await?.marks {
+    let marks = away(base).await?.marks;
+    link.begin().await?;
+    for what in [MARK, KEEP] {
+        let sql = "delete from mm_meta where k like ?";
+        tables::run(link, sql, vec![format!("{what}%").into()]).await?;
+    }
+    for (name, mark) in marks {
         mark.write(link, &name).await?;
     }
-    Ok(())
+    link.commit().await
 }

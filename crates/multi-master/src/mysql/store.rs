@@ -143,7 +143,7 @@ impl MySqlStore {
     async fn read(&self, mut job: Box<dyn ReadJob>) {
         // Who failed it first, how often one did, and whose connections are all in use.
         let mut fell: Option<usize> = None;
-        let mut failures = 0;
+        let (mut failures, mut moves) = (0, 0);
         let mut full: Vec<usize> = Vec::new();
         let began = Instant::now();
         while failures <= self.shared.targets.len() {
@@ -176,7 +176,7 @@ impl MySqlStore {
                     return undo(link, lease).await;
                 }
                 Err(Fault::Full) => full.push(at),
-                Err(Fault::Moved) if began.elapsed() < MOVES_MAX => {}
+                Err(Fault::Moved) if moves == 0 || began.elapsed() < MOVES_MAX => moves += 1,
                 Err(Fault::Lost(why)) => {
                     failures += 1;
                     fell.get_or_insert(at);
@@ -204,7 +204,8 @@ impl MySqlStore {
             () = self.shared.moved_on(view) => return Err(Fault::Moved),
         };
         link.begin_read();
-        let mut db = Db::reading_from(Link::MySql(Box::new(link)), &self.shared, at);
+        let link = Link::MySql(Box::new(link));
+        let mut db = Db::reading_from(link, &self.shared, at, view.epoch);
         let ran = AssertUnwindSafe(job.run(&mut db)).catch_unwind().await;
         match (db.fault.take(), ran) {
             (Some(fault @ Fault::Lost(_)), _) => Err(fault),

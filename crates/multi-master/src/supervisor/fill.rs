@@ -122,7 +122,11 @@ impl Supervisor {
                 }
             }
         }
-        for &at in about.iter().filter(|_| noted) {
+        for &at in about {
+            // Another process may have brought it in meanwhile.
+            if !noted || self.membership.view().serves(at) {
+                continue;
+            }
             tracing::warn!(
                 severity = "WARNING", master = %self.membership.view().masters[at].name, why,
                 "a master has to be filled from another"

@@ -110,6 +110,7 @@ impl Supervisor {
             epoch_in_force: testimony.epoch.saturating_sub(1),
             readable: testimony.serving.iter().cloned().collect(),
             processes,
+            lacking: BTreeSet::new(),
             log_size: None,
             ages: names.iter().map(|_| Ages::default()).collect(),
             ownership,

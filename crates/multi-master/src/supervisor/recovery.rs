@@ -98,6 +98,8 @@ struct Progress {
     /// Up to where it has the markers of the base.
     after: i64,
     settled: usize,
+    /// Up to which marker, as they came, the base's were taken away before that.
+    trimmed: i64,
 }
 
 impl Recovery {
@@ -216,8 +218,10 @@ impl Recovery {
         // still. They are waited for before anybody else has to wait.
         link.begin_barrier().await.map_err(failed)?;
         link.rollback().await.map_err(failed)?;
-        let trimmed = tables::trimmed(base).await.map_err(|fault| base_fault(base_at, fault))?;
-        let away = copy::away(base).await.map_err(|fault| base_fault(base_at, fault))?;
+        let on_base = |fault| base_fault(base_at, fault);
+        let trimmed_seq = tables::trimmed_seq(base).await.map_err(on_base)?;
+        let trimmed = tables::trimmed(base).await.map_err(on_base)?;
+        let away = copy::away(base).await.map_err(on_base)?;
         let mark = away.marks.get(&name.0).map(|mark| mark.id);
         let lacks = needs_copy(&identity, trimmed, mark);
         if lacks && !identity.copying {
@@ -244,7 +248,9 @@ impl Recovery {
             tracing::warn!(master = %name, rows = copied, "filled");
         }
         copy::tell_marks(base, link).await.map_err(failed)?;
-        self.settle(base_at, base, link, lacks, alone).await
+        let mut progress = self.settle(base_at, base, link, lacks, alone).await?;
+        progress.trimmed = trimmed_seq;
+        Ok(progress)
     }
 
     async fn settle(
@@ -263,7 +269,7 @@ impl Recovery {
         // filled may have what its base has forgotten since.
         let apart = settle::apart(link, base).await.map_err(|at| tag(at.swapped()))?;
         let settled = apart.alone.len() + apart.losers.len();
-        let mut progress = Progress { forth, losers: apart.losers, after: 0, settled };
+        let mut progress = Progress { forth, losers: apart.losers, after: 0, settled, trimmed: 0 };
         if !apart.alone.is_empty() {
             let epoch = alone().await?;
             let lost = settle::roll_forward(link, base, schema, epoch, &apart.alone).await;
@@ -306,9 +312,10 @@ impl Recovery {
         progress.losers.extend(last.losers);
         settle::undo(base, link, schema, &progress.losers).await.map_err(tag)?;
         // Another process may have cut the log, or decided that it has to be filled.
-        let held = copy::still_holds(base, link, &self.names[at], forth == Rule::Fill).await;
+        let trimmed = (forth == Rule::Follow).then_some(progress.trimmed);
+        let held = copy::still_holds(base, link, &self.names[at], trimmed).await;
         if !held.map_err(|fault| Brought::Failed(super::why(fault)))? {
-            let why = "the log was cut meanwhile: it is filled anew";
+            let why = "the log was cut meanwhile: it is brought up anew";
             return Err(Brought::Failed(why.to_owned()));
         }
         if forth == Rule::Fill {

@@ -15,11 +15,13 @@ use uuid::Uuid;
 
 use super::{Supervisor, why};
 use crate::copy;
+use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::membership::MasterState;
 use crate::sqlite::IfAbsent;
 use crate::tables;
+use crate::write_set;
 
 /// Tombstones are kept much longer than any marker that they guard against.
 const TOMBSTONES_KEPT: Duration = Duration::from_hours(24);
@@ -66,10 +68,12 @@ impl Supervisor {
             Err(More) => return SOON,
         }
         let mut more = false;
+        let (view, all) = (self.membership.view(), 0..self.tries.len());
+        let away = all.filter(|&at| !view.serves(at)).map(|at| view.masters[at].name.clone());
+        let (away, epoch): (Vec<MasterName>, u64) = (away.collect(), view.epoch);
         for (at, old) in olds {
             let Ok(mut link) = self.shared.connect(at, IfAbsent::Refuse).await else { continue };
-            let epoch = self.membership.view().epoch;
-            match trim_one(&mut link, epoch, old, tombstones).await {
+            match trim_one(&mut link, epoch, &away, old, tombstones).await {
                 Ok(rest) => more |= rest,
                 // What is away has changed.
                 Err(Fault::Moved) => {}
@@ -89,11 +93,19 @@ impl Supervisor {
             }
             let last = async {
                 let mut link = self.shared.connect(at, IfAbsent::Refuse).await?;
-                tables::last_seq(&mut link).await
+                // Ids that are taken away are of before those that come, also where
+                // another process gives them out whose clock is behind.
+                let newest = tables::last_txid(&mut link).await?;
+                if let Some(newest) = newest.and_then(write_set::version_of) {
+                    self.shared.clock.resume(newest);
+                }
+                Ok((copy::log(&mut link).await?, tables::last_seq(&mut link).await?))
             };
-            match last.await {
-                Ok(last) => {
-                    let old = self.ages[at].old(self.shared.clock.machine().passed(), last);
+            let last: Result<_, Fault> = last.await;
+            match last {
+                Ok((log, last)) => {
+                    let now = self.shared.clock.machine().passed();
+                    let old = self.ages[at].old(now, log, last);
                     // The one that came last stays: the next ones come after it.
                     olds.insert(at, old.min(last.saturating_sub(1)));
                 }
@@ -106,40 +118,48 @@ impl Supervisor {
     /// Whether old markers may go although a master is away.
     async fn may_trim_with_some_away(&mut self, olds: &BTreeMap<usize, i64>) -> Result<bool, More> {
         let masters = &self.membership.view().masters;
-        // One that joins is there in a moment.
-        if masters.iter().any(|master| master.state == MasterState::Joining) {
+        // One that joins is there in a moment. One that others reach is not away.
+        if self.membership.is_cut_off()
+            || masters.iter().any(|master| master.state == MasterState::Joining)
+        {
             return Ok(false);
         }
         let base = self.membership.view().serving().first().copied();
         let Some((base, &old)) = base.and_then(|base| Some((base, olds.get(&base)?))) else {
             return Ok(false);
         };
-        let said = async {
-            let mut link = self.shared.connect(base, IfAbsent::Refuse).await?;
-            copy::away(&mut link).await
-        };
-        let said = match said.await {
-            Ok(said) => said,
-            Err(fault) => {
-                tracing::warn!(why = why(fault), "a master does not say who has to be filled");
-                return Ok(false);
-            }
-        };
+        let mut said = BTreeMap::new();
+        for &at in olds.keys() {
+            let says = async {
+                let mut link = self.shared.connect(at, IfAbsent::Refuse).await?;
+                copy::away(&mut link).await
+            };
+            match says.await {
+                Ok(says) => said.insert(at, says),
+                Err(fault) => {
+                    tracing::warn!(why = why(fault), "a master does not say who has to be filled");
+                    return Ok(false);
+                }
+            };
+        }
+        // Who is filled, from whom, and after which of its markers it needs them all.
         let (mut unmarked, mut filling) = (Vec::new(), Vec::new());
         for at in (0..masters.len()).filter(|&at| !self.membership.view().serves(at)) {
-            let (mark, kept_after) = said.of(&masters[at].name);
+            let name = &masters[at].name;
+            let mark = said[&base].marks.get(&name.0);
             match mark {
                 Some(mark) => self.shared.copies.mark(at, mark.why.clone()),
                 None => self.shared.copies.unmark(at),
             }
-            match (mark, kept_after) {
-                (_, Some(after)) => filling.push((at, after)),
-                (Some(_), None) => {}
-                (None, None) => unmarked.push(at),
+            let before = filling.len();
+            filling.extend(said.iter().filter_map(|(&from, says)| {
+                says.kept_after.get(&name.0).map(|&after| (at, from, after))
+            }));
+            if mark.is_none() && filling.len() == before {
+                unmarked.push(at);
             }
         }
-        let begun = filling.iter().map(|(_, after)| *after).min();
-        if unmarked.is_empty() && begun.is_none() {
+        if unmarked.is_empty() && filling.is_empty() {
             self.log_size = None;
             return Ok(true);
         }
@@ -160,17 +180,21 @@ impl Supervisor {
                 return Ok(false);
             }
         }
-        let Some(begun) = begun else { return Ok(true) };
-        if !self.is_any(base, old.min(begun)).await {
+        let mut stuck = Vec::new();
+        for (at, from, after) in filling {
+            if !self.is_any(from, olds[&from].min(after)).await {
+                stuck.push(at);
+            }
+        }
+        if !stuck.is_empty() {
             // Only what came after a filling began is left: that begins anew.
-            let filling: Vec<usize> = filling.into_iter().map(|(at, _)| at).collect();
             let reason = self.outgrew();
             tracing::warn!(severity = "WARNING", reason, "a filling begins anew");
-            for &at in &filling {
+            for &at in &stuck {
                 self.tries[at].give_up();
                 self.shared.copies.end(at, false);
             }
-            return Ok(self.mark(&filling, &reason).await.is_ok());
+            return Ok(self.mark(&stuck, &reason).await.is_ok());
         }
         Ok(true)
     }
@@ -214,11 +238,12 @@ impl Supervisor {
         }
     }
 
-    /// Whether there is a marker that came until then.
+    /// Whether there is a marker that came until then, and may be taken away.
     async fn is_any(&self, base: usize, until: i64) -> bool {
         let oldest = async {
             let mut link = self.shared.connect(base, IfAbsent::Refuse).await?;
-            let sql = "select seq from mm_log where seq <= ? order by seq limit 1";
+            let sql = "select seq from mm_log where seq <= ? \
+                       and txid <> (select max(txid) from mm_log) order by seq limit 1";
             Ok::<_, Fault>(!link.query(sql, &[until.into()]).await?.is_empty())
         };
         oldest.await.unwrap_or_else(|fault| {
@@ -249,15 +274,18 @@ async fn count_more(link: &mut Link, size: &mut LogSize) -> Result<bool, Fault> 
     Ok(true)
 }
 
-/// Takes away what is old on one master, of the markers up to `old` those that no filling needs;
-/// true where there is more. Under another epoch somebody may be away who needs them.
+/// Takes away what is old on one master, of the markers up to `old` those that no filling
+/// of one that is `away` needs; true where there is more. Under another epoch somebody may be away who needs them.
 async fn trim_one(
     link: &mut Link,
     epoch: u64,
+    away: &[MasterName],
     old: i64,
     tombstones: HybridTime,
 ) -> Result<bool, Fault> {
-    let until = copy::away(link).await?.kept_after.into_values().fold(old, i64::min);
+    let kept_after = copy::away(link).await?.kept_after;
+    let kept_after = away.iter().filter_map(|name| kept_after.get(&name.0).copied());
+    let until = kept_after.fold(old, i64::min);
     // The newest stays: a master that has it is not behind what was taken away.
     let Some(newest) = tables::last_txid(link).await? else { return Ok(false) };
     let mut more = true;

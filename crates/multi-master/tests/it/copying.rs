@@ -121,6 +121,8 @@ async fn bounded(folder: &Path, limit: (u64, u64)) -> (MultiMaster, stdx::Clock)
     let mut config: Config = embedded(folder, Policy::Available);
     config.clock = clock.clone();
     (config.limits.log_rows_max, config.limits.log_bytes_max) = limit;
+    // It looks at the log sixty times as seldom.
+    config.limits.probe = Duration::from_millis(1);
     (MultiMaster::open(config, MIGRATIONS).await.unwrap(), clock)
 }
 

@@ -432,7 +432,10 @@ async fn reads_are_fresh_where_a_process_missed_that_a_master_had_come_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_bringing_a_master_back_and_lost_it_brings_it_back() {
     let Some(set) = Set::start("lost while bringing back").await else { return };
-    let (one, network) = set.process(Policy::Available).await;
+    let (mut config, network) = set.config(Policy::Available);
+    // The server itself forgets nobody as long as this is waited for.
+    config.limits.commit = Duration::from_mins(2);
+    let one = MultiMaster::open(config, MIGRATIONS).await.unwrap();
     accounts(&one).await;
     network.0[B].refuse().unwrap();
     assert!(matches!(pay(&one, 1, 1).await, Outcome::Owed { .. }));
@@ -532,7 +535,24 @@ async fn nothing_is_read_from_a_master_that_is_filled_meanwhile() {
     for _ in 0..2 {
         assert_eq!(balance(one.clone()).await, 100, "it has a connection to each");
     }
+    // One has read already, and waits on b for its second answer.
+    let mut gate = Conn::from_url(set.pair.servers[B].url("books")).await.unwrap();
+    gate.query_drop("select get_lock('gate', 0)").await.unwrap();
+    let twice = async |store: MultiMaster| {
+        let second = store.read(async |db: &mut Db| {
+            db.query("select epoch from mm_epoch", params![]).await?;
+            db.query("select get_lock('gate', 30) as gate", params![]).await?;
+            let row = db.get("accounts", params![1i64]).await?;
+            row.map_or(Ok(0), |row| row.get::<i64>("balance"))
+        });
+        second.await.unwrap()
+    };
+    let gated = [0, 1].map(|_| tokio::spawn(twice(one.clone())));
+    let at_gate = "select count(*) from information_schema.processlist where state = 'User lock'";
+    let waits = async { while gate.query_first::<i64, _>(at_gate).await.unwrap() != Some(1) {} };
+    within("that one waits", &one, waits).await;
     network.0[B].set(Way::ToServer, Traffic::Held).unwrap();
+    gate.query_drop("select release_lock('gate')").await.unwrap();
     // Each goes to another master.
     let [read, another] = [0, 1].map(|_| tokio::spawn(balance(one.clone())));
     let (first, under_way) = match select(read, another).await {
@@ -542,11 +562,16 @@ async fn nothing_is_read_from_a_master_that_is_filled_meanwhile() {
     network.0[WITNESS].set_both(Traffic::Held).unwrap();
     elsewhere.0[B].refuse().unwrap();
     assert!(matches!(pay(&other, 1, 1).await, Outcome::Owed { value: 101, .. }));
-    let halfway = "update accounts set balance = 1 where id = 1";
+    let halfway = "truncate table accounts; insert into accounts values \
+                   (1, 'reader 1', 1, null, 0, 0)";
     set.pair.servers[B].sql("books", halfway).unwrap();
     network.thaw();
     let read = within("an answer", &one, under_way).await.unwrap();
     assert_eq!(read, 101);
+    for read in gated {
+        let read = within("an answer", &one, read).await.unwrap();
+        assert!([100, 101].contains(&read), "{read}");
+    }
     elsewhere.thaw();
     whole(&one).await;
     whole(&other).await;
