@@ -42,14 +42,10 @@ impl fmt::Debug for Db {
 }
 
 impl Db {
-    pub(crate) fn reading(link: Link, schema: Arc<Schema>) -> Self {
-        Self { link, schema, locking: false, from: None, fault: None }
-    }
-
     /// Reads from master `at`, while it serves under this epoch.
     pub(crate) fn reading_from(link: Link, shared: &Arc<Shared>, at: usize, epoch: u64) -> Self {
-        let from = Some((Arc::clone(shared), at, epoch));
-        Self { from, ..Self::reading(link, Arc::clone(&shared.schema)) }
+        let (schema, from) = (Arc::clone(&shared.schema), Some((Arc::clone(shared), at, epoch)));
+        Self { link, schema, locking: false, from, fault: None }
     }
 
     /// Runs a `select` that both engines understand; `?` stands for a parameter.

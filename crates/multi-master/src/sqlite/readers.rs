@@ -16,6 +16,8 @@ use crate::sqlite::queue::Closable;
 
 /// Reads that may wait for a thread. One is done in well under a millisecond.
 const WAITING_MAX: usize = 10_000;
+/// How often a read goes after masters that come and go.
+const MOVES_MAX: u32 = 100;
 
 /// Where callers leave their reads.
 #[derive(Clone, Debug)]
@@ -82,7 +84,8 @@ impl Reader {
         // Each round either answers or takes a master out.
         // Who failed it first.
         let mut fell: Option<usize> = None;
-        for _ in 0..=shared.targets.len() {
+        let (mut failures, mut moves) = (0, 0);
+        while failures <= shared.targets.len() {
             let view = shared.view();
             if self.generation != view.generation {
                 self.generation = view.generation;
@@ -96,7 +99,7 @@ impl Reader {
                 return job.finish(Some(DbError::NoMaster(view.why_none())));
             }
             let at = reading[self.turn.fetch_add(1, Ordering::Relaxed) % reading.len()];
-            match self.read_from(at, &mut job) {
+            match self.read_from(at, view.epoch, &mut job) {
                 Ok(()) => {
                     shared.counters.reads.add(1);
                     if let Some(fell) = fell {
@@ -106,7 +109,10 @@ impl Reader {
                     return job.finish(None);
                 }
                 Err(Failed::Misuse(error)) => return job.finish(Some(error)),
+                Err(Failed::Moved) if moves < MOVES_MAX => moves += 1,
+                Err(Failed::Moved) => return job.finish(Some(DbError::Busy)),
                 Err(Failed::Lost(why)) => {
+                    failures += 1;
                     fell.get_or_insert(at);
                     let failed = shared::Failed::Connection(why);
                     if shared.report(&view, at, failed).blocking_recv().is_err() {
@@ -118,20 +124,29 @@ impl Reader {
         job.finish(Some(DbError::NoMaster(shared.view().why_none())));
     }
 
-    fn read_from(&mut self, at: usize, job: &mut Box<dyn ReadJob>) -> Result<(), Failed> {
+    fn read_from(
+        &mut self,
+        at: usize,
+        epoch: u64,
+        job: &mut Box<dyn ReadJob>,
+    ) -> Result<(), Failed> {
         let mut link = match self.links[at].take() {
             Some(link) => link,
             None => ready(self.shared.connect_counted(at))?,
         };
         ready(link.batch("begin"))?;
-        let mut db = Db::reading(link, Arc::clone(&self.shared.schema));
+        let mut db = Db::reading_from(link, &self.shared, at, epoch);
         let ran = job::run_ready(job.run(&mut db));
-        if let Some(Fault::Lost(why)) = db.fault.take() {
+        let fault = db.fault.take();
+        if let Some(Fault::Lost(why)) = fault {
             return Err(Failed::Lost(why));
         }
         let mut link = db.link;
         ready(link.rollback())?;
         self.links[at] = Some(link);
+        if matches!(fault, Some(Fault::Moved)) {
+            return Err(Failed::Moved);
+        }
         match job::misuse(&ran) {
             Some(error) => Err(Failed::Misuse(error)),
             None => Ok(()),
@@ -141,6 +156,8 @@ impl Reader {
 
 enum Failed {
     Lost(String),
+    /// Who serves has changed meanwhile.
+    Moved,
     Misuse(DbError),
 }
 

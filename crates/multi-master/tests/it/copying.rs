@@ -1,14 +1,17 @@
 //! Filling a master from another, and the log while one is away.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use lab::TakenAway;
 use multi_master::{
-    Config, CopyPhase, FillAnew, FillError, MasterName, MasterState, MultiMaster, Outcome, Policy,
+    Config, CopyPhase, Db, FillAnew, FillError, MasterName, MasterState, MultiMaster, Outcome,
+    Policy, params,
 };
 
 use crate::common::{MIGRATIONS, add, contents, embedded, logins, open, pay};
+use crate::copying_mariadb::{ROWS, add_many, until_copied};
 
 fn name(name: &str) -> MasterName {
     MasterName(name.to_owned())
@@ -124,6 +127,42 @@ async fn bounded(folder: &Path, limit: (u64, u64)) -> (MultiMaster, stdx::Clock)
     // It looks at the log sixty times as seldom.
     config.limits.probe = Duration::from_millis(1);
     (MultiMaster::open(config, MIGRATIONS).await.unwrap(), clock)
+}
+
+/// A thread that reads stands between the choice of a file and its first statement.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_read_from_a_file_that_is_filled_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Policy::Available).await;
+    add_many(&store).await;
+    let (entered, mut has_entered) = tokio::sync::mpsc::unbounded_channel();
+    // Each goes to another file.
+    let reads = [0, 1].map(|_| {
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let (store, entered, gate) = (store.clone(), entered.clone(), Mutex::new(gate));
+        let read = tokio::spawn(async move {
+            let rows = store.read(async move |db: &mut Db| {
+                entered.send(()).unwrap();
+                // Nobody sends: it is over when the other end is gone.
+                let _ = gate.lock().unwrap().recv();
+                let sql = "select count(*) as n from accounts";
+                db.query(sql, params![]).await?[0].get::<i64>("n")
+            });
+            rows.await.unwrap()
+        });
+        (go, read)
+    });
+    for _ in 0..2 {
+        has_entered.recv().await.unwrap();
+    }
+    store.fill_anew(fill("b", true)).await.unwrap();
+    until_copied(&store, 1_000).await;
+    for (go, read) in reads {
+        drop(go);
+        assert_eq!(read.await.unwrap(), ROWS);
+    }
+    whole(&store).await;
+    store.close().await;
 }
 
 /// Markers become old enough to go, as soon as nobody needs them.

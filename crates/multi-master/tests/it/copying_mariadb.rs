@@ -13,9 +13,9 @@ use crate::common::{MIGRATIONS, add, logins, pay};
 use crate::copying::{fill, while_time_passes};
 use crate::mariadb::{Pair, whole};
 
-const ROWS: i64 = 30_000;
+pub(crate) const ROWS: i64 = 30_000;
 
-async fn add_many(store: &MultiMaster) {
+pub(crate) async fn add_many(store: &MultiMaster) {
     for from in (0..ROWS).step_by(1_000) {
         let done: Outcome<(), DbError> = store
             .write(async move |tx: &mut Tx| {
