@@ -251,6 +251,47 @@ impl Sim {
     }
 }
 
+/// Where the log is cut while a master follows it, some of what it misses may be gone.
+#[test]
+fn one_that_follows_may_join_only_where_the_log_is_as_it_was() {
+    runtime().block_on(async {
+        let sim = Sim::new().await;
+        note(&sim.store, 1, 1).await;
+        assert!(sim.live(&mut VecDeque::new()).await);
+        for text in 0..5 {
+            note(&sim.store, 1, text).await;
+        }
+        let (mut base, mut link) = sim.links();
+        let before = tables::trimmed_seq(&mut base).await.unwrap();
+        let name = &sim.names[1];
+        assert!(still_holds(&mut base, &mut link, name, Some(before)).await.unwrap());
+        trim(&mut base).await;
+        assert!(!still_holds(&mut base, &mut link, name, Some(before)).await.unwrap());
+        sim.store.close().await;
+    });
+}
+
+/// A mark from before is of no matter, wherever it is left.
+#[test]
+fn a_master_that_comes_back_knows_the_marks_of_its_base_and_no_others() {
+    runtime().block_on(async {
+        let sim = Sim::new().await;
+        assert!(sim.live(&mut VecDeque::new()).await);
+        let (mut base, mut link) = sim.links();
+        let mark = |why: &str| Mark { id: sim.shared.new_txid().uuid(), why: why.to_owned() };
+        mark("of now").write(&mut base, "c").await.unwrap();
+        mark("of before").write(&mut link, "d").await.unwrap();
+        keep_after(&mut link, "d", 7).await.unwrap();
+        tell_marks(&mut base, &mut link).await.unwrap();
+        let known = away(&mut link).await.unwrap();
+        let names: Vec<&str> = known.marks.keys().map(String::as_str).collect();
+        assert_eq!((names, known.kept_after.len()), (vec!["c"], 0));
+        are_filled(&mut link, &[MasterName("c".to_owned())]).await.unwrap();
+        assert!(away(&mut link).await.unwrap().marks.is_empty());
+        sim.store.close().await;
+    });
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
