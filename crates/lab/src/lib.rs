@@ -67,6 +67,7 @@ pub use error::LabError;
 pub use galera::{Galera, galera_missing, require_galera};
 pub use history::{History, Recorder};
 pub use mariadb::{MariaDb, Software, mariadb_missing, require_mariadb};
+pub use port::Port;
 pub use process::{Finished, Process, run};
 pub use program::Program;
 pub use proxy::Proxy;

@@ -3,7 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, TryLockError};
 use std::hash::BuildHasher as _;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::LabError;
 use crate::suite::target_dir;
@@ -16,14 +16,19 @@ const PORTS: std::ops::Range<u16> = 20_000..30_000;
 /// A port that no other test of this target directory uses, held by a lock on
 /// a file, also while nothing listens on it.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     /// Locked as long as it is open.
     _held: File,
 }
 
 impl Port {
-    pub(crate) fn reserve() -> Result<Self, LabError> {
+    /// Takes a free one.
+    ///
+    /// # Errors
+    /// [`LabError::NoPort`] where there is none, [`LabError::Disk`] where the files can't
+    /// be made.
+    pub fn reserve() -> Result<Self, LabError> {
         let directory = target_dir().join("lab").join("ports");
         fs::create_dir_all(&directory).map_err(LabError::disk(&directory))?;
         let count = PORTS.end - PORTS.start;
@@ -47,5 +52,11 @@ impl Port {
 
     pub(crate) fn number(&self) -> u16 {
         self.number
+    }
+
+    /// Where something can listen that is restarted, or gives its place to another.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.number).into()
     }
 }

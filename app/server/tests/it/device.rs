@@ -75,8 +75,9 @@ fn id(lines: &[Value]) -> String {
 }
 
 /// A server that comes back at the same address.
-pub(crate) fn start_at(data: &Path, address: &str) -> Server {
-    Server::start_with(&["serve", "--data", &data.display().to_string(), "--listen", address])
+pub(crate) fn start_at(data: &Path, port: &lab::Port) -> Server {
+    let (data, address) = (data.display().to_string(), port.address().to_string());
+    Server::start_with(&["serve", "--data", &data, "--listen", &address])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +163,8 @@ async fn a_memo_is_written_in_an_editor_and_what_is_kept_is_put_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memos_are_written_offline_and_reach_the_server_and_the_other_device() {
     let scratch = lab::Scratch::new("device-offline").unwrap();
-    let server = Server::start(&scratch.path().join("data"), &[]);
+    let port = lab::Port::reserve().unwrap();
+    let server = start_at(&scratch.path().join("data"), &port);
     let reader = Reader::sign_up(&server, "reader").await;
     let url = server.program.url("");
     let [laptop, tablet] = ["laptop", "tablet"].map(|name| Device::new(scratch.path().join(name)));
@@ -171,7 +173,6 @@ async fn memos_are_written_offline_and_reach_the_server_and_the_other_device() {
     tablet.log_in(&url, "reader");
 
     // Nothing of this needs the server.
-    let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
     drop(server);
     let book = id(&laptop.done(&[
         "shelf",
@@ -198,7 +199,7 @@ async fn memos_are_written_offline_and_reach_the_server_and_the_other_device() {
     assert_eq!(laptop.status()["pending"], 2, "the book, and the memo as it is now");
     laptop.fails(&["logout"], 1, "2 edits not sent yet");
 
-    let server = start_at(&scratch.path().join("data"), &address);
+    let server = start_at(&scratch.path().join("data"), &port);
     laptop.done(&["sync"]);
     assert_eq!(laptop.status()["pending"], 0);
     assert_eq!(laptop.done(&["note", "ls"])[0]["state"], "SUCCESS");
@@ -361,7 +362,7 @@ struct Told {
 struct Killing {
     random: Random,
     data: PathBuf,
-    address: String,
+    port: lab::Port,
     server: Option<Server>,
     devices: [Device; 2],
     /// By the first word of a memo, which stays; with it, the device that writes it.
@@ -447,7 +448,7 @@ impl Killing {
                 let server = self.server.take().unwrap();
                 server.program.kill().unwrap();
                 self.kills += 1;
-                self.server = Some(start_at(&self.data, &self.address));
+                self.server = Some(start_at(&self.data, &self.port));
             }
             _ => {}
         }
@@ -465,7 +466,8 @@ const KILLS: u32 = 200;
 async fn nothing_that_was_told_to_be_saved_is_lost_or_doubled_whoever_is_killed() {
     let scratch = lab::Scratch::new("device-kills").unwrap();
     let data = scratch.path().join("data");
-    let server = Server::start(&data, &[]);
+    let port = lab::Port::reserve().unwrap();
+    let server = start_at(&data, &port);
     let reader = Reader::sign_up(&server, "reader").await;
     let url = server.program.url("");
     let devices = ["one", "two"].map(|name| Device::new(scratch.path().join(name)));
@@ -476,13 +478,12 @@ async fn nothing_that_was_told_to_be_saved_is_lost_or_doubled_whoever_is_killed(
     for device in &devices {
         device.done(&["sync"]);
     }
-    let address = server.program.address().to_string();
     let seed = Seed::from_system();
     println!("{seed:?}");
     let (random, server) = (Random::new(seed), Some(server));
     let (told, ids) = (BTreeMap::new(), BTreeMap::new());
     let mut killing =
-        Killing { random, data, address, server, devices, told, ids, writes: 0, kills: 0 };
+        Killing { random, data, port, server, devices, told, ids, writes: 0, kills: 0 };
     let kills = if lab::Suite::current() == lab::Suite::Full { KILLS } else { KILLS / 20 };
     while killing.kills < kills {
         for _ in 0..=killing.below(3) {

@@ -32,13 +32,13 @@ fn proxy(server: &Server) -> (Proxy, String) {
 async fn a_captive_portal_is_no_server() {
     let scratch = Scratch::new("device-portal").unwrap();
     let data = scratch.path().join("data");
-    let server = Server::start(&data, &[]);
+    let port = lab::Port::reserve().unwrap();
+    let server = start_at(&data, &port);
     Reader::sign_up(&server, "reader").await;
     let url = server.program.url("");
     let laptop = Device::new(scratch.path().join("laptop"));
     laptop.log_in(&url, "reader");
     laptop.done(&["shelf", "add", "--title", "흰"]);
-    let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
     drop(server);
     let pages: [fn() -> axum::response::Response; 4] = [
         || Html("<h1>Welcome to our hotel</h1>").into_response(),
@@ -47,7 +47,7 @@ async fn a_captive_portal_is_no_server() {
         || axum::Json(json!({ "status": "ok", "data": [] })).into_response(),
     ];
     for page in pages {
-        let listener = tokio::net::TcpListener::bind(&address).await.unwrap();
+        let listener = tokio::net::TcpListener::bind(port.address()).await.unwrap();
         let portal = Router::new().fallback(async move || page());
         let portal = tokio::spawn(async move { axum::serve(listener, portal).await });
         laptop.fails(&["sync"], 1, "can't be reached; 1 edit to send");
@@ -55,7 +55,7 @@ async fn a_captive_portal_is_no_server() {
         portal.abort();
         let _ = portal.await;
     }
-    let server = start_at(&data, &address);
+    let server = start_at(&data, &port);
     laptop.done(&["sync"]);
     assert_eq!(laptop.status()["pending"], 0);
     drop(server);
