@@ -78,8 +78,8 @@ pub(crate) struct Supervisor {
     readable: BTreeSet<MasterName>,
     /// The other processes, where several may have the set open.
     processes: Processes,
-    /// Where a commit failed that another master may have: they are in until it is in
-    /// force that they are not.
+    /// Masters on which a commit failed that another one may have. Whoever says that they
+    /// serve, they are left out again, until it was in force once that they do not.
     lacking: BTreeSet<usize>,
     /// Counted while a master is away.
     log_size: Option<LogSize>,

@@ -275,7 +275,8 @@ async fn count_more(link: &mut Link, size: &mut LogSize) -> Result<bool, Fault> 
 }
 
 /// Takes away what is old on one master, of the markers up to `old` those that no filling
-/// of one that is `away` needs; true where there is more. Under another epoch somebody may be away who needs them.
+/// of one that is `away` needs; true where there is more. [`Fault::Moved`] under another
+/// epoch: somebody may be away then who needs them.
 async fn trim_one(
     link: &mut Link,
     epoch: u64,
