@@ -76,8 +76,7 @@ pub const OPERATIONS_MAX: usize = 200;
 pub const CHANGES_MAX: u32 = 1_000;
 /// An answer to a pull ends after so many bytes, about, and says that there is more.
 pub const CHANGES_BYTES_MAX: usize = 1 << 20;
-/// Devices of one account at most; one that was not seen for as long as deletions are
-/// remembered makes room.
+/// Devices of one account at most; one that was not seen for seven days makes room.
 pub const DEVICES_MAX: usize = 200;
 
 /// What can be chosen.

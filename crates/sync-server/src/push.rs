@@ -3,7 +3,8 @@
 //! One write on the masters settles a request. What is wrong with one operation is
 //! seen before anything of it is written, so it spoils no other. Where only the store
 //! finds it wrong (an id that another account has), the operations of the request are
-//! settled one by one, each in a write of its own.
+//! settled one by one, each in a write of its own; what can't be settled even so is left
+//! out of the answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -26,6 +27,9 @@ use crate::{DEVICES_MAX, OPERATIONS_MAX, SyncError, SyncServer};
 
 /// The most characters of a refusal.
 const MESSAGE_CHARS_MAX: usize = 300;
+/// A device that was not seen for so long makes room for another one, where an account
+/// has too many.
+const DEVICE_KEPT: Duration = Duration::from_hours(7 * 24);
 /// Old deletions that one push forgets.
 const FORGOTTEN_AT_ONCE: u32 = 100;
 
@@ -57,7 +61,7 @@ impl<D: Domain> SyncServer<D> {
         let push = Arc::new(push);
         let all = 0..push.operations.len();
         let answer = match self.attempt(&push, all, None).await {
-            Err(SyncError::Db(error)) if refusal(&error).is_some() => self.one_by_one(&push).await,
+            Err(SyncError::Db(error)) if !error.is_retryable() => self.one_by_one(&push).await,
             answer => answer,
         }?;
         self.0.listeners.tell(account, answer.head);
@@ -65,31 +69,49 @@ impl<D: Domain> SyncServer<D> {
     }
 
     /// Settles each operation in a write of its own, up to the first that can't be
-    /// settled now.
+    /// settled now. One that can't be settled at all (the masters differ in its record,
+    /// or what is stored of it can't be read) is left out: an operator has to look, and
+    /// the others do not wait for that.
     async fn one_by_one(&self, push: &Arc<Push>) -> Result<PushAnswer, SyncError> {
         let mut answers = Vec::new();
-        let mut last: Option<PushAnswer> = None;
+        let (mut last, mut failed): (Option<PushAnswer>, Option<SyncError>) = (None, None);
         for at in 0..push.operations.len() {
-            let one = || at..at + 1;
-            let mut answer = self.attempt(push, one(), None).await;
-            if let Err(SyncError::Db(error)) = &answer
-                && let Some(refusal) = refusal(error)
-            {
-                answer = self.attempt(push, one(), Some(refusal)).await;
-            }
-            match (answer, &last) {
-                (Ok(mut answer), _) => {
+            match self.alone(push, at).await {
+                Ok(mut answer) => {
                     answers.append(&mut answer.answers);
                     last = Some(answer);
                 }
-                (Err(error), None) => return Err(error),
-                (Err(_), Some(_)) => break,
+                Err(SyncError::Db(error)) if !error.is_retryable() => {
+                    let operation = &push.operations[at];
+                    tracing::error!(
+                        account = %push.account, record = %operation.key,
+                        operation = %operation.id, %error,
+                        "an edit can't be settled: it is left out until this is mended"
+                    );
+                    failed.get_or_insert(error.into());
+                }
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    break;
+                }
             }
         }
-        match last {
-            Some(last) => Ok(PushAnswer { answers, ..last }),
-            None => self.attempt(push, 0..0, None).await,
+        match (last, failed) {
+            (Some(last), _) => Ok(PushAnswer { answers, ..last }),
+            (None, Some(failed)) => Err(failed),
+            (None, None) => self.attempt(push, 0..0, None).await,
         }
+    }
+
+    async fn alone(&self, push: &Arc<Push>, at: usize) -> Result<PushAnswer, SyncError> {
+        let one = || at..at + 1;
+        let answer = self.attempt(push, one(), None).await;
+        if let Err(SyncError::Db(error)) = &answer
+            && let Some(refusal) = refusal(error)
+        {
+            return self.attempt(push, one(), Some(refusal)).await;
+        }
+        answer
     }
 
     /// Settles some operations in one write. They are refused where that is what is
@@ -149,8 +171,9 @@ async fn settle_all<D: Domain>(
     let mut devices = store::devices(tx, account.id).await?;
     let is_new = !devices.contains_key(&push.device);
     if is_new && devices.len() >= DEVICES_MAX {
-        // Who was away for that long pulls everything anew.
-        let before = now.before(tombstone_kept);
+        // Who comes back after that is counted anew: what it sent before and comes only now
+        // is long gone from every network.
+        let before = now.before(DEVICE_KEPT);
         let away = store::forgotten_device(tx, account.id, before).await?;
         let away = away.ok_or(SyncError::TooManyDevices)?;
         store::drop_device(tx, account.id, away).await?;

@@ -233,7 +233,7 @@ pub(crate) async fn changes(
     rows.iter().map(logged).collect()
 }
 
-/// Deletions from before an instant: some, the oldest first.
+/// Deletions from before an instant: some, the oldest first, as far as they can be read.
 pub(crate) async fn deleted_before(
     tx: &mut Tx,
     account: AccountId,
@@ -243,12 +243,16 @@ pub(crate) async fn deleted_before(
     let sql = "select table_name, record_id, version, state from sync_records \
          where account_id = ? and deleted_at < ? order by deleted_at limit ?";
     let rows = tx.query(sql, params![id(account), before, limit]).await?;
-    let deleted = |row: &Row| {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in &rows {
         let (table, bytes): (String, Vec<u8>) = (row.get("table_name")?, row.get("state")?);
         let key = RecordKey { table: table.into(), id: row.id("record_id")? };
-        Ok((key, State::decode(version(row, "version")?, &bytes)?))
-    };
-    rows.iter().map(deleted).collect()
+        // What can't be read stays: it is no reason to settle nothing else.
+        if let Ok(state) = State::decode(version(row, "version")?, &bytes) {
+            all.push((key, state));
+        }
+    }
+    Ok(all)
 }
 
 pub(crate) async fn drop_state(

@@ -9,7 +9,8 @@
 //!
 //! Answers come as `{"ok":true,"data":…}`, or as `{"ok":false,"error":{"code":…,
 //! "message":…,"retryable":…}}`. Anything else is no answer of the server, whatever its
-//! status says: the page of a captive portal, or of a proxy whose server is away.
+//! status says: the page of a captive portal, or of a proxy whose server is away. Of
+//! others only 429 counts, which is obeyed whoever says it.
 
 use std::time::Duration;
 
@@ -185,7 +186,11 @@ pub async fn answer<A: DeserializeOwned>(request: RequestBuilder) -> Result<A, T
         body.extend_from_slice(&some);
     }
     let Ok(envelope) = serde_json::from_slice::<Envelope<A>>(&body) else {
-        return Err(Trouble::Unreachable);
+        // Who is between and says so has counted requests: it is asked less often.
+        return Err(match status {
+            StatusCode::TOO_MANY_REQUESTS => Trouble::Later(later),
+            _ => Trouble::Unreachable,
+        });
     };
     match envelope {
         Envelope { ok: true, data: Some(data), error: None } if status.is_success() => Ok(data),

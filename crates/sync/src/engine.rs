@@ -14,6 +14,9 @@ mod step;
 
 mod stored;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -27,7 +30,7 @@ pub use self::stored::Stored;
 use crate::merge::{Outcome, Why};
 use crate::model::{Fields, OperationId, RecordKey, Rule, Table, Version};
 use crate::operation::{Action, Operation};
-use crate::queue::{Chain, Failure, Known, Priority, Queue, Queued, RecordState};
+use crate::queue::{Chain, Failure, Known, Landed, Priority, Queue, Queued, RecordState};
 use crate::sabotage::Bug;
 use crate::watch::{self, Watch, due};
 use crate::wire::{Change, PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
@@ -42,11 +45,12 @@ const LATER_MAX: Duration = Duration::from_hours(24);
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// How long edits wait is counted in steps, at most so long.
 const STEP_MAX: Duration = Duration::from_hours(24);
-/// When a device listens again after the server stopped talking.
-const LISTEN_PAUSE: Duration = Duration::from_secs(5);
 /// Changes are asked for at least so often, also where the server says that there are
 /// none: what it says may be lost.
 const PULL_EVERY: Duration = Duration::from_mins(5);
+/// An operation that is alone in so many pushes of which nothing is taken, one after
+/// the other, is no longer what keeps the others waiting.
+const ALONE_MAX: u32 = 3;
 /// Operations of the log that are kept: the adapter drops the one that is so far
 /// behind a new one.
 pub const LOG_MAX: u64 = 1_000;
@@ -80,9 +84,9 @@ pub struct Engine {
     pull_at: UnixMicros,
     listening: bool,
     listen_at: Option<UnixMicros>,
-    /// Operations of a push, and records of a pull: fewer after one was not taken as a
-    /// whole, or not in time.
-    push_count: usize,
+    /// How often in a row it listened and heard nothing.
+    unheard: u32,
+    /// Records of a pull: fewer after one did not come in time.
     pull_count: u32,
     /// A push was not taken: what the server has to tell is asked for before the next.
     pull_first: bool,
@@ -159,7 +163,7 @@ impl Engine {
         self.queue.fly(&self.session.flight);
         let mut step = Step::default();
         if !self.session.flight.is_empty() && !self.outstanding.is_some_and(|one| one.push) {
-            self.land(&mut step);
+            self.land(Landed::Unknown, &mut step);
             self.save_session(&mut step);
         }
         self.end(step, now)
@@ -173,7 +177,7 @@ impl Engine {
         } else {
             IdSource::new(clock.clone(), random.clone())
         };
-        let (push_count, pull_count) = (config.limits.push_count, config.limits.pull_count);
+        let pull_count = config.limits.pull_count;
         Self {
             config,
             session,
@@ -190,7 +194,7 @@ impl Engine {
             pull_at: now,
             listening: false,
             listen_at: None,
-            push_count,
+            unheard: 0,
             pull_count,
             pull_first: false,
             sent: 0,
@@ -229,6 +233,7 @@ impl Engine {
             syncing: self.queue.in_flight(),
             failed,
             waiting: len - chains,
+            passed_over: self.queue.passed_over(),
             progress: self.progress,
             last_success: self.session.last_success,
             to_send: self.queue.to_send(),
@@ -319,7 +324,15 @@ impl Engine {
             schema: self.config.schema,
         };
         let mut after = chain.clone();
-        after.add(Queued { operation, priority, queued: now, sent: false, failure: None });
+        let queued = now;
+        after.add(Queued {
+            operation,
+            priority,
+            queued,
+            sent: false,
+            passed_over: 0,
+            failure: None,
+        });
         self.may_be_queued(&chain, &after)?;
         self.session.sequence = self.session.sequence.saturating_add(1);
         let mut step = Step::default();
@@ -392,6 +405,7 @@ impl Engine {
         let renew = |chain: &mut Chain| {
             let first = chain.operations.front_mut()?;
             first.failure = None;
+            first.passed_over = 0;
             may_be_known = first.sent;
             // What the server may know is sent as it was.
             if !first.sent {
@@ -407,6 +421,7 @@ impl Engine {
             return (false, self.end(Step::default(), now));
         };
         self.session.sequence = sequence;
+        self.session.not_taken = 0;
         if may_be_known {
             // Its answer may be of before a deletion that was told, or forgotten, since.
             self.begin_anew();
@@ -415,19 +430,25 @@ impl Engine {
         (true, self.end(step, now))
     }
 
-    /// Discards what was refused, and what could not be sent because of it. False
-    /// where nothing was refused.
+    /// Discards what was refused; what was edited since, and could not become one with it,
+    /// goes on alone. False where nothing was refused.
     pub fn discard(&mut self, key: &RecordKey, now: UnixMicros) -> (bool, Step) {
         self.pass(now);
-        let drop_all = |chain: &mut Chain| {
+        let mut may_be_known = false;
+        let drop_first = |chain: &mut Chain| {
             let first = chain.operations.pop_front();
-            chain.operations.clear();
+            may_be_known = first.as_ref().is_some_and(|first| first.sent);
             first
         };
-        match self.of_failed(key, now, drop_all) {
-            Some(step) => (true, self.end(step, now)),
-            None => (false, self.end(Step::default(), now)),
+        let Some(mut step) = self.of_failed(key, now, drop_first) else {
+            return (false, self.end(Step::default(), now));
+        };
+        if may_be_known {
+            // Answers to what comes after it say nothing of what it did.
+            self.begin_anew();
+            self.save_session(&mut step);
         }
+        (true, self.end(step, now))
     }
 
     /// Changes a chain whose first operation needs attention; what is returned was
@@ -476,6 +497,8 @@ impl Engine {
                 self.asking = None;
                 self.watch.answered(yes, now);
                 self.behind = true;
+                self.unheard = 0;
+                self.listen_at = None;
             }
             Input::Pushed(id, answer) if self.is_answer(id, true) => {
                 self.outstanding = None;
@@ -493,10 +516,14 @@ impl Engine {
             }
             // An answer here is that of a request that was given up.
             Input::Wake | Input::Health(..) | Input::Pushed(..) | Input::Pulled(..) => {}
-            Input::Live(head) => self.head = self.head.max(head),
+            Input::Live(head) => {
+                self.head = self.head.max(head);
+                self.unheard = 0;
+            }
             Input::LiveEnded => {
                 self.listening = false;
-                self.listen_at = Some(now.after(LISTEN_PAUSE));
+                self.listen_at = Some(now.after(self.pause(self.unheard)));
+                self.unheard = self.unheard.saturating_add(1);
             }
             Input::LoggedIn => {
                 self.session.logged_out = false;
@@ -515,12 +542,16 @@ impl Engine {
     fn pushed(&mut self, answer: &PushAnswer, now: UnixMicros, step: &mut Step) {
         let mut landed = 0;
         let mut own = BTreeSet::new();
+        let flight = self.session.flight.clone();
         for one in &answer.answers {
             let Some(key) = self.queue.lands(one.operation) else { continue };
             let Some(before) = self.queue.chain(&key).cloned() else { continue };
             let settled = before.operations[0].clone();
             let mut after = before.clone();
-            after.settle(&one.outcome, self.generation_of_answers());
+            after.settle(&one.outcome, self.generation_of_answers(), self.told_up_to());
+            if self.config.has(Bug::DeletionLost) {
+                after.operations.pop_front_if(|next| next.operation.action == Action::Delete);
+            }
             self.put(&key, &before, after, step);
             let tell = |notice| Effect::Tell(notice);
             landed += 1;
@@ -559,17 +590,27 @@ impl Engine {
                 self.sent += 1;
             }
         }
-        self.land(step);
+        self.land(Landed::Unknown, step);
         self.head = self.head.max(answer.head);
-        self.pass_over(own);
+        self.skip_own(own);
         if landed == 0 {
             // A server that settles nothing is asked again, and not at once.
-            return self.wait(None, now, step);
+            self.not_taken(&flight, step);
+            return self.wait(None, true, now, step);
         }
-        self.push_count = (self.push_count * 2).min(self.config.limits.push_count);
+        let is_settled = |id: &OperationId| answer.answers.iter().any(|one| one.operation == *id);
+        let last = flight.iter().rposition(is_settled).unwrap_or_default();
+        for left_out in flight[..last].iter().filter(|id| !is_settled(id)) {
+            self.pass_over(*left_out, step);
+        }
+        self.session.not_taken = 0;
+        let whole = self.config.limits.push_count;
+        self.session.push_max =
+            self.session.push_max.map(|max| max.saturating_mul(2)).filter(|max| *max < whole);
         self.session.sequence = self.session.sequence.max(answer.sequence);
         self.session.waited = Duration::ZERO;
         self.session.stopped = None;
+        self.session.retry = None;
         self.succeeded(answer.now, now, step);
     }
 
@@ -579,7 +620,7 @@ impl Engine {
 
     /// What the device has by answers need not be pulled, as far as no change of another
     /// device, and no revision, is between.
-    fn pass_over(&mut self, own: BTreeSet<Version>) {
+    fn skip_own(&mut self, own: BTreeSet<Version>) {
         for version in own {
             let next = self.session.cursor.0.checked_add(1).map(Version);
             if self.session.anew.is_none() && Some(version) == next {
@@ -594,11 +635,16 @@ impl Engine {
         self.session.generation.saturating_sub(u32::from(self.session.anew.is_some()))
     }
 
-    /// The flight is over. What of it has no answer may not be changed any more, also
-    /// after a restart.
-    fn land(&mut self, step: &mut Step) {
+    /// Every change up to here was told, or is one of its own.
+    const fn told_up_to(&self) -> Version {
+        if self.session.anew.is_some() { Version::NONE } else { self.session.cursor }
+    }
+
+    /// The flight is over. What of it may be settled may not be changed any more, also after
+    /// a restart.
+    fn land(&mut self, landed: Landed, step: &mut Step) {
         self.session.flight.clear();
-        for left in self.queue.landed() {
+        for left in self.queue.landed(landed) {
             step.persist.push(Persist::Operation(Box::new(left)));
         }
     }
@@ -620,7 +666,7 @@ impl Engine {
             }
         }
         if answer.more && answer.cursor <= self.session.cursor {
-            return self.wait(None, now, step);
+            return self.wait(None, false, now, step);
         }
         // What was told since this was asked for may not be in it; but a head that nobody
         // can tell anything of is none.
@@ -640,6 +686,7 @@ impl Engine {
         if self.queue.to_send() == 0 {
             self.session.stopped = None;
         }
+        self.session.retry.take_if(|retry| !retry.of_push);
         self.succeeded(answer.now, now, step);
     }
 
@@ -665,32 +712,40 @@ impl Engine {
 
     fn succeeded(&mut self, server: HybridTime, now: UnixMicros, step: &mut Step) {
         self.session.heard = self.session.heard.max(server);
-        self.session.retry = None;
         self.session.last_success = Some(now);
         self.save_session(step);
         step.effects.push(Effect::Tell(Notice::Status));
     }
 
     fn failed_to(&mut self, push: bool, trouble: Trouble, now: UnixMicros, step: &mut Step) {
-        let sent = self.queue.in_flight();
         let flight = self.session.flight.clone();
         if push {
-            self.land(step);
+            let landed = match trouble {
+                Trouble::Unreachable | Trouble::Later(_) => Landed::Unknown,
+                Trouble::LogIn | Trouble::Expired | Trouble::Rejected(_) | Trouble::Stopped(_) => {
+                    Landed::NotTaken
+                }
+            };
+            self.land(landed, step);
+            // What the server has to tell waits for nothing of this.
+            self.pull_first = true;
         }
         match trouble {
             Trouble::Unreachable => {
                 // A slow network may have time for less.
                 if push {
-                    self.push_count = (sent / 2).max(1);
+                    self.not_taken(&flight, step);
                 } else {
                     self.pull_count = (self.pull_count / 2).max(1);
                 }
                 self.watch.found_nobody(now);
-                self.wait(None, now, step);
+                self.wait(None, push, now, step);
             }
             Trouble::Later(asked_for) => {
-                self.pull_first = push;
-                self.wait(asked_for, now, step);
+                if push && asked_for.is_none() {
+                    self.not_taken(&flight, step);
+                }
+                self.wait(asked_for, push, now, step);
             }
             Trouble::LogIn => {
                 self.session.logged_out = true;
@@ -706,24 +761,55 @@ impl Engine {
                 self.save_session(step);
             }
             // One of them may be what spoils it: that is seen where they are fewer.
-            Trouble::Rejected(_) if push && sent > 1 => {
-                self.push_count = sent / 2;
+            Trouble::Rejected(_) if push && flight.len() > 1 => {
+                self.not_taken(&flight, step);
                 self.save_session(step);
             }
-            Trouble::Rejected(failure) if push => {
+            Trouble::Rejected(failure) if push && self.session.not_taken < ALONE_MAX => {
+                self.session.not_taken += 1;
                 for id in flight {
                     self.rejected(id, &failure, now, step);
                 }
                 self.save_session(step);
             }
-            Trouble::Stopped(failure) => {
-                self.pull_first = push;
-                self.session.stopped = Some(failure.clone());
-                self.wait(None, now, step);
-                step.effects.push(Effect::Tell(Notice::Stopped(failure)));
+            // It is hardly the edits where the server takes none of them.
+            Trouble::Rejected(failure) if push => {
+                self.not_taken(&flight, step);
+                self.stop(failure, push, now, step);
             }
-            Trouble::Rejected(_) | Trouble::Expired => self.wait(None, now, step),
+            Trouble::Stopped(failure) => self.stop(failure, push, now, step),
+            Trouble::Rejected(_) | Trouble::Expired => self.wait(None, push, now, step),
         }
+    }
+
+    fn stop(&mut self, failure: Failure, push: bool, now: UnixMicros, step: &mut Step) {
+        self.session.stopped = Some(failure.clone());
+        self.wait(None, push, now, step);
+        step.effects.push(Effect::Tell(Notice::Stopped(failure)));
+    }
+
+    /// Nothing of a push was taken. The next one is smaller; where it was of one
+    /// operation, that goes behind the others after some times.
+    fn not_taken(&mut self, flight: &[OperationId], step: &mut Step) {
+        self.session.push_max = Some((flight.len() / 2).max(1));
+        if let [alone] = flight {
+            self.session.not_taken = self.session.not_taken.saturating_add(1);
+            if self.session.not_taken >= ALONE_MAX {
+                self.pass_over(*alone, step);
+            }
+        }
+    }
+
+    /// An operation goes behind the others.
+    fn pass_over(&mut self, id: OperationId, step: &mut Step) {
+        if self.config.has(Bug::NeverPassedOver) {
+            return;
+        }
+        let Some(key) = self.queue.first_with(id) else { return };
+        let Some(before) = self.queue.chain(&key).cloned() else { return };
+        let mut after = before.clone();
+        after.pass_over();
+        self.put(&key, &before, after, step);
     }
 
     /// Everything is to be pulled anew. An answer that is on its way is of what was
@@ -737,11 +823,13 @@ impl Engine {
     }
 
     /// Nothing is sent for a while: at least for as long as the server has asked for.
-    fn wait(&mut self, asked_for: Option<Duration>, now: UnixMicros, step: &mut Step) {
-        let attempts = self.session.retry.map_or(0, |retry| retry.attempts);
+    fn wait(&mut self, asked_for: Option<Duration>, push: bool, now: UnixMicros, step: &mut Step) {
+        let before = self.session.retry;
+        let attempts = before.map_or(0, |retry| retry.attempts);
         let pause = self.pause(attempts).max(asked_for.unwrap_or_default().min(LATER_MAX));
         self.session.retry = Some(Retry {
             attempts: attempts.saturating_add(1),
+            of_push: push || before.is_some_and(|retry| retry.of_push),
             until: now.after(pause),
             asked_for: asked_for.is_some(),
         });
@@ -762,12 +850,15 @@ impl Engine {
         let Some(key) = self.queue.first_with(id) else { return };
         let Some(before) = self.queue.chain(&key).cloned() else { return };
         let mut after = before.clone();
-        after.reject(failure);
+        after.reject(failure.clone());
         let rejected = before.operations[0].clone();
         self.put(&key, &before, after, step);
         self.log(&rejected, End::Refused, now, step);
-        let notice = Notice::Refused { key, failure: failure.clone() };
-        step.effects.push(Effect::Tell(notice));
+        // Where later edits have become one with it, it is sent again.
+        if self.queue.chain(&key).is_some_and(Chain::needs_attention) {
+            let failure = failure.clone();
+            step.effects.push(Effect::Tell(Notice::Refused { key, failure }));
+        }
     }
 
     /// What a planted bug does to operations: they are gone.
@@ -855,8 +946,7 @@ impl Engine {
         if (may_send || is_told) && self.outstanding.is_none() {
             self.send(&mut step, now);
         }
-        if may_send && !self.listening && self.listen_at.is_none_or(|at| due(at, now, LISTEN_PAUSE))
-        {
+        if may_send && !self.listening && self.listen_at.is_none_or(|at| due(at, now, RETRY_MAX)) {
             self.listening = true;
             self.listen_at = None;
             step.effects.push(Effect::Listen);
@@ -890,7 +980,9 @@ impl Engine {
         let operations = if std::mem::take(&mut self.pull_first) && self.is_behind() {
             Vec::new()
         } else {
-            self.queue.take(self.push_count, self.config.limits.push_bytes)
+            let Limits { push_count, push_bytes, .. } = self.config.limits;
+            let count = self.session.push_max.map_or(push_count, |max| max.min(push_count));
+            self.queue.take(count, push_bytes)
         };
         let push = !operations.is_empty();
         if !push && !self.is_behind() {

@@ -15,6 +15,10 @@
 //! refused, what waited behind it becomes one with it, under a new id: it may have
 //! cured it, and is sent once more.
 //!
+//! They go by priority, and then in the order in which they were written. One that the
+//! server leaves out while it settles others, or with which alone nothing was settled
+//! for the third time, goes behind the others: it keeps nobody waiting.
+//!
 //! An operation that may have been sent never changes. One that was not, and is the
 //! last of its chain, takes further edits in: so does one that was refused, under a
 //! new id.
@@ -70,10 +74,20 @@ pub struct Queued {
     pub priority: Priority,
     /// When it was queued, by the device's clock.
     pub queued: UnixMicros,
-    /// It may have been sent, and no answer came.
+    /// It was sent, and no answer came that says what became of it.
     pub sent: bool,
+    /// How often the server went on without it, or took nothing that it was in: it goes
+    /// behind those with which that happened less often.
+    #[serde(default)]
+    pub passed_over: u32,
     /// The server refused it.
     pub failure: Option<Failure>,
+}
+
+impl Queued {
+    const fn is_passed_over(&self) -> bool {
+        self.passed_over > 0 && self.failure.is_none()
+    }
 }
 
 /// Why an operation needs a person's attention.
@@ -192,7 +206,25 @@ fn merged(base: Option<&Value>, now: Option<&Value>, edited: &Value) -> Option<V
     Some(merged.into())
 }
 
-type Place = (Priority, UnixMicros, OperationId);
+type Place = (u32, Priority, UnixMicros, OperationId);
+
+/// An operation that was sent and has no answer.
+#[derive(Clone, Debug)]
+struct InFlight {
+    id: OperationId,
+    key: RecordKey,
+    /// It may have been settled before, by a request that had no answer.
+    sent_before: bool,
+}
+
+/// How a flight ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Landed {
+    /// Nothing of it was settled: there was an answer, which says so.
+    NotTaken,
+    /// What has no answer may have been settled.
+    Unknown,
+}
 
 /// All chains, and which of their first operations can be sent.
 #[derive(Clone, Debug, Default)]
@@ -202,14 +234,20 @@ pub(crate) struct Queue {
     /// Those that are not settled on the server.
     sequences: BTreeSet<u64>,
     /// What was sent and has no answer: one push, so few.
-    in_flight: Vec<(OperationId, RecordKey)>,
+    in_flight: Vec<InFlight>,
     failed: usize,
+    passed_over: usize,
     len: usize,
 }
 
 impl Queue {
     pub(crate) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// Those that were passed over, and are not refused.
+    pub(crate) const fn passed_over(&self) -> usize {
+        self.passed_over
     }
 
     pub(crate) const fn failed(&self) -> usize {
@@ -226,13 +264,13 @@ impl Queue {
     }
 
     fn is_in_flight(&self, key: &RecordKey) -> bool {
-        self.in_flight.iter().any(|(_, one)| one == key)
+        self.in_flight.iter().any(|one| one.key == *key)
     }
 
     /// The answer to an operation has come: of which record. It is in flight no more.
     pub(crate) fn lands(&mut self, id: OperationId) -> Option<RecordKey> {
-        let at = self.in_flight.iter().position(|(one, _)| *one == id)?;
-        Some(self.in_flight.swap_remove(at).1)
+        let at = self.in_flight.iter().position(|one| one.id == id)?;
+        Some(self.in_flight.swap_remove(at).key)
     }
 
     /// The record of which this operation is the first.
@@ -283,6 +321,7 @@ impl Queue {
         for queued in &chain.operations {
             self.len -= 1;
             self.failed -= usize::from(queued.failure.is_some());
+            self.passed_over -= usize::from(queued.is_passed_over());
             self.sequences.remove(&queued.operation.sequence);
         }
         if let Some(place) = chain.operations.front().map(place)
@@ -296,6 +335,7 @@ impl Queue {
         for queued in &chain.operations {
             self.len += 1;
             self.failed += usize::from(queued.failure.is_some());
+            self.passed_over += usize::from(queued.is_passed_over());
             // The server has an answer to what it refused, and not to what it did not
             // take.
             if queued.failure.is_none() || queued.sent {
@@ -328,9 +368,10 @@ impl Queue {
             if !taken.is_empty() && bytes > bytes_max {
                 break;
             }
-            first.sent = true;
+            let sent_before = std::mem::replace(&mut first.sent, true);
             taken.push(first.operation.clone());
-            self.in_flight.push((first.operation.id, next.remove()));
+            let (id, key) = (first.operation.id, next.remove());
+            self.in_flight.push(InFlight { id, key, sent_before });
         }
         taken
     }
@@ -341,18 +382,21 @@ impl Queue {
             if let Some(first) = chain.operations.front_mut()
                 && flight.contains(&first.operation.id)
             {
-                first.sent = true;
+                let sent_before = std::mem::replace(&mut first.sent, true);
                 self.ready.remove(&place(first));
-                self.in_flight.push((first.operation.id, key.clone()));
+                let (id, key) = (first.operation.id, key.clone());
+                self.in_flight.push(InFlight { id, key, sent_before });
             }
         }
     }
 
     /// The flight is over: what of it has no answer, and can be sent again.
-    pub(crate) fn landed(&mut self) -> Vec<Queued> {
+    pub(crate) fn landed(&mut self, landed: Landed) -> Vec<Queued> {
         let mut left = Vec::new();
-        for (_, key) in std::mem::take(&mut self.in_flight) {
-            if let Some(first) = self.chains.get(&key).and_then(|chain| chain.operations.front()) {
+        for InFlight { key, sent_before, .. } in std::mem::take(&mut self.in_flight) {
+            let chain = self.chains.get_mut(&key);
+            if let Some(first) = chain.and_then(|chain| chain.operations.front_mut()) {
+                first.sent = sent_before || landed == Landed::Unknown;
                 left.push(first.clone());
                 self.ready.insert(place(first), key);
             }
@@ -362,7 +406,8 @@ impl Queue {
 }
 
 fn place(queued: &Queued) -> Place {
-    (queued.priority, queued.operation.written, queued.operation.id)
+    let Queued { operation, priority, passed_over, .. } = queued;
+    (*passed_over, *priority, operation.written, operation.id)
 }
 
 impl Chain {
@@ -389,6 +434,7 @@ impl Chain {
                 self.operations.pop_back();
                 return self.add(edit);
             }
+            (Action::Delete, _) if !refused => return self.operations.push_back(edit),
             (Action::Create { fields }, Action::Update { fields: more, .. }) => {
                 let mut fields = fields.clone();
                 fields.set_all(more);
@@ -404,7 +450,7 @@ impl Chain {
                 all.set_all(bases);
                 Action::Update { fields, bases: all }
             }
-            _ => return self.operations.push_back(edit),
+            (_, action) => action.clone(),
         };
         let Some(mut last) = self.operations.pop_back() else { return };
         if refused {
@@ -423,13 +469,21 @@ impl Chain {
         self.operations.push_back(last);
     }
 
-    /// The server has settled the first operation.
-    pub(crate) fn settle(&mut self, outcome: &Outcome, generation: u32) {
+    /// The server has settled the first operation. The device was told every change up
+    /// to `cursor`.
+    pub(crate) fn settle(&mut self, outcome: &Outcome, generation: u32, cursor: Version) {
         let Some(mut first) = self.operations.pop_front() else { return };
         let told = self.known.as_ref().map(|known| (known.version, known.generation));
-        if outcome.version().is_some_and(|version| told.is_some_and(|told| told.0 > version)) {
-            // The answer is of long ago: what was told since has it, too.
-            return;
+        if let Some(version) = outcome.version() {
+            if told.is_some_and(|told| told.0 > version) {
+                // The answer is of long ago: what was told since has it, too.
+                return;
+            }
+            if version <= cursor && told.is_none_or(|told| told.0 < version) {
+                // It is of so long ago that the record was deleted since, and forgotten.
+                self.known = None;
+                return;
+            }
         }
         // Where nothing came of it, it is as it was told.
         let generation = |version: Version| match told {
@@ -461,23 +515,33 @@ impl Chain {
             }
             Outcome::Refused { code, message } => {
                 first.sent = false;
-                first.failure = Some(Failure { code: code.clone(), message: message.clone() });
-                // What came after it was never sent: it is one with it, and may have
-                // cured it.
-                let later = std::mem::take(&mut self.operations);
-                self.operations.push_back(first);
-                for edit in later {
-                    self.add(edit);
-                }
+                self.refuse(first, Failure { code: code.clone(), message: message.clone() });
             }
         }
     }
 
-    /// The server takes no request with the first operation in it. Whether it had
-    /// settled that before is not known: so it stays as it is.
-    pub(crate) fn reject(&mut self, failure: &Failure) {
+    /// The server takes no request with the first operation in it. Where it may have
+    /// settled that before, when no answer came, it stays as it is, and what was edited
+    /// since behind it.
+    pub(crate) fn reject(&mut self, failure: Failure) {
+        if let Some(first) = self.operations.pop_front() {
+            self.refuse(first, failure);
+        }
+    }
+
+    /// What came after it was never sent: it becomes one with it, and may have cured it.
+    fn refuse(&mut self, mut first: Queued, failure: Failure) {
+        first.failure = Some(failure);
+        let later = std::mem::replace(&mut self.operations, [first].into());
+        for edit in later {
+            self.add(edit);
+        }
+    }
+
+    /// The server went on without the first operation.
+    pub(crate) fn pass_over(&mut self) {
         if let Some(first) = self.operations.front_mut() {
-            first.failure = Some(failure.clone());
+            first.passed_over = first.passed_over.saturating_add(1);
         }
     }
 

@@ -13,4 +13,8 @@ pub enum Bug {
     DeletedOnLogIn,
     /// Operations are counted, and not named: after a restart from the beginning.
     IdsReused,
+    /// A deletion that waits for the answer to an edit before it is lost with that.
+    DeletionLost,
+    /// What is never settled keeps its place before all others.
+    NeverPassedOver,
 }

@@ -83,13 +83,16 @@ fn failures() -> impl Strategy<Value = Failure> {
 
 /// Any operation in a queue.
 pub fn queued() -> impl Strategy<Value = Queued> {
-    let rest = (1u8..=5, instants(), any::<bool>(), prop::option::of(failures()));
-    (operations(), rest).prop_map(|(operation, (priority, queued, sent, failure))| Queued {
-        operation,
-        priority: Priority::try_from(priority).expect("1 to 5"),
-        queued,
-        sent,
-        failure,
+    let rest = (1u8..=5, instants(), any::<bool>(), any::<u32>(), prop::option::of(failures()));
+    (operations(), rest).prop_map(|(operation, (priority, queued, sent, passed_over, failure))| {
+        Queued {
+            operation,
+            priority: Priority::try_from(priority).expect("1 to 5"),
+            queued,
+            sent,
+            passed_over,
+            failure,
+        }
     })
 }
 
@@ -129,16 +132,19 @@ pub fn logged() -> impl Strategy<Value = Logged> {
 
 /// Any session.
 pub fn sessions() -> impl Strategy<Value = Session> {
-    let retry = (any::<u32>(), instants(), any::<bool>())
-        .prop_map(|(attempts, until, asked_for)| Retry { attempts, until, asked_for });
+    let retry = (any::<u32>(), instants(), any::<bool>(), any::<bool>()).prop_map(
+        |(attempts, until, asked_for, of_push)| Retry { attempts, of_push, until, asked_for },
+    );
     let pulling = (versions(), any::<u32>(), prop::option::of(versions()), times());
-    let sending = (prop::option::of(retry), prop::collection::vec(ids(), 0..3));
+    let shrunk = (prop::option::of(any::<usize>()), any::<u32>());
+    let sending = (prop::option::of(retry), prop::collection::vec(ids(), 0..3), shrunk);
     let stands = (any::<bool>(), prop::option::of(failures()), prop::option::of(instants()));
     let counts = (any::<u64>(), any::<u64>(), any::<u64>(), instants());
     (ids(), ids(), pulling, sending, stands, counts).prop_map(
         |(account, device, pulling, sending, stands, counts)| {
             let (cursor, generation, anew, heard) = pulling;
-            let ((retry, flight), (logged_out, stopped, last_success)) = (sending, stands);
+            let (retry, flight, (push_max, not_taken)) = sending;
+            let (logged_out, stopped, last_success) = stands;
             let (sequence, logged, waited, last) = counts;
             let waited = Duration::from_micros(waited);
             Session {
@@ -149,6 +155,8 @@ pub fn sessions() -> impl Strategy<Value = Session> {
                 heard,
                 retry,
                 flight,
+                push_max,
+                not_taken,
                 logged_out,
                 stopped,
                 last_success,

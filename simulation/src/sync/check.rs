@@ -16,6 +16,10 @@ pub(super) struct Saved {
     taken: BTreeSet<String>,
     /// Pages that somebody overwrote who saw them.
     overwritten: BTreeSet<i64>,
+    /// How often each record was made, on all devices.
+    made: BTreeMap<RecordKey, u64>,
+    /// Records that somebody deleted.
+    deleted: BTreeSet<RecordKey>,
 }
 
 impl Saved {
@@ -27,6 +31,11 @@ impl Saved {
         before: Option<&Fields>,
         after: Option<&Fields>,
     ) {
+        match (before, after) {
+            (None, Some(_)) => *self.made.entry(key.clone()).or_default() += 1,
+            (Some(_), None) => drop(self.deleted.insert(key.clone())),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
         let (old, new) = (words(before), words(after));
         self.taken.extend(old.difference(&new).cloned());
         for word in new.difference(&old) {
@@ -40,8 +49,22 @@ impl Saved {
         }
     }
 
+    /// A person edits what was not taken, which is sent once more as one. The server may
+    /// have taken it before, and another person have deleted it since.
+    pub(super) fn may_be_made_anew(&mut self, key: &RecordKey) {
+        *self.made.entry(key.clone()).or_default() += 1;
+    }
+
     /// A person discarded what they saw; what they had overwritten is there again.
-    pub(super) fn discarded(&mut self, before: Option<&Fields>, after: Option<&Fields>) {
+    pub(super) fn discarded(
+        &mut self,
+        key: &RecordKey,
+        before: Option<&Fields>,
+        after: Option<&Fields>,
+    ) {
+        if after.is_some() {
+            self.deleted.remove(key);
+        }
         self.taken.extend(words(before).difference(&words(after)).cloned());
         if let Some(page) = page(after) {
             self.overwritten.remove(&page);
@@ -60,6 +83,10 @@ impl Saved {
                 found.entry(key.to_string()).or_default().extend(words(Some(fields)));
             }
             if *key.table == *MEMOS {
+                // Who makes it anew may not have seen that it was deleted.
+                if self.deleted.contains(key) && self.made.get(key) == Some(&1) {
+                    return Err(format!("{key} was deleted, and is there"));
+                }
                 self.check_memo(key, fields)?;
             }
         }

@@ -71,6 +71,17 @@ enum Event {
     Fault,
 }
 
+/// What a record of which nothing can be settled does to a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spoils {
+    /// The server leaves its operations out.
+    Nothing,
+    /// The server fails.
+    Fails,
+    /// Who is between answers, and not the server.
+    Cut,
+}
+
 #[derive(Clone, Debug)]
 enum Body {
     Health,
@@ -94,6 +105,11 @@ pub(super) struct World {
     /// Until when the server is down, or asks to come later.
     down: i64,
     busy: i64,
+    /// Until when something between takes no push at all.
+    refusing: i64,
+    /// Records of which nothing can be settled; where one spoils, no push that has an
+    /// operation of it is.
+    sick: BTreeMap<RecordKey, Spoils>,
     logged_out: BTreeSet<usize>,
     listening: BTreeSet<(usize, u64)>,
     saved: Saved,
@@ -134,6 +150,8 @@ impl World {
             wrong: None,
             down: 0,
             busy: 0,
+            refusing: 0,
+            sick: BTreeMap::new(),
             logged_out: BTreeSet::new(),
             listening: BTreeSet::new(),
             saved: Saved::default(),
@@ -158,6 +176,12 @@ impl World {
         self.go_on(begin + TROUBLED, true)?;
         self.heal();
         self.go_on(begin + TROUBLED + HEALED, false)?;
+        // What can't be settled keeps nothing else waiting.
+        if !self.is_quiet() {
+            return Err(format!("something waits for {:?}", self.sick));
+        }
+        self.sick.clear();
+        self.go_on(begin + TROUBLED + 2 * HEALED, false)?;
         self.check()?;
         self.summary.settled = self.server.settled();
         let held = self.server.shown();
@@ -204,13 +228,16 @@ impl World {
         Ok(())
     }
 
-    /// Nothing is left to do, and nobody has a word that others lack.
+    /// Nothing is left to do that can be done, and nobody has a word that others lack.
     fn is_quiet(&self) -> bool {
         let head = self.server.head();
         self.devices.iter().all(|device| {
+            let mut queued = device.stored.operations.values();
             device.engine.as_ref().is_some_and(|engine| {
                 let session = engine.session();
-                engine.status().queued == 0 && session.cursor == head && session.anew.is_none()
+                session.cursor == head
+                    && session.anew.is_none()
+                    && queued.all(|queued| self.sick.contains_key(&queued.operation.key))
             })
         })
     }
@@ -327,6 +354,12 @@ impl World {
             self.summary.lost += 1;
             return;
         }
+        let is_push = matches!(body, Body::Push(_));
+        if is_push && self.is_troubled() && (self.now < self.refusing || self.random.one_in(20)) {
+            let message = "something on the way takes no such request".to_owned();
+            let failure = Failure { code: NOT_TAKEN.to_owned(), message };
+            return self.answer(device, run, Input::Pushed(id, Err(Trouble::Rejected(failure))));
+        }
         let times = if self.is_troubled() && self.random.one_in(15) { 2 } else { 1 };
         for _ in 0..times {
             let body = body.clone();
@@ -372,13 +405,13 @@ impl World {
             (Body::Push(_), Some(trouble)) => Input::Pushed(id, Err(trouble)),
             (Body::Pull(_), Some(trouble)) => Input::Pulled(id, Err(trouble)),
             (Body::Listen, Some(_)) => Input::LiveEnded,
-            (Body::Push(_), None) if self.is_troubled() && self.random.one_in(20) => {
-                let message = "something on the way takes no such request".to_owned();
-                let failure = Failure { code: NOT_TAKEN.to_owned(), message };
-                Input::Pushed(id, Err(Trouble::Rejected(failure)))
+            (Body::Push(push), None) if let Some(trouble) = self.spoilt(push) => {
+                Input::Pushed(id, Err(trouble))
             }
             (Body::Push(push), None) => {
-                let mut answer = self.server.push(push, now);
+                let mut push = push.clone();
+                push.operations.retain(|operation| !self.sick.contains_key(&operation.key));
+                let mut answer = self.server.push(&push, now);
                 if self.is_troubled() && self.random.one_in(10) {
                     // The rest of the answer is missing.
                     let left = self.random.below(answer.answers.len() as u64 + 1);
@@ -398,6 +431,18 @@ impl World {
         self.answer(device, run, input);
     }
 
+    /// What a push comes to that has nothing that can be settled, or something that
+    /// spoils it.
+    fn spoilt(&self, push: &Push) -> Option<Trouble> {
+        let sick = || push.operations.iter().filter_map(|one| self.sick.get(&one.key));
+        if sick().any(|spoils| *spoils == Spoils::Cut) {
+            return Some(Trouble::Unreachable);
+        }
+        let fails = sick().any(|spoils| *spoils == Spoils::Fails);
+        let is_all = sick().count() == push.operations.len();
+        (fails || is_all).then_some(Trouble::Later(None))
+    }
+
     fn tell_listeners(&mut self) {
         let head = self.server.head();
         for (device, run) in self.listening.clone() {
@@ -409,7 +454,7 @@ impl World {
 
     fn fault(&mut self) {
         let device = usize::try_from(self.random.below(self.devices.len() as u64)).unwrap_or(0);
-        match self.random.below(9) {
+        match self.random.below(11) {
             0 | 1 => self.switch_network(device, !self.devices[device].has_network),
             2 => {
                 let clock = wrong_clock(&self.random);
@@ -428,6 +473,14 @@ impl World {
                 self.logged_out.insert(device);
             }
             7 => self.server.forget(),
+            8 => self.refusing = self.now + self.below(300 * SECOND),
+            9 => {
+                if let Some(key) = self.some_memo() {
+                    let all = [Spoils::Nothing, Spoils::Fails, Spoils::Cut];
+                    let spoils = all[usize::try_from(self.random.below(3)).unwrap_or(0)];
+                    self.sick.insert(key, spoils);
+                }
+            }
             _ => {
                 self.summary.crashes += 1;
                 self.devices[device].engine = None;
@@ -451,7 +504,7 @@ impl World {
 
     /// Everything works again.
     fn heal(&mut self) {
-        (self.down, self.busy) = (0, 0);
+        (self.down, self.busy, self.refusing) = (0, 0, 0);
         self.logged_out.clear();
         for device in 0..self.devices.len() {
             self.devices[device].disk_fails = false;
@@ -462,6 +515,12 @@ impl World {
                 self.switch_network(device, true);
             }
         }
+    }
+
+    fn some_memo(&self) -> Option<RecordKey> {
+        let count = u64::try_from(self.memos.len()).ok().filter(|count| *count > 0)?;
+        let at = usize::try_from(self.random.below(count)).unwrap_or(0);
+        self.memos.get(at).cloned()
     }
 
     /// A person does something.
@@ -497,11 +556,7 @@ impl World {
                 self.edit(device, &key, Edit::Create(fields));
             }
             number => {
-                if self.memos.is_empty() {
-                    return;
-                }
-                let at = self.random.below(self.memos.len() as u64);
-                let key = self.memos[usize::try_from(at).unwrap_or(0)].clone();
+                let Some(key) = self.some_memo() else { return };
                 let shown = self.devices[device].stored.records.get(&key);
                 let shown = shown.and_then(|saved| saved.shown.clone());
                 let edit = match (number, shown) {
@@ -539,17 +594,20 @@ impl World {
             engine.failed().any(|(one, failure, _)| one == key && failure.code == NOT_TAKEN)
         });
         let (tries, discards) = (
-            not_taken || self.is_troubled() && self.random.one_in(5),
-            self.is_troubled() && self.random.one_in(10),
+            self.random.one_in(if not_taken { 2 } else { 5 }) && (not_taken || self.is_troubled()),
+            !not_taken && self.is_troubled() && self.random.one_in(10),
         );
         if tries {
             let _ = self.does(device, |engine| Ok(engine.try_again(key, now).1));
         } else if discards {
             if self.does(device, |engine| Ok(engine.discard(key, now).1)) == Ok(true) {
                 let after = self.shown(device, key);
-                self.saved.discarded(before.as_ref(), after.as_ref());
+                self.saved.discarded(key, before.as_ref(), after.as_ref());
             }
         } else if before.is_some() {
+            if not_taken {
+                self.saved.may_be_made_anew(key);
+            }
             let page = self.good_page();
             self.edit(device, key, Edit::Update(Fields::from([("page", page)])));
         }

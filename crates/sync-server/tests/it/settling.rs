@@ -6,7 +6,7 @@ use multi_master::{Db, DbError, Tx, fields, id, params};
 use sync::inbox;
 use sync::merge::{Outcome, REVISIONS, Revision};
 use sync::model::{Fields, RecordKey, Value, Version};
-use sync::operation::Action;
+use sync::operation::{Action, Operation};
 use sync_server::{CHANGES_BYTES_MAX, DEVICES_MAX, Note, OPERATIONS_MAX, SyncError, note};
 
 use crate::common::{Server, applied, code, content};
@@ -90,6 +90,44 @@ async fn what_is_refused_spoils_no_other_and_is_refused_again() {
     let delete = device.operation(&taken, Action::Delete, 0);
     device.outcomes(vec![delete]).await;
     assert_eq!(stranger.pull(0, 10).await.unwrap().changes[0].fields, Some(content("mine")));
+}
+
+/// What an operator has to mend is no reason to keep anything else waiting.
+#[tokio::test]
+async fn what_cannot_be_settled_is_left_out_and_the_others_are_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let mut device = server.device(server.ids.next());
+    let keys: Vec<RecordKey> = (0..4).map(|_| server.key()).collect();
+    let created = keys.iter().map(|key| device.create(key, "a")).collect();
+    assert_eq!(device.outcomes(created).await.len(), 4);
+    // What is kept of two of them can't be read: one of them is deleted long ago.
+    let delete = device.operation(&keys[3], Action::Delete, 4);
+    assert_eq!(device.outcomes(vec![delete]).await, [applied(5)]);
+    let (account, spoilt) = (device.account, [keys[1].clone(), keys[3].clone()]);
+    let spoil = server.store.write(async move |tx: &mut Tx| {
+        for key in &spoilt {
+            let of = params![id(account), &*key.table, id(key.id)];
+            let row = fields! {"state" => vec![9_u8, 9]};
+            tx.update("sync_records", of, row).await?;
+        }
+        Ok::<(), DbError>(())
+    });
+    spoil.await.into_result().unwrap();
+    server.clock.advance(Duration::from_hours(100 * 24));
+    let updates: Vec<Operation> = keys[..3]
+        .iter()
+        .map(|key| {
+            let (fields, bases) = (content("b"), content("a"));
+            device.operation(key, Action::Update { fields, bases }, 5)
+        })
+        .collect();
+    let answer = device.push(updates.clone()).await.unwrap();
+    let answered: Vec<_> = answer.answers.iter().map(|answer| answer.operation).collect();
+    assert_eq!(answered, [updates[0].id, updates[2].id]);
+    assert_eq!(device.pull(5, 10).await.unwrap().changes.len(), 2, "what is settled is told");
+    let alone = device.push(vec![updates[1].clone()]).await.unwrap_err();
+    assert!(alone.to_string().contains("can't be read: it has the form 9"), "{alone}");
 }
 
 #[tokio::test]
@@ -319,7 +357,7 @@ async fn requests_that_are_none_are_named() {
     let one_more = server.device(device.account).push(vec![]).await;
     assert_eq!(one_more, Err(SyncError::TooManyDevices));
     // One that is not seen for long makes room.
-    server.clock.advance(Duration::from_hours(24 * 91));
+    server.clock.advance(Duration::from_hours(24 * 8));
     server.device(device.account).push(vec![]).await.unwrap();
     // Numbers that no device of ours sends.
     device.settled = u64::MAX;

@@ -40,7 +40,7 @@ pub enum Input {
 pub enum Trouble {
     /// Nobody answered, or not in time, or not our server.
     Unreachable,
-    /// The server asks to come later: 429, 503.
+    /// The server asks to come later: 429, 503; or it failed, without a time: 500.
     Later(Option<Duration>),
     /// 401.
     LogIn,
@@ -122,6 +122,9 @@ pub struct Status {
     pub failed: usize,
     /// Of them, those that wait for another one of their record.
     pub waiting: usize,
+    /// Of them, those that the server has left out so far, though it took others, or was
+    /// well: they are tried again, after the others.
+    pub passed_over: usize,
     /// Since the queue was last empty: how many were settled, and of how many.
     pub progress: (u64, u64),
     /// When the server last settled or told something.

@@ -103,6 +103,13 @@ pub struct Session {
     pub retry: Option<Retry>,
     /// What may be on its way.
     pub flight: Vec<OperationId>,
+    /// Operations of the next push at most, after one of which nothing was taken; none
+    /// where it is as many as the limits say.
+    #[serde(default)]
+    pub push_max: Option<usize>,
+    /// Pushes of one operation alone that was not taken, since the server took one.
+    #[serde(default)]
+    pub not_taken: u32,
     /// The account has to log in again.
     pub logged_out: bool,
     /// Why the server takes nothing of this device.
@@ -131,6 +138,8 @@ impl Session {
             heard: HybridTime::ZERO,
             retry: None,
             flight: Vec::new(),
+            push_max: None,
+            not_taken: 0,
             logged_out: false,
             stopped: None,
             last_success: None,
@@ -146,6 +155,10 @@ impl Session {
 pub struct Retry {
     /// Failures in a row.
     pub attempts: u32,
+    /// It is after a push, and ends when one is taken: what is pulled meanwhile does not
+    /// end it.
+    #[serde(default)]
+    pub of_push: bool,
     /// When it is over.
     pub until: UnixMicros,
     /// The server has asked for it: a network that comes back does not end it.
