@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use sync::model::RecordId;
 
 /// Read and write memos on this machine, with and without a network.
 #[derive(Debug, clap::Args)]
@@ -165,6 +166,9 @@ pub enum Shelf {
         /// How many pages it has
         #[arg(long)]
         pages: Option<u32>,
+        /// The whole id that it had on the shelf before: its memos come back with it
+        #[arg(long)]
+        id: Option<RecordId>,
     },
     /// Say how far a book was read
     Read {

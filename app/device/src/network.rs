@@ -12,6 +12,7 @@ use sync_sqlite::{Device, DriveError};
 
 use crate::folder::{Folder, LoggedIn};
 use crate::records::instant;
+use crate::report::cure;
 use crate::{Failure, Out, Result, account, block_on, device_of, find};
 
 /// What can't be written down now is tried again then.
@@ -143,14 +144,9 @@ fn line(device: &Device, notice: &Notice) -> Option<(&'static str, String)> {
             ),
         ),
         Notice::Refused { key, failure } => {
-            let (table, id) = (&key.table, find::short(key.id));
-            let why = &failure.message;
-            (
-                "refused",
-                format!(
-                    "❌ {table} {id} was refused: {why} (edit it, or `endpaper device discard {id}`)"
-                ),
-            )
+            let (table, id, why) = (&key.table, find::short(key.id), &failure.message);
+            let cure = cure(failure, &id);
+            ("refused", format!("❌ {table} {id} was refused: {why} ({cure})"))
         }
         Notice::LogIn => ("login", "log in again: `endpaper device login`".to_owned()),
         Notice::Stopped(failure) => {

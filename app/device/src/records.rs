@@ -145,7 +145,7 @@ pub(crate) fn shelf(device: &Device, command: &Shelf, out: Out) -> Result {
             }
             Ok(())
         }
-        Shelf::Add { title, isbn, author, pages } => {
+        Shelf::Add { title, isbn, author, pages, id } => {
             let mut fields = Fields::from([("title", title.as_str())]);
             let pages = pages.map(|pages| Value::Int(pages.into()));
             let text = |text: &Option<String>| text.as_deref().map(Value::from);
@@ -177,7 +177,7 @@ pub(crate) fn shelf(device: &Device, command: &Shelf, out: Out) -> Result {
             let by_key = book_key.and_then(|book_key| keys::shelf_id(reader, &book_key));
             let by_key = by_key.map(|id| RecordId::from_uuid(id.uuid()));
             let is_free = |id: &RecordId| shelf.iter().all(|book| book.id != *id);
-            let id = by_key.filter(is_free).unwrap_or_else(|| IdSource::system().next());
+            let id = id.or(by_key.filter(is_free)).unwrap_or_else(|| IdSource::system().next());
             let create = Edit::Create(fields);
             saved(id, device.edit(&key(&SHELF, id), create, now, Priority::HIGH)?, out);
             Ok(())

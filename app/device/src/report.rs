@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use endpaper_api::sync::{MEMOS, SHELF};
+use endpaper_reading::service::sync::BOOK_WAS_ON_SHELF;
 use serde_json::{Value as Json, json};
 use stdx::Clock;
 use sync::engine::End;
@@ -18,6 +19,7 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
     let device = device(folder)?;
     let status = device.status()?;
     let failed = device.failed()?;
+    let kept = device.all(REVISIONS.name)?.len();
     let is_in = login.tokens.is_some() && !status.logged_out;
     if out.json {
         let failed: Vec<Json> = failed
@@ -38,6 +40,8 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
                 "loggedIn": is_in,
                 "pending": status.queued - status.failed - status.waiting,
                 "waiting": status.waiting,
+                "leftOut": status.passed_over,
+                "kept": kept,
                 "failed": failed,
                 "stopped": status.stopped.map(|failure| failure.message),
                 "lastSuccess": status.last_success.map(|at| at.0),
@@ -56,6 +60,16 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
         status.waiting,
         failed.len()
     ));
+    if status.passed_over > 0 {
+        print(&format!(
+            "{} of what is to be sent the server could not take so far: it is tried again after \
+             the others, and the server's operator finds why in its log",
+            status.passed_over
+        ));
+    }
+    if kept > 0 {
+        print(&format!("{kept} kept that lost their place to another device's: `kept ls`"));
+    }
     if status.pulling.is_some() {
         print("not everything of the account is here yet: `endpaper device sync`");
     }
@@ -65,9 +79,17 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
     for one in failed {
         let key = &one.operation.key;
         let (table, id, why) = (&key.table, find::short(key.id), &one.failure.message);
-        print(&format!("❌ {table} {id}: {why} (edit it, or `retry {id}`, or `discard {id}`)"));
+        print(&format!("❌ {table} {id}: {why} ({})", cure(&one.failure, &id)));
     }
     Ok(())
+}
+
+/// What a person can do where something was refused.
+pub(crate) fn cure(failure: &sync::queue::Failure, id: &str) -> String {
+    if failure.code == BOOK_WAS_ON_SHELF {
+        return format!("`discard {id}`, and `shelf add --id` with the id that is named here");
+    }
+    format!("edit it, or `retry {id}`, or `discard {id}`")
 }
 
 pub(crate) fn log(folder: &Folder, out: Out) -> Result {

@@ -19,7 +19,10 @@ use sync_server::{Note, SyncServer, note};
 use super::memos::made_of;
 use super::shelf::{New, change_as_asked, key_of, put_as_asked};
 use super::{ReadingError, ReadingService};
-use crate::model::{Flaws, MemoDraft, MemoId, ReaderId, ShelfBook, UserBookId};
+use crate::model::{
+    CONTENT_CHARS_MAX, DESCRIPTION_CHARS_MAX, Flaws, MemoDraft, MemoId, ReaderId, ShelfBook,
+    UserBookId,
+};
 use crate::rules::{keys, synced};
 use crate::store::{memos, shelf};
 
@@ -43,6 +46,9 @@ fn key(table: &Table, id: impl stdx::ids::Id) -> RecordKey {
 
 /// The code of the refusal of a book that was on the shelf before under another id.
 pub const BOOK_WAS_ON_SHELF: &str = "BOOK_WAS_ON_SHELF";
+
+/// Of every field but `content`.
+const LONGEST_TEXT: u32 = DESCRIPTION_CHARS_MAX;
 
 const MEMO_FIELDS: &[&str] = &names::<{ MEMOS.fields.len() }>(&MEMOS);
 const SHELF_FIELDS: &[&str] = &names::<{ SHELF.fields.len() }>(&SHELF);
@@ -166,7 +172,12 @@ impl Synced {
         };
         let new = synced::draft(after)?;
         let Some(before) = change.before else {
-            if shelf::get(tx, reader, new.user_book_id).await?.is_none() {
+            // A book that another device took off meanwhile keeps its memos: this one comes
+            // back with it, as those do.
+            let book = new.user_book_id;
+            if shelf::get(tx, reader, book).await?.is_none()
+                && !shelf::was_there(tx, reader, book).await?
+            {
                 return Err(ReadingError::UserBookNotFound);
             }
             let times = (change.now, change.now);
@@ -314,7 +325,8 @@ fn record(id: impl stdx::ids::Id) -> RecordId {
     RecordId::from_uuid(id.uuid())
 }
 
-/// Texts in the form NFC, as every text of a request is.
+/// Texts in the form NFC, as every text of a request is, and none that is too long to be
+/// compared with another one.
 fn composed(fields: &mut Fields) -> Result<(), Refusal> {
     let wrong = |name: &str, problem: FieldProblem| {
         let message = format!("{name}: {}", problem.message(Language::En));
@@ -322,7 +334,11 @@ fn composed(fields: &mut Fields) -> Result<(), Refusal> {
     };
     let mut composed = Fields::new();
     for (name, value) in fields.iter() {
+        let max = if name == "content" { CONTENT_CHARS_MAX } else { LONGEST_TEXT };
         let value = match value {
+            Value::Text(text) if text.chars().nth(max as usize).is_some() => {
+                return Err(wrong(name, FieldProblem::TooLong { max }));
+            }
             Value::Text(text) => Value::from(nfc(text).map_err(|problem| wrong(name, problem))?),
             other => other.clone(),
         };

@@ -237,6 +237,12 @@ pub async fn trace(
     row.map(|row| row.id("user_book_id")).transpose()
 }
 
+/// Whether a book of this id was taken off the reader's shelf, and can come back.
+pub async fn was_there(db: &mut Db, reader: ReaderId, book: UserBookId) -> Result<bool, DbError> {
+    let sql = "select user_id from removed_books where user_book_id = ? and user_id = ? limit 1";
+    Ok(db.query_first(sql, params![id(book), id(reader)]).await?.is_some())
+}
+
 /// Forgets that the book of this id was taken off the shelf, under whatever key: it is
 /// there again.
 pub async fn drop_traces(tx: &mut Tx, book: UserBookId) -> Result<(), DbError> {

@@ -408,11 +408,18 @@ async fn what_can_not_be_is_refused_by_its_code_and_harms_nothing_else(world: Wo
         let moved = device.operation(&world, "memos", &well, u64::MAX, move_it);
         assert_eq!(device.push(&world, &[moved]).await[0]["code"], "VALIDATION_FAILED");
     }
+    // A memo of it that was written meanwhile waits for it with the others.
+    let memo = id();
+    let late = create(&memo_fields(&was_there, 1, "late"));
+    let late = device.operation(&world, "memos", &memo, 0, late);
+    assert_eq!(device.push(&world, &[late]).await[0]["outcome"], "merged");
     // Under its old id the book comes back, and with it its memos.
     let back = create(&json!({"isbn": "9780140449136", "title": "x"}));
     let back = device.operation(&world, "shelf", &was_there, u64::MAX, back);
     assert_eq!(device.push(&world, &[back]).await[0]["outcome"], "merged");
     assert_eq!(world.get("/user/books").send().await.ok()["totalCount"], 3);
+    let memos = world.get(&format!("/memos/books/{was_there}")).send().await.ok();
+    assert_eq!((&memos[0]["id"], &memos[0]["content"]), (&json!(memo), &json!("late")));
 }
 
 async fn what_is_from_before_there_was_sync_is_told_too(world: World) {

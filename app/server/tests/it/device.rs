@@ -279,6 +279,51 @@ async fn memos_are_written_offline_and_reach_the_server_and_the_other_device() {
     drop(server);
 }
 
+/// A book without an ISBN has another id each time that it is put on the shelf, but for
+/// the one that is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_book_that_was_taken_off_comes_back_with_its_memos() {
+    let scratch = lab::Scratch::new("device-back").unwrap();
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    Reader::sign_up(&server, "reader").await;
+    let [laptop, tablet] = ["laptop", "tablet"].map(|name| Device::new(scratch.path().join(name)));
+    for device in [&laptop, &tablet] {
+        device.log_in(&server.program.url(""), "reader");
+    }
+    let book = id(&laptop.done(&["shelf", "add", "--title", "흰", "--author", "한강"]));
+    laptop.done(&["note", "add", "--book", &book, "--page", "1", "첫 메모"]);
+    laptop.done(&["sync"]);
+    tablet.done(&["sync"]);
+    // The one writes a memo, the other takes the book off: neither has heard of it.
+    laptop.done(&["note", "add", "--book", &book, "--page", "2", "늦은 메모"]);
+    tablet.done(&["shelf", "rm", &book]);
+    tablet.done(&["sync"]);
+    laptop.done(&["sync"]);
+    assert_eq!(laptop.status()["failed"], json!([]));
+    let again = id(&tablet.done(&["shelf", "add", "--title", "흰", "--author", "한강"]));
+    tablet.fails(&["sync"], 1, &format!("was on the shelf before, as {book}"));
+    let status = lab::run(
+        {
+            let mut command = endpaper(&["device", "--dir"]);
+            command.arg(&tablet.folder).arg("status");
+            command
+        },
+        Duration::from_mins(1),
+    );
+    let said = status.unwrap().stdout;
+    assert!(said.contains("`shelf add --id` with the id that is named here"), "{said}");
+    tablet.done(&["discard", &again]);
+    tablet.fails(&["shelf", "add", "--title", "흰", "--id", "흰"], 2, "--id");
+    tablet.done(&["shelf", "add", "--title", "흰", "--author", "한강", "--id", &book]);
+    for device in [&tablet, &laptop] {
+        device.done(&["sync"]);
+        let books = device.done(&["shelf", "ls"]);
+        assert_eq!((books.len(), &books[0]["id"]), (1, &json!(book)));
+        let texts: Vec<String> = device.memos().into_values().collect();
+        assert_eq!(texts, ["첫 메모", "늦은 메모"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_was_ended_costs_nothing_but_a_log_in() {
     let scratch = lab::Scratch::new("device-session").unwrap();

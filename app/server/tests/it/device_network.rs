@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Redirect};
 use futures_util::future::join_all;
 use lab::proxy::{Proxy, Traffic, Way};
@@ -165,4 +165,97 @@ async fn a_first_sync_goes_on_where_it_was_interrupted() {
     assert!(received <= MEMOS + 1 - here, "{received} came again, and {here} were here");
     assert_eq!(tablet.memos().len(), MEMOS);
     drop(server);
+}
+
+/// What somebody between device and server says to a request, before the server hears of
+/// it.
+type Filter = fn(&str) -> Option<axum::response::Response>;
+
+/// Who stands between: what the filter has no word for goes on to the server.
+async fn between(url: String, filter: Filter) -> (String, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = reqwest::Client::new();
+    let pass = async move |request: axum::extract::Request| {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, 4 << 20).await.unwrap();
+        if let Some(answer) = filter(&String::from_utf8_lossy(&body)) {
+            return answer;
+        }
+        let url = format!("{url}{}", parts.uri);
+        let mut passed = client.request(parts.method, url).body(body);
+        for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
+            if let Some(value) = parts.headers.get(&name) {
+                passed = passed.header(name, value);
+            }
+        }
+        let answer = passed.send().await.unwrap();
+        let (status, kind) = (answer.status(), answer.headers()[header::CONTENT_TYPE].clone());
+        let body = answer.bytes().await.unwrap();
+        (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+    };
+    let app = Router::new().fallback(pass);
+    let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (format!("http://{address}"), serving)
+}
+
+/// A filter between takes offence at one memo: that one waits, and no other does.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_memo_that_does_not_get_through_keeps_no_other_waiting() {
+    let scratch = Scratch::new("device-filter").unwrap();
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    let reader = Reader::sign_up(&server, "reader").await;
+    let filter: Filter = |body| {
+        let page = (StatusCode::FORBIDDEN, Html("<h1>Blocked by policy</h1>"));
+        body.contains("select * from").then(|| page.into_response())
+    };
+    let (url, serving) = between(server.program.url(""), filter).await;
+    let laptop = Device::new(scratch.path().join("laptop"));
+    laptop.log_in(&url, "reader");
+    let book =
+        laptop.done(&["shelf", "add", "--title", "SQL"])[0]["id"].as_str().unwrap().to_owned();
+    laptop.done(&["sync"]);
+    let texts = ["select * from memos", "하나", "둘", "셋", "넷"];
+    for text in texts {
+        laptop.done(&["note", "add", "--book", &book, "--page", "1", text]);
+    }
+    let pending = || laptop.status()["pending"].as_u64().unwrap();
+    let mut tries = 0;
+    while pending() > 1 {
+        laptop.fails(&["sync"], 1, "can't be reached");
+        tries += 1;
+        assert!(tries < 20, "{}", laptop.status());
+    }
+    let path = format!("/api/v1/memos/books/{book}");
+    let there = async || reader.get(&server, &path).await.as_array().unwrap().len();
+    assert_eq!(there().await, 4);
+    let status = laptop.status();
+    assert_eq!((&status["leftOut"], &status["failed"]), (&json!(1), &json!([])));
+    // From another network.
+    serving.abort();
+    laptop.log_in(&server.program.url(""), "reader");
+    laptop.done(&["sync"]);
+    assert_eq!((there().await, pending()), (5, 0));
+    assert_eq!(laptop.status()["leftOut"], 0);
+}
+
+/// Who counts requests before the server is obeyed, whatever the page looks like.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_asks_to_come_later_is_obeyed() {
+    let scratch = Scratch::new("device-429").unwrap();
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    Reader::sign_up(&server, "reader").await;
+    let filter: Filter = |body| {
+        let later = [(header::RETRY_AFTER, "3600")];
+        let page = (StatusCode::TOO_MANY_REQUESTS, later, Html("<h1>Slow down</h1>"));
+        body.contains("operations").then(|| page.into_response())
+    };
+    let (url, _serving) = between(server.program.url(""), filter).await;
+    let laptop = Device::new(scratch.path().join("laptop"));
+    laptop.log_in(&url, "reader");
+    laptop.done(&["shelf", "add", "--title", "흰"]);
+    for _ in 0..2 {
+        laptop.fails(&["sync"], 1, "asks to come later");
+    }
+    assert_eq!(laptop.status()["pending"], 1);
 }
