@@ -25,6 +25,8 @@ mod server;
 mod world;
 
 use ::sync::engine::Config;
+use ::sync::model::{AccountId, LogId};
+use stdx::ids::Id as _;
 use stdx::{Clock, Seed};
 
 #[cfg(feature = "faults")]
@@ -46,10 +48,17 @@ pub enum Against {
 /// What is wrong in the end, for a person.
 pub fn run(seed: u64, against: Against) -> Result<Summary, String> {
     let server = |account, clock: &Clock| match against {
-        Against::Model => Box::new(server::Model::new(true)) as Box<dyn server::Server>,
+        Against::Model => {
+            Box::new(server::Model::new(true, log_of(account))) as Box<dyn server::Server>
+        }
         Against::Real => Box::new(real::Real::new(account, clock)),
     };
     caught(|| world::World::new(Seed(seed), &config(), server).run())
+}
+
+/// The first change log.
+fn log_of(account: AccountId) -> LogId {
+    LogId::from_uuid(account.uuid())
 }
 
 /// A panic is wrong like anything else: who reads of it wants the seed.

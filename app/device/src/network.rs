@@ -152,8 +152,16 @@ fn line(device: &Device, notice: &Notice) -> Option<(&'static str, String)> {
         Notice::Stopped(failure) => {
             ("stopped", format!("the server takes nothing of this device: {}", failure.message))
         }
+        Notice::PutBack(count) => ("put back", put_back(*count)),
         Notice::Status => return None,
     })
+}
+
+fn put_back(count: usize) -> String {
+    format!(
+        "the server was put back from a backup: {count} of what this device was told since is \
+         compared, and what is missing there is sent again"
+    )
 }
 
 /// How far a sync is.
@@ -178,6 +186,10 @@ impl Progress {
                 self.end();
                 let id = find::short(key.id);
                 eprintln!("❌ {} {id} was refused: {}", key.table, failure.message);
+            }
+            Notice::PutBack(count) => {
+                self.end();
+                eprintln!("{}", put_back(*count));
             }
             Notice::Record(_) | Notice::LogIn | Notice::Stopped(_) | Notice::Status => {}
         }

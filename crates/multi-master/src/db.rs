@@ -6,6 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use stdx::{HybridClock, HybridTime};
+use uuid::Uuid;
 
 use crate::error::{DbError, TxId};
 use crate::fault::Fault;
@@ -28,6 +29,7 @@ pub(crate) const SHARED_MARKER_BYTES: usize = 64 << 10;
 pub struct Db {
     pub(crate) link: Link,
     schema: Arc<Schema>,
+    store_id: Uuid,
     locking: bool,
     /// The master that it reads from, and the epoch when that was chosen.
     from: Option<(Arc<Shared>, usize, u64)>,
@@ -44,8 +46,24 @@ impl fmt::Debug for Db {
 impl Db {
     /// Reads from master `at`, while it serves under this epoch.
     pub(crate) fn reading_from(link: Link, shared: &Arc<Shared>, at: usize, epoch: u64) -> Self {
-        let (schema, from) = (Arc::clone(&shared.schema), Some((Arc::clone(shared), at, epoch)));
-        Self { link, schema, locking: false, from, fault: None }
+        Self {
+            locking: false,
+            from: Some((Arc::clone(shared), at, epoch)),
+            ..Self::of(link, shared)
+        }
+    }
+
+    fn of(link: Link, shared: &Shared) -> Self {
+        let (schema, store_id) = (Arc::clone(&shared.schema), shared.set.get().copied());
+        let store_id = store_id.unwrap_or_default();
+        Self { link, schema, store_id, locking: true, from: None, fault: None }
+    }
+
+    /// Which store this is. One that was made of a backup, or moved to other masters, is
+    /// another one: what is counted in rows may have been counted before.
+    #[must_use]
+    pub const fn store_id(&self) -> Uuid {
+        self.store_id
     }
 
     /// Runs a `select` that both engines understand; `?` stands for a parameter.
@@ -182,8 +200,8 @@ impl WriteSet {
 }
 
 impl Tx {
-    pub(crate) fn new(link: Link, schema: Arc<Schema>, clock: HybridClock) -> Self {
-        let db = Db { link, schema, locking: true, from: None, fault: None };
+    pub(crate) fn new(link: Link, shared: &Shared) -> Self {
+        let (db, clock) = (Db::of(link, shared), shared.clock.clone());
         Self { db, clock, set: WriteSet::default(), done: 0 }
     }
 

@@ -1,7 +1,7 @@
 //! What the threads of one store have in common.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use stdx::{HybridClock, Random};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -37,6 +37,8 @@ pub(crate) enum Target {
 pub(crate) struct Shared {
     /// What this process calls itself in locks on servers.
     pub(crate) process: Uuid,
+    /// Which set this is, once that is known.
+    pub(crate) set: OnceLock<Uuid>,
     pub(crate) targets: Vec<Target>,
     pub(crate) policy: Policy,
     pub(crate) limits: Limits,
@@ -108,6 +110,7 @@ impl Shared {
         let ids = stdx::IdSource::new(stdx::Clock::real(), random.clone());
         Self {
             process: ids.next_uuid(),
+            set: OnceLock::new(),
             numbers: Numbers::new(targets.len()),
             queue: Keeper::default(),
             kept: Kept::default(),

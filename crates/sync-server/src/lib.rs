@@ -39,9 +39,11 @@
 //!
 //! - It speaks no HTTP and knows no log-in: the program around it does, and says whose
 //!   request it is.
-//! - It does not notice that its store was restored from an older backup, or went on
-//!   without a commit that a device has already pulled, once new changes have taken the
-//!   numbers of those that were lost: such a device misses them until they change again.
+//! - It notices that its store was put back from a backup where that makes a store with
+//!   another id, as [`multi_master::archive::restore`] does. Where it went on without writes that
+//!   devices were told of, [`end_logs`] has to be called; where files were put back by
+//!   hand, it is noticed by a device that has pulled more than there is. Revisions that
+//!   were lost with it no device brings back.
 //! - What a device is refused is remembered for good, also of records that never were.
 //! - All processes have to be of one version: what one without [`note()`] writes no
 //!   device is told.
@@ -52,6 +54,7 @@ pub mod pull;
 pub mod push;
 pub mod schema;
 
+mod logs;
 mod note;
 mod state;
 mod store;
@@ -66,6 +69,7 @@ use sync::model::{AccountId, Version};
 use sync::wire::PROTOCOL;
 
 pub use self::domain::{Domain, Refusal};
+pub use self::logs::end_logs;
 pub use self::note::{Note, note};
 pub use self::schema::MIGRATIONS;
 use self::store::Account;
@@ -185,8 +189,13 @@ impl<D: Domain> SyncServer<D> {
     /// The account, once all that it has is in its change log.
     async fn listed(&self, account: AccountId) -> Result<Account, SyncError> {
         loop {
-            let read = self.0.store.read(async move |db| store::account(db, account).await);
-            if let Some(known) = read.await?.filter(|known| known.listed) {
+            let read = self.0.store.read(async move |db| {
+                let known = store::account(db, account).await?;
+                Ok::<_, DbError>(
+                    known.filter(|known| known.listed && known.store == Some(db.store_id())),
+                )
+            });
+            if let Some(known) = read.await? {
                 return Ok(known);
             }
             note::list_some(&self.0, account).await?;

@@ -35,6 +35,11 @@ impl<D: Domain> SyncServer<D> {
             let Some(known) = store::account(db, account).await? else {
                 return Err(SyncError::Expired);
             };
+            let (now, head, log) = (server.time(&known), known.head, known.log);
+            if let Some(common) = store::common(db, &known, pull.log, pull.cursor).await? {
+                let (changes, cursor, common) = (Vec::new(), pull.cursor, Some(common));
+                return Ok(PullAnswer { now, changes, cursor, more: false, head, log, common });
+            }
             let begins = pull.anew.is_some() && pull.cursor == Version::NONE;
             let told = pull.cursor.max(pull.anew.unwrap_or_default());
             if !begins && told < known.forgotten || pull.cursor > known.head {
@@ -62,7 +67,7 @@ impl<D: Domain> SyncServer<D> {
             if !more {
                 cursor = known.head;
             }
-            Ok(PullAnswer { now: server.time(&known), changes, cursor, more, head: known.head })
+            Ok(PullAnswer { now, changes, cursor, more, head, log, common: None })
         });
         read.await
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use multi_master::{DbError, Tx};
 use stdx::{HybridTime, UnixMicros};
 use sync::merge::{self, Held, Origin, Outcome, REVISIONS, Revision};
-use sync::model::{AccountId, DeviceId, Fields, RecordId, RecordKey, Table};
+use sync::model::{AccountId, DeviceId, Fields, RecordId, RecordKey, Table, Version};
 use sync::operation::{Action, Operation};
 use sync::wire::{Answer, PROTOCOL, Push, PushAnswer};
 use xxhash_rust::xxh3::xxh3_64;
@@ -168,6 +168,11 @@ async fn settle_all<D: Domain>(
 ) -> Result<PushAnswer, SyncError> {
     let mut account = store::lock_account(tx, push.account).await?;
     account.time = HybridTime::from_wall(now).max(account.time);
+    let log = account.log;
+    if let Some(common) = store::common(tx, &account, push.log, Version::NONE).await? {
+        let (now, answers, common) = (account.time, Vec::new(), Some(common));
+        return Ok(PushAnswer { now, answers, head: account.head, sequence: 0, log, common });
+    }
     let mut devices = store::devices(tx, account.id).await?;
     let is_new = !devices.contains_key(&push.device);
     if is_new && devices.len() >= DEVICES_MAX {
@@ -200,7 +205,8 @@ async fn settle_all<D: Domain>(
     settling.forget(tx, now.before(tombstone_kept)).await?;
     let account = settling.account;
     store::save_account(tx, &account).await?;
-    Ok(PushAnswer { now: account.time, answers, head: account.head, sequence: device.sequence })
+    let (now, head, sequence) = (account.time, account.head, device.sequence);
+    Ok(PushAnswer { now, answers, head, sequence, log, common: None })
 }
 
 /// The records that the operations of a request are of, as they are now.

@@ -10,15 +10,46 @@ pub const RECORDS: &str = "sync_records";
 pub(crate) const STATE_BYTES_MAX: u32 = 256 << 10;
 
 /// All migrations of this crate, in order.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "sync-1",
-    steps: &[
-        Step::CreateTable(ACCOUNTS),
-        Step::CreateTable(DEVICES),
-        Step::CreateTable(RECORDS_TABLE),
-        Step::CreateTable(REVISIONS),
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "sync-1",
+        steps: &[
+            Step::CreateTable(ACCOUNTS),
+            Step::CreateTable(DEVICES),
+            Step::CreateTable(RECORDS_TABLE),
+            Step::CreateTable(REVISIONS),
+        ],
+    },
+    Migration {
+        name: "sync-2",
+        steps: &[
+            // The store in which the change log of the account was begun, and its id.
+            Step::AddColumn {
+                table: "sync_accounts",
+                column: Column::nullable("store_id", Kind::Id),
+            },
+            Step::AddColumn {
+                table: "sync_accounts",
+                column: Column::nullable("log_id", Kind::Id),
+            },
+            Step::CreateTable(LOGS),
+        ],
+    },
+];
+
+/// Change logs that have ended: the store was put back from a backup, or went on without
+/// some of its writes.
+const LOGS: Table = Table {
+    name: "sync_logs",
+    key: &["account_id", "log_id"],
+    columns: &[
+        Column::new("account_id", Kind::Id),
+        Column::new("log_id", Kind::Id),
+        // The last change that it has in common with the one after it.
+        Column::new("ended", Kind::Int),
     ],
-}];
+    indexes: &[],
+};
 
 /// Accounts. A push locks the row of its account until it is committed.
 const ACCOUNTS: Table = Table {

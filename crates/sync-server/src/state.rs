@@ -117,6 +117,7 @@ mod tests {
                     at: UnixMicros(0),
                     after: HybridTime::ZERO,
                     schema: 1,
+                    restores: false,
                 };
                 inbox.note(ids.next(), &operation, sequence, &Outcome::Refused {
                     code: "A".to_owned(),

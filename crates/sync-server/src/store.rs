@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use multi_master::{Db, DbError, Row, Tx, Value, fields, id, params};
-use stdx::{HybridTime, UnixMicros};
-use sync::model::{AccountId, DeviceId, Fields, RecordId, RecordKey, Version};
+use stdx::ids::Id;
+use stdx::{HybridTime, IdSource, UnixMicros};
+use sync::model::{AccountId, DeviceId, Fields, LogId, RecordId, RecordKey, Version};
+use uuid::Uuid;
 
 use crate::schema::RECORDS;
 use crate::state::State;
@@ -17,6 +19,10 @@ pub(crate) struct Account {
     pub(crate) forgotten: Version,
     pub(crate) time: HybridTime,
     pub(crate) listed: bool,
+    /// In which store its change log was begun.
+    pub(crate) store: Option<Uuid>,
+    /// Its change log.
+    pub(crate) log: LogId,
 }
 
 /// A device, as far as it is counted.
@@ -56,12 +62,22 @@ pub(crate) async fn account(db: &mut Db, account: AccountId) -> Result<Option<Ac
         forgotten: version(&row, "forgotten")?,
         time: row.get("at")?,
         listed: row.get("listed")?,
+        store: row.get("store_id")?,
+        log: row.id_or_null("log_id")?.unwrap_or_else(no_log),
     }))
 }
 
-/// The account, locked.
+fn no_log() -> LogId {
+    LogId::from_uuid(Uuid::nil())
+}
+
+/// The account, locked. Where the store was put back from a backup since, its change log
+/// is another one from here on.
 pub(crate) async fn lock_account(tx: &mut Tx, of: AccountId) -> Result<Account, DbError> {
-    if let Some(account) = account(tx, of).await? {
+    if let Some(mut account) = account(tx, of).await? {
+        if account.store != Some(tx.store_id()) {
+            begin_log(tx, &mut account).await?;
+        }
         return Ok(account);
     }
     let account = Account {
@@ -70,11 +86,58 @@ pub(crate) async fn lock_account(tx: &mut Tx, of: AccountId) -> Result<Account, 
         forgotten: Version::NONE,
         time: HybridTime::ZERO,
         listed: false,
+        store: Some(tx.store_id()),
+        log: IdSource::system().next(),
     };
     let mut row = account_fields(&account);
     row.push(("account_id", id(of)));
     tx.insert("sync_accounts", row).await?;
     Ok(account)
+}
+
+/// Ends the change log of an account, and begins another one. It has to be saved then.
+pub(crate) async fn begin_log(tx: &mut Tx, account: &mut Account) -> Result<(), DbError> {
+    if account.log != no_log() {
+        let ended = fields! {
+            "account_id" => id(account.id),
+            "log_id" => id(account.log),
+            "ended" => int(account.head.0),
+        };
+        tx.insert("sync_logs", ended).await?;
+    }
+    (account.store, account.log) = (Some(tx.store_id()), IdSource::system().next());
+    Ok(())
+}
+
+/// Up to which change a device's log is the same as the account's, where it is another
+/// one, or has a change that this one has not.
+pub(crate) async fn common(
+    db: &mut Db,
+    account: &Account,
+    log: Option<LogId>,
+    cursor: Version,
+) -> Result<Option<Version>, DbError> {
+    let Some(log) = log.filter(|log| *log != account.log) else {
+        // Who put the store back did not say so: nobody knows since when it differs.
+        let is_ahead = log.is_some() && cursor > account.head;
+        return Ok(is_ahead.then_some(Version::NONE));
+    };
+    let row = db.get("sync_logs", params![id(account.id), id(log)]).await?;
+    let ended = row.map(|row| version(&row, "ended")).transpose()?;
+    Ok(Some(ended.unwrap_or(Version::NONE)))
+}
+
+/// Accounts after one, some, in the order of their ids.
+pub(crate) async fn accounts_after(
+    db: &mut Db,
+    after: Option<AccountId>,
+    limit: u32,
+) -> Result<Vec<AccountId>, DbError> {
+    let sql = "select account_id from sync_accounts where account_id > ? \
+         order by account_id limit ?";
+    let after = after.unwrap_or_else(|| AccountId::from_uuid(Uuid::nil()));
+    let rows = db.query(sql, params![id(after), limit]).await?;
+    rows.iter().map(|row| row.id("account_id")).collect()
 }
 
 pub(crate) async fn save_account(tx: &mut Tx, account: &Account) -> Result<(), DbError> {
@@ -88,6 +151,8 @@ fn account_fields(account: &Account) -> Vec<(&'static str, Value)> {
         "forgotten" => int(account.forgotten.0),
         "at" => account.time,
         "listed" => account.listed,
+        "store_id" => account.store,
+        "log_id" => id(account.log),
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stdx::{Clock, IdSource, Seed, UnixMicros};
 use sync::engine::{Config, Edit, EditError, Effect, Engine, Input, Logged, Session, Status, Step};
-use sync::model::{AccountId, DeviceId, Fields, RecordId, RecordKey};
+use sync::model::{AccountId, DeviceId, Fields, RecordId, RecordKey, Version};
 use sync::operation::Operation;
 use sync::queue::{Failure, Priority, RecordState};
 use tokio::sync::Notify;
@@ -349,6 +349,18 @@ impl Device {
         let heard = self.lock().step(&self.0.options, |engine, _, at| {
             let step = (at.run == of).then(|| engine.hear(input, at.now));
             Ok((step, ()))
+        });
+        heard.map_err(of_store)
+    }
+
+    /// Reads what the server had said after a version, for the engine that asks for it.
+    pub(crate) fn recall(&self, of: Run, after: Version) -> Result<(), StoreError> {
+        let heard = self.lock().step(&self.0.options, |engine, store, at| {
+            if at.run != of {
+                return Ok((None, ()));
+            }
+            let told = store.told_after(after)?;
+            Ok((Some(engine.hear(Input::Recalled(told), at.now)), ()))
         });
         heard.map_err(of_store)
     }

@@ -117,8 +117,13 @@ impl Device {
                 live = None;
                 while heads.try_recv().is_ok() {}
             }
+            let mut recalled = false;
             for effect in todo.effects {
                 match effect {
+                    Effect::Recall(after) => {
+                        self.recall(run, after)?;
+                        recalled = true;
+                    }
                     Effect::AskHealth(id) => requests.push(Box::pin(async move {
                         let asked = tokio::time::timeout(ASKING_MAX, server.is_well()).await;
                         Input::Health(id, asked.unwrap_or(false))
@@ -130,6 +135,9 @@ impl Device {
                     Effect::Listen => live = Some(Box::pin(server.live(tell.clone()))),
                     Effect::Tell(notice) => told(notice),
                 }
+            }
+            if recalled {
+                continue;
             }
             if let Some(status) = todo.status.filter(&mut ends) {
                 return Ok(status);

@@ -142,6 +142,9 @@ impl<T: Tokens> Server for HttpServer<T> {
             .append_pair("device", &pull.device.to_string())
             .append_pair("cursor", &pull.cursor.0.to_string())
             .append_pair("limit", &pull.limit.to_string());
+        if let Some(log) = pull.log {
+            url.query_pairs_mut().append_pair("log", &log.to_string());
+        }
         if let Some(anew) = pull.anew {
             url.query_pairs_mut().append_pair("anew", &anew.0.to_string());
         }

@@ -337,6 +337,29 @@ impl Writing<'_> {
         Ok(all)
     }
 
+    /// What the server said of records in versions after this one, deletions included.
+    pub(crate) fn told_after(
+        &self,
+        version: Version,
+    ) -> Result<Vec<(RecordKey, Known)>, StoreError> {
+        let sql = "select table_name, id, version, generation, known from records \
+             where version > ?";
+        let failed = |error| self.failed(error);
+        let mut statement = self.tx.prepare(sql).map_err(failed)?;
+        let mut rows = statement.query([version.0.cast_signed()]).map_err(failed)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let (table, id): (String, [u8; 16]) =
+                (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
+            let id = RecordId::from_uuid(Uuid::from_bytes(id));
+            let key = RecordKey { table: table.into(), id };
+            if let Some(known) = self.known(&key, row, 2)? {
+                all.push((key, known));
+            }
+        }
+        Ok(all)
+    }
+
     /// What became of operations, the last one first.
     pub(crate) fn log(&self) -> Result<Vec<Logged>, StoreError> {
         let failed = |error| self.failed(error);

@@ -5,14 +5,31 @@
 //! be done, then when to wake it. Where writing fails the adapter drops the engine
 //! and starts another one from what is stored: nothing that was not written down was
 //! sent, or shown as saved.
+//!
+//! # A server that was put back
+//!
+//! Where the server's store was put back from a backup, it says so by the id of its change
+//! log, and up to which version that is the same as the device's:
+//!
+//! ```text
+//! another log ─▶ RECALL: what was said after that version is read from what is stored
+//!             ─▶ it waits in the queue, before what the person did since; what names
+//!                versions after that one names that one, under a new id
+//!             ─▶ everything is pulled anew
+//!             ─▶ COMPARE: what is there again is dropped from the queue; what is not is sent
+//! ```
 
 mod input;
+
+mod put_back;
 
 mod session;
 
 mod step;
 
 mod stored;
+
+mod trouble;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +45,7 @@ pub use self::step::{Effect, End, Kind, Logged, Notice, Persist, RequestId, Save
 pub use self::stored::Stored;
 
 use crate::merge::{Outcome, Why};
-use crate::model::{Fields, OperationId, RecordKey, Rule, Table, Version};
+use crate::model::{Fields, LogId, OperationId, RecordKey, Rule, Table, Version};
 use crate::operation::{Action, Operation};
 use crate::queue::{Chain, Failure, Known, Landed, Priority, Queue, Queued, RecordState};
 use crate::sabotage::Bug;
@@ -84,6 +101,9 @@ pub struct Engine {
     pull_at: UnixMicros,
     listening: bool,
     listen_at: Option<UnixMicros>,
+    /// The server was put back: to which log, and up to where the device's was the same.
+    /// What is stored is read, and nothing is sent until that is here.
+    recalling: Option<(LogId, Version)>,
     /// How often in a row it listened and heard nothing.
     unheard: u32,
     /// Records of a pull: fewer after one did not come in time.
@@ -194,6 +214,7 @@ impl Engine {
             pull_at: now,
             listening: false,
             listen_at: None,
+            recalling: None,
             unheard: 0,
             pull_count,
             pull_first: false,
@@ -322,17 +343,10 @@ impl Engine {
             at: now,
             after: self.session.heard,
             schema: self.config.schema,
+            restores: false,
         };
         let mut after = chain.clone();
-        let queued = now;
-        after.add(Queued {
-            operation,
-            priority,
-            queued,
-            sent: false,
-            passed_over: 0,
-            failure: None,
-        });
+        after.add(Queued::new(operation, priority, now));
         self.may_be_queued(&chain, &after)?;
         self.session.sequence = self.session.sequence.saturating_add(1);
         let mut step = Step::default();
@@ -525,6 +539,11 @@ impl Engine {
                 self.listen_at = Some(now.after(self.pause(self.unheard)));
                 self.unheard = self.unheard.saturating_add(1);
             }
+            Input::Recalled(told) => {
+                if let Some((log, common)) = self.recalling.take() {
+                    self.recalled(log, common, told, now, &mut step);
+                }
+            }
             Input::LoggedIn => {
                 self.session.logged_out = false;
                 self.session.stopped = None;
@@ -540,6 +559,10 @@ impl Engine {
     }
 
     fn pushed(&mut self, answer: &PushAnswer, now: UnixMicros, step: &mut Step) {
+        if let Some(common) = answer.common {
+            self.land(Landed::NotTaken, step);
+            return self.recall(answer.log, common, step);
+        }
         let mut landed = 0;
         let mut own = BTreeSet::new();
         let flight = self.session.flight.clone();
@@ -607,6 +630,7 @@ impl Engine {
         let whole = self.config.limits.push_count;
         self.session.push_max =
             self.session.push_max.map(|max| max.saturating_mul(2)).filter(|max| *max < whole);
+        self.session.log = Some(answer.log);
         self.session.sequence = self.session.sequence.max(answer.sequence);
         self.session.waited = Duration::ZERO;
         self.session.stopped = None;
@@ -650,6 +674,10 @@ impl Engine {
     }
 
     fn pulled(&mut self, answer: PullAnswer, now: UnixMicros, step: &mut Step) {
+        if let Some(common) = answer.common {
+            return self.recall(answer.log, common, step);
+        }
+        self.session.log = Some(answer.log);
         self.received += answer.changes.len() as u64;
         for Change { version, key, fields } in answer.changes {
             let Some(table) = self.table_of(&key) else { continue };
@@ -708,6 +736,12 @@ impl Engine {
             self.put(&key, &before, after, step);
         }
         step.persist.push(Persist::Forget { older_than: generation });
+        let again: Vec<RecordKey> = self.queue.again().cloned().collect();
+        for key in again {
+            let Some(before) = self.queue.chain(&key).cloned() else { continue };
+            // It is compared there.
+            self.put(&key, &before, before.clone(), step);
+        }
     }
 
     fn succeeded(&mut self, server: HybridTime, now: UnixMicros, step: &mut Step) {
@@ -715,101 +749,6 @@ impl Engine {
         self.session.last_success = Some(now);
         self.save_session(step);
         step.effects.push(Effect::Tell(Notice::Status));
-    }
-
-    fn failed_to(&mut self, push: bool, trouble: Trouble, now: UnixMicros, step: &mut Step) {
-        let flight = self.session.flight.clone();
-        if push {
-            let landed = match trouble {
-                Trouble::Unreachable | Trouble::Later(_) => Landed::Unknown,
-                Trouble::LogIn | Trouble::Expired | Trouble::Rejected(_) | Trouble::Stopped(_) => {
-                    Landed::NotTaken
-                }
-            };
-            self.land(landed, step);
-            // What the server has to tell waits for nothing of this.
-            self.pull_first = true;
-        }
-        match trouble {
-            Trouble::Unreachable => {
-                // A slow network may have time for less.
-                if push {
-                    self.not_taken(&flight, step);
-                } else {
-                    self.pull_count = (self.pull_count / 2).max(1);
-                }
-                self.watch.found_nobody(now);
-                self.wait(None, push, now, step);
-            }
-            Trouble::Later(asked_for) => {
-                if push && asked_for.is_none() {
-                    self.not_taken(&flight, step);
-                }
-                self.wait(asked_for, push, now, step);
-            }
-            Trouble::LogIn => {
-                self.session.logged_out = true;
-                if self.config.has(Bug::DeletedOnLogIn) {
-                    self.lose(&flight, step);
-                }
-                self.save_session(step);
-                step.effects.push(Effect::Tell(Notice::LogIn));
-                step.effects.push(Effect::Tell(Notice::Status));
-            }
-            Trouble::Expired if !push && self.session.anew != Some(Version::NONE) => {
-                self.begin_anew();
-                self.save_session(step);
-            }
-            // One of them may be what spoils it: that is seen where they are fewer.
-            Trouble::Rejected(_) if push && flight.len() > 1 => {
-                self.not_taken(&flight, step);
-                self.save_session(step);
-            }
-            Trouble::Rejected(failure) if push && self.session.not_taken < ALONE_MAX => {
-                self.session.not_taken += 1;
-                for id in flight {
-                    self.rejected(id, &failure, now, step);
-                }
-                self.save_session(step);
-            }
-            // It is hardly the edits where the server takes none of them.
-            Trouble::Rejected(failure) if push => {
-                self.not_taken(&flight, step);
-                self.stop(failure, push, now, step);
-            }
-            Trouble::Stopped(failure) => self.stop(failure, push, now, step),
-            Trouble::Rejected(_) | Trouble::Expired => self.wait(None, push, now, step),
-        }
-    }
-
-    fn stop(&mut self, failure: Failure, push: bool, now: UnixMicros, step: &mut Step) {
-        self.session.stopped = Some(failure.clone());
-        self.wait(None, push, now, step);
-        step.effects.push(Effect::Tell(Notice::Stopped(failure)));
-    }
-
-    /// Nothing of a push was taken. The next one is smaller; where it was of one
-    /// operation, that goes behind the others after some times.
-    fn not_taken(&mut self, flight: &[OperationId], step: &mut Step) {
-        self.session.push_max = Some((flight.len() / 2).max(1));
-        if let [alone] = flight {
-            self.session.not_taken = self.session.not_taken.saturating_add(1);
-            if self.session.not_taken >= ALONE_MAX {
-                self.pass_over(*alone, step);
-            }
-        }
-    }
-
-    /// An operation goes behind the others.
-    fn pass_over(&mut self, id: OperationId, step: &mut Step) {
-        if self.config.has(Bug::NeverPassedOver) {
-            return;
-        }
-        let Some(key) = self.queue.first_with(id) else { return };
-        let Some(before) = self.queue.chain(&key).cloned() else { return };
-        let mut after = before.clone();
-        after.pass_over();
-        self.put(&key, &before, after, step);
     }
 
     /// Everything is to be pulled anew. An answer that is on its way is of what was
@@ -822,59 +761,12 @@ impl Engine {
         self.behind = true;
     }
 
-    /// Nothing is sent for a while: at least for as long as the server has asked for.
-    fn wait(&mut self, asked_for: Option<Duration>, push: bool, now: UnixMicros, step: &mut Step) {
-        let before = self.session.retry;
-        let attempts = before.map_or(0, |retry| retry.attempts);
-        let pause = self.pause(attempts).max(asked_for.unwrap_or_default().min(LATER_MAX));
-        self.session.retry = Some(Retry {
-            attempts: attempts.saturating_add(1),
-            of_push: push || before.is_some_and(|retry| retry.of_push),
-            until: now.after(pause),
-            asked_for: asked_for.is_some(),
-        });
-        self.save_session(step);
-        step.effects.push(Effect::Tell(Notice::Status));
-    }
-
-    /// Marc Brooker: *Exponential Backoff and Jitter*, 2015 ("full jitter").
-    fn pause(&self, attempts: u32) -> Duration {
-        let factor = 2u32.checked_pow(attempts).unwrap_or(u32::MAX);
-        let ceiling = RETRY_BASE.saturating_mul(factor).min(RETRY_MAX);
-        let micros = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX);
-        Duration::from_micros(self.random.below(micros.saturating_add(1)))
-    }
-
-    /// The server takes no request that has this operation.
-    fn rejected(&mut self, id: OperationId, failure: &Failure, now: UnixMicros, step: &mut Step) {
-        let Some(key) = self.queue.first_with(id) else { return };
-        let Some(before) = self.queue.chain(&key).cloned() else { return };
-        let mut after = before.clone();
-        after.reject(failure.clone());
-        let rejected = before.operations[0].clone();
-        self.put(&key, &before, after, step);
-        self.log(&rejected, End::Refused, now, step);
-        // Where later edits have become one with it, it is sent again.
-        if self.queue.chain(&key).is_some_and(Chain::needs_attention) {
-            let failure = failure.clone();
-            step.effects.push(Effect::Tell(Notice::Refused { key, failure }));
-        }
-    }
-
-    /// What a planted bug does to operations: they are gone.
-    fn lose(&mut self, operations: &[OperationId], step: &mut Step) {
-        for id in operations {
-            let Some(key) = self.queue.first_with(*id) else { continue };
-            let Some(before) = self.queue.chain(&key).cloned() else { continue };
-            let mut after = before.clone();
-            after.operations.pop_front();
-            self.put(&key, &before, after, step);
-        }
-    }
-
     /// Puts a chain in the place of what it was, and has the difference written down.
-    fn put(&mut self, key: &RecordKey, before: &Chain, after: Chain, step: &mut Step) {
+    fn put(&mut self, key: &RecordKey, before: &Chain, mut after: Chain, step: &mut Step) {
         let Some(table) = self.table_of(key) else { return };
+        if self.session.anew.is_none() {
+            after.compare(table);
+        }
         let gone = before.operations.iter().map(|queued| queued.operation.id);
         for id in gone {
             if after.operations.iter().all(|queued| queued.operation.id != id) {
@@ -943,7 +835,7 @@ impl Engine {
         // A server that takes nothing of a device may tell it what others did.
         let is_told =
             is_in && self.session.stopped.is_some() && self.pull_first && self.is_behind();
-        if (may_send || is_told) && self.outstanding.is_none() {
+        if (may_send || is_told) && self.outstanding.is_none() && self.recalling.is_none() {
             self.send(&mut step, now);
         }
         if may_send && !self.listening && self.listen_at.is_none_or(|at| due(at, now, RETRY_MAX)) {
@@ -996,6 +888,7 @@ impl Engine {
                 protocol: PROTOCOL,
                 account: self.session.account,
                 device: self.session.device,
+                log: self.session.log,
                 now,
                 settled: self.queue.settled_up_to(self.session.sequence.saturating_add(1)),
                 operations,
@@ -1010,6 +903,7 @@ impl Engine {
                 protocol: PROTOCOL,
                 account: self.session.account,
                 device: self.session.device,
+                log: self.session.log,
                 cursor: self.session.cursor,
                 anew: self.session.anew,
                 limit: self.pull_count,

@@ -189,6 +189,7 @@ mod tests {
                 at: UnixMicros(0),
                 after: HybridTime::ZERO,
                 schema: 1,
+                restores: false,
             }
         }
     }

@@ -288,7 +288,7 @@ pub fn settle(
     let stamp = Stamp {
         version,
         at: origin.time_of(operation),
-        device: Some(origin.device),
+        device: (!operation.restores).then_some(origin.device),
         operation: operation.id,
     };
     let seen =

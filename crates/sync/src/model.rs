@@ -29,6 +29,12 @@ stdx::id_type! {
     pub struct OperationId;
 }
 
+stdx::id_type! {
+    /// A change log: what is counted in it is counted once. It is another one after the
+    /// server's store was put back from a backup, or went on without some of its writes.
+    pub struct LogId;
+}
+
 /// What one field holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -29,6 +29,10 @@ pub struct Operation {
     pub after: HybridTime,
     /// The version of the application's tables that it was made for.
     pub schema: u32,
+    /// It brings back what the server had said before it was put back: it is no edit of
+    /// this device, which has not seen it more than any other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restores: bool,
 }
 
 /// What an operation does.

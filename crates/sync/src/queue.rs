@@ -80,11 +80,22 @@ pub struct Queued {
     /// behind those with which that happened less often.
     #[serde(default)]
     pub passed_over: u32,
+    /// What the server had said of the record, and may have lost since: it is compared with
+    /// what the server says when everything was pulled anew, and becomes what is missing
+    /// there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     /// The server refused it.
     pub failure: Option<Failure>,
 }
 
 impl Queued {
+    /// One that nobody has heard of.
+    pub(crate) const fn new(operation: Operation, priority: Priority, queued: UnixMicros) -> Self {
+        let (sent, passed_over, again, failure) = (false, 0, false, None);
+        Self { operation, priority, queued, sent, passed_over, again, failure }
+    }
+
     const fn is_passed_over(&self) -> bool {
         self.passed_over > 0 && self.failure.is_none()
     }
@@ -200,6 +211,35 @@ fn applied(table: &Table, shown: Option<Fields>, queued: &Queued) -> Option<Fiel
     }
 }
 
+/// What of a record as it was before is not there `now`.
+fn missing(table: &Table, now: Option<&Known>, before: &Operation) -> Option<Action> {
+    let is_news = now.is_some_and(|now| now.version > before.base);
+    let now = now.and_then(|now| now.fields.as_ref());
+    let Some(fields) = before.action.fields() else {
+        // What somebody made since, or saved from being lost, stays.
+        return now.filter(|_| !is_news).map(|_| Action::Delete);
+    };
+    let (mut changed, mut bases) = (Fields::new(), Fields::new());
+    for (name, value) in fields.iter() {
+        let (rule, old) = (table.rule(name), now.and_then(|now| now.get(name)));
+        if rule == Some(Rule::Server) || old == Some(value) {
+            continue;
+        }
+        changed.set(name, value.clone());
+        if rule == Some(Rule::Text) && now.is_some() {
+            // What it was made of is not known where it was changed since.
+            let base = old.filter(|_| !is_news).cloned();
+            bases.set(name, base.unwrap_or_else(|| "".into()));
+        }
+    }
+    match now {
+        None if !is_news => Some(Action::Create { fields: changed }),
+        Some(_) if changed.is_empty() => None,
+        // Where somebody has deleted it who may not have seen this, it is kept.
+        _ => Some(Action::Update { fields: changed, bases }),
+    }
+}
+
 /// What was edited from `base`, put on what is there `now`.
 fn merged(base: Option<&Value>, now: Option<&Value>, edited: &Value) -> Option<Value> {
     let merged = text::merge(base?.text()?, now?.text()?, edited.text()?)?;
@@ -290,6 +330,11 @@ impl Queue {
         self.chains.get(key)
     }
 
+    /// Records of which something waits to be compared.
+    pub(crate) fn again(&self) -> impl Iterator<Item = &RecordKey> {
+        self.chains.iter().filter(|(_, chain)| chain.is_again()).map(|(key, _)| key)
+    }
+
     pub(crate) fn chains(&self) -> impl ExactSizeIterator<Item = (&RecordKey, &Chain)> {
         self.chains.iter()
     }
@@ -344,6 +389,7 @@ impl Queue {
         }
         if let Some(first) = chain.operations.front()
             && first.failure.is_none()
+            && !first.again
             && !self.is_in_flight(key)
         {
             self.ready.insert(place(first), key.clone());
@@ -415,10 +461,10 @@ impl Chain {
     /// or was refused.
     pub(crate) fn add(&mut self, mut edit: Queued) {
         let Some(last) = self.operations.back() else { return self.operations.push_back(edit) };
-        if last.sent {
+        let (refused, priority) = (last.failure.is_some(), last.priority.min(edit.priority));
+        if last.sent || last.again || last.operation.restores && !refused {
             return self.operations.push_back(edit);
         }
-        let (refused, priority) = (last.failure.is_some(), last.priority.min(edit.priority));
         let merged = match (&last.operation.action, &edit.operation.action) {
             // What nobody has heard of is gone without a word; where another device made
             // it as well, it is there.
@@ -457,7 +503,7 @@ impl Chain {
             // The server has an answer to the old one.
             edit.queued = last.queued;
             edit.operation.written = last.operation.written;
-            edit.operation.base = last.operation.base;
+            edit.operation.base = last.operation.base.min(edit.operation.base);
             last = edit;
         } else {
             last.operation.at = edit.operation.at;
@@ -535,6 +581,47 @@ impl Chain {
         let later = std::mem::replace(&mut self.operations, [first].into());
         for edit in later {
             self.add(edit);
+        }
+    }
+
+    /// Whether something waits to be compared.
+    pub(crate) fn is_again(&self) -> bool {
+        self.operations.iter().any(|queued| queued.again)
+    }
+
+    /// The server was put back to `common`: what it had said after that may be missing
+    /// there, and goes before what the person did since. That names no version after it,
+    /// and becomes other operations: the server may know a later one than them.
+    pub(crate) fn put_back(
+        &mut self,
+        again: Option<Queued>,
+        common: Version,
+        mut number: impl FnMut() -> (OperationId, u64),
+    ) {
+        let is_after = |queued: &Queued| queued.operation.base > common;
+        if again.is_none() && !self.operations.iter().any(is_after) {
+            return;
+        }
+        let before = std::mem::take(&mut self.operations);
+        // As nobody has heard of them, some become one.
+        for mut queued in again.into_iter().chain(before) {
+            (queued.operation.id, queued.operation.sequence) = number();
+            queued.operation.base = queued.operation.base.min(common);
+            queued.sent = false;
+            self.add(queued);
+        }
+    }
+
+    /// Everything was pulled anew: what the server had said before becomes what of it is
+    /// missing.
+    pub(crate) fn compare(&mut self, table: &Table) {
+        while let Some(first) = self.operations.front_mut().filter(|first| first.again) {
+            if let Some(action) = missing(table, self.known.as_ref(), &first.operation) {
+                first.operation.action = action;
+                first.again = false;
+            } else {
+                self.operations.pop_front();
+            }
         }
     }
 

@@ -17,4 +17,6 @@ pub enum Bug {
     DeletionLost,
     /// What is never settled keeps its place before all others.
     NeverPassedOver,
+    /// What a server that was put back has lost is not brought back.
+    NotBroughtBack,
 }

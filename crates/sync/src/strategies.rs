@@ -62,8 +62,8 @@ pub fn operations() -> impl Strategy<Value = Operation> {
         Just(Action::Delete),
     ];
     let rest = (ids(), any::<u64>(), keys(), versions(), instants(), instants(), times());
-    (action, rest, any::<u32>()).prop_map(
-        |(action, (id, sequence, key, base, written, at, after), schema)| Operation {
+    (action, rest, any::<(u32, bool)>()).prop_map(
+        |(action, (id, sequence, key, base, written, at, after), (schema, restores))| Operation {
             id,
             sequence,
             key,
@@ -73,6 +73,7 @@ pub fn operations() -> impl Strategy<Value = Operation> {
             at,
             after,
             schema,
+            restores,
         },
     )
 }
@@ -83,17 +84,19 @@ fn failures() -> impl Strategy<Value = Failure> {
 
 /// Any operation in a queue.
 pub fn queued() -> impl Strategy<Value = Queued> {
-    let rest = (1u8..=5, instants(), any::<bool>(), any::<u32>(), prop::option::of(failures()));
-    (operations(), rest).prop_map(|(operation, (priority, queued, sent, passed_over, failure))| {
-        Queued {
+    let rest =
+        (1u8..=5, instants(), any::<[bool; 2]>(), any::<u32>(), prop::option::of(failures()));
+    (operations(), rest).prop_map(
+        |(operation, (priority, queued, [sent, again], passed_over, failure))| Queued {
             operation,
             priority: Priority::try_from(priority).expect("1 to 5"),
             queued,
             sent,
             passed_over,
+            again,
             failure,
-        }
-    })
+        },
+    )
 }
 
 /// Anything that is stored of a record.
@@ -135,20 +138,22 @@ pub fn sessions() -> impl Strategy<Value = Session> {
     let retry = (any::<u32>(), instants(), any::<bool>(), any::<bool>()).prop_map(
         |(attempts, until, asked_for, of_push)| Retry { attempts, of_push, until, asked_for },
     );
-    let pulling = (versions(), any::<u32>(), prop::option::of(versions()), times());
+    let cursor = (prop::option::of(ids()), versions());
+    let pulling = (cursor, any::<u32>(), prop::option::of(versions()), times());
     let shrunk = (prop::option::of(any::<usize>()), any::<u32>());
     let sending = (prop::option::of(retry), prop::collection::vec(ids(), 0..3), shrunk);
     let stands = (any::<bool>(), prop::option::of(failures()), prop::option::of(instants()));
     let counts = (any::<u64>(), any::<u64>(), any::<u64>(), instants());
     (ids(), ids(), pulling, sending, stands, counts).prop_map(
         |(account, device, pulling, sending, stands, counts)| {
-            let (cursor, generation, anew, heard) = pulling;
+            let ((log, cursor), generation, anew, heard) = pulling;
             let (retry, flight, (push_max, not_taken)) = sending;
             let (logged_out, stopped, last_success) = stands;
             let (sequence, logged, waited, last) = counts;
             let waited = Duration::from_micros(waited);
             Session {
                 sequence,
+                log,
                 cursor,
                 generation,
                 anew,
@@ -190,11 +195,12 @@ pub fn revisions() -> impl Strategy<Value = Revision> {
 /// Any push.
 pub fn pushes() -> impl Strategy<Value = Push> {
     let operations = prop::collection::vec(operations(), 0..3);
-    (ids(), ids(), instants(), any::<u64>(), operations).prop_map(
-        |(account, device, now, settled, operations)| Push {
+    (ids(), ids(), prop::option::of(ids()), instants(), any::<u64>(), operations).prop_map(
+        |(account, device, log, now, settled, operations)| Push {
             protocol: PROTOCOL,
             account,
             device,
+            log,
             now,
             settled,
             operations,
@@ -205,30 +211,43 @@ pub fn pushes() -> impl Strategy<Value = Push> {
 /// Any answer to a push.
 pub fn push_answers() -> impl Strategy<Value = PushAnswer> {
     let answer = (ids(), outcomes()).prop_map(|(operation, outcome)| Answer { operation, outcome });
-    (times(), prop::collection::vec(answer, 0..3), versions(), any::<u64>())
-        .prop_map(|(now, answers, head, sequence)| PushAnswer { now, answers, head, sequence })
+    let log = (ids(), prop::option::of(versions()));
+    (times(), prop::collection::vec(answer, 0..3), versions(), any::<u64>(), log).prop_map(
+        |(now, answers, head, sequence, (log, common))| PushAnswer {
+            now,
+            answers,
+            head,
+            sequence,
+            log,
+            common,
+        },
+    )
 }
 
 /// Any pull.
 pub fn pulls() -> impl Strategy<Value = Pull> {
-    (ids(), ids(), versions(), prop::option::of(versions()), any::<u32>()).prop_map(
-        |(account, device, cursor, anew, limit)| Pull {
-            protocol: PROTOCOL,
-            account,
-            device,
-            cursor,
-            anew,
-            limit,
-        },
-    )
+    let from = (prop::option::of(ids()), versions(), prop::option::of(versions()));
+    (ids(), ids(), from, any::<u32>()).prop_map(|(account, device, (log, cursor, anew), limit)| {
+        Pull { protocol: PROTOCOL, account, device, log, cursor, anew, limit }
+    })
 }
 
 /// Any answer to a pull.
 pub fn pull_answers() -> impl Strategy<Value = PullAnswer> {
     let change = (versions(), keys(), prop::option::of(fields()))
         .prop_map(|(version, key, fields)| Change { version, key, fields });
-    (times(), prop::collection::vec(change, 0..3), versions(), any::<bool>(), versions()).prop_map(
-        |(now, changes, cursor, more, head)| PullAnswer { now, changes, cursor, more, head },
+    let stands = (versions(), any::<bool>(), versions());
+    let log = (ids(), prop::option::of(versions()));
+    (times(), prop::collection::vec(change, 0..3), stands, log).prop_map(
+        |(now, changes, (cursor, more, head), (log, common))| PullAnswer {
+            now,
+            changes,
+            cursor,
+            more,
+            head,
+            log,
+            common,
+        },
     )
 }
 

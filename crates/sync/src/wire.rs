@@ -7,6 +7,11 @@
 //! is no more. A device whose cursor is older than what the server keeps starts anew
 //! from 0, and drops what it was not told again.
 //!
+//! *A server that was put back* from a backup has lost what devices were told since. It
+//! says so by the id of its change log, and up to which version the device's log was the
+//! same. The device sends what it was told after that once more, as far as it is not there
+//! when it has pulled everything anew.
+//!
 //! ```
 //! use sync::wire::Push;
 //!
@@ -35,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use stdx::{HybridTime, UnixMicros};
 
 use crate::merge::Outcome;
-use crate::model::{AccountId, DeviceId, Fields, OperationId, RecordKey, Version};
+use crate::model::{AccountId, DeviceId, Fields, LogId, OperationId, RecordKey, Version};
 use crate::operation::Operation;
 
 /// The version of this protocol.
@@ -54,6 +59,9 @@ pub struct Push {
     pub account: AccountId,
     /// Where they were made.
     pub device: DeviceId,
+    /// The change log whose versions the operations name; none before the device knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogId>,
     /// What the device's clock shows now.
     pub now: UnixMicros,
     /// The device knows what became of every operation up to this sequence. The
@@ -76,6 +84,12 @@ pub struct PushAnswer {
     /// The greatest sequence that the server has seen of this device: the device
     /// counts on from there, also where its store was restored from a backup.
     pub sequence: u64,
+    /// The change log of the versions.
+    pub log: LogId,
+    /// The device's log has ended, or has changes that the server's has not: up to here
+    /// both are the same. Nothing was settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common: Option<Version>,
 }
 
 /// What became of one operation.
@@ -98,6 +112,9 @@ pub struct Pull {
     pub account: AccountId,
     /// Who asks.
     pub device: DeviceId,
+    /// The change log of the cursor; none before the device knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogId>,
     /// After this change. Where the server has forgotten a deletion that came after
     /// it, the device has to begin anew.
     pub cursor: Version,
@@ -123,6 +140,11 @@ pub struct PullAnswer {
     pub more: bool,
     /// The last change of the account.
     pub head: Version,
+    /// The change log of the versions.
+    pub log: LogId,
+    /// As of [`PushAnswer::common`]. Nothing is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common: Option<Version>,
 }
 
 /// A record as it is now.

@@ -17,12 +17,13 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, and what they are called.
-    pub const ALL: [(Self, &str); 6] = [
+    pub const ALL: [(Self, &str); 7] = [
         (Self::Device(sabotage::Bug::DequeuedWhenSent), "an operation leaves the queue when sent"),
         (Self::Device(sabotage::Bug::DeletedOnLogIn), "what gets a 401 is deleted"),
         (Self::Device(sabotage::Bug::IdsReused), "ids of operations are used again"),
         (Self::Device(sabotage::Bug::DeletionLost), "a deletion is lost with an edit before it"),
         (Self::Device(sabotage::Bug::NeverPassedOver), "what is never settled stays before others"),
+        (Self::Device(sabotage::Bug::NotBroughtBack), "what was lost with the server is not sent"),
         (Self::NoInbox, "the server does not remember what it has settled"),
     ];
 }
@@ -44,7 +45,9 @@ pub fn find(bug: Bug, seeds: u64) -> Option<Found> {
         config.bug = Some(bug);
     }
     (0..seeds).find_map(|seed| {
-        let server = |_, _: &Clock| Box::new(Model::new(bug != Bug::NoInbox)) as Box<dyn Server>;
+        let server = |account, _: &Clock| {
+            Box::new(Model::new(bug != Bug::NoInbox, super::log_of(account))) as Box<dyn Server>
+        };
         World::new(Seed(seed), &config, server).run().err().map(|wrong| Found { seed, wrong })
     })
 }

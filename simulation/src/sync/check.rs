@@ -18,6 +18,9 @@ pub(super) struct Saved {
     overwritten: BTreeSet<i64>,
     /// How often each record was made, on all devices.
     made: BTreeMap<RecordKey, u64>,
+    /// The server was put back: who saw what is lost with it, so what was deleted or
+    /// overwritten may be there again, and words that two devices bring back may meet.
+    put_back: bool,
     /// Records that somebody deleted.
     deleted: BTreeSet<RecordKey>,
 }
@@ -71,6 +74,16 @@ impl Saved {
         }
     }
 
+    /// The server was put back, and has this no more. What is not a revision the devices
+    /// have, and bring back.
+    pub(super) fn lost(&mut self, lost: &BTreeMap<RecordKey, Fields>) {
+        self.put_back = true;
+        let revisions = lost.iter().filter(|(key, _)| *key.table == *REVISIONS.name);
+        for revision in revisions.filter_map(|(key, fields)| Revision::of_record(key.id, fields)) {
+            self.taken.extend(words(Some(&revision.fields)));
+        }
+    }
+
     pub(super) fn check(&self, held: &BTreeMap<RecordKey, Fields>) -> Result<(), String> {
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (key, fields) in held {
@@ -84,7 +97,7 @@ impl Saved {
             }
             if *key.table == *MEMOS {
                 // Who makes it anew may not have seen that it was deleted.
-                if self.deleted.contains(key) && self.made.get(key) == Some(&1) {
+                if !self.put_back && self.deleted.contains(key) && self.made.get(key) == Some(&1) {
                     return Err(format!("{key} was deleted, and is there"));
                 }
                 self.check_memo(key, fields)?;
@@ -103,12 +116,12 @@ impl Saved {
         let content = fields.get("content").and_then(Value::text).unwrap_or("");
         let mut seen = BTreeSet::new();
         for word in content.split_whitespace() {
-            if !seen.insert(word) {
+            if !seen.insert(word) && !self.put_back {
                 return Err(format!("`{word}` is twice in {key}: {content}"));
             }
         }
         match fields.get("page") {
-            Some(Value::Int(page)) if self.overwritten.contains(page) => {
+            Some(Value::Int(page)) if !self.put_back && self.overwritten.contains(page) => {
                 Err(format!("the page {page} of {key} was overwritten, and is there again"))
             }
             _ => Ok(()),

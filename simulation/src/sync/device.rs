@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use stdx::{Seed, UnixMicros};
 use sync::engine::{Config, Engine, Session, Step, Stored};
 use sync::model::{Fields, RecordKey};
+use sync::queue::Queued;
 
 #[derive(Debug)]
 pub(super) struct Device {
@@ -93,6 +94,14 @@ impl Device {
             self.stored.write(persist);
         }
         true
+    }
+
+    /// Why something waits here, for a person.
+    pub(super) fn stands(&self) -> String {
+        let Stored { session, operations, .. } = &self.stored;
+        let queued: Vec<&Queued> = operations.values().collect();
+        let (cursor, anew) = (session.cursor, session.anew);
+        format!("cursor {cursor:?}, anew {anew:?}, queued {queued:?}, retry {:?}", session.retry)
     }
 
     /// What the person sees.

@@ -7,8 +7,11 @@ use multi_master::{
     Column, Config, Db, DbError, Kind, Migration, MultiMaster, Policy, Row, Step, Tx, fields, id,
     params,
 };
+use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, Random, Seed, UnixMicros};
-use sync::model::{AccountId, Fields, OperationId, RecordId, RecordKey, Table, Value, Version};
+use sync::model::{
+    AccountId, Fields, LogId, OperationId, RecordId, RecordKey, Table, Value, Version,
+};
 use sync::operation::Operation;
 use sync::wire::{PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
 use sync_server::domain::{Change, Domain, Refusal};
@@ -88,6 +91,8 @@ impl Server for Real {
                 answers: Vec::new(),
                 head: self.head,
                 sequence: 0,
+                log: LogId::from_uuid(self.account.uuid()),
+                common: None,
             }
         });
         if answer.answers.len() < push.operations.len() {
@@ -126,6 +131,17 @@ impl Server for Real {
         self.running = Some((store, server));
     }
 
+    fn back_up(&mut self) {}
+
+    /// This is for the model: a backup of two files takes too long for so many programs.
+    fn put_back(&mut self, _: LogId) -> Option<BTreeMap<RecordKey, Fields>> {
+        None
+    }
+
+    fn is_all(&self, _: Option<LogId>, cursor: Version) -> bool {
+        cursor == self.head
+    }
+
     fn head(&self) -> Version {
         self.head
     }
@@ -136,6 +152,7 @@ impl Server for Real {
             protocol: PROTOCOL,
             account: self.account,
             device: self.ids.next(),
+            log: None,
             cursor: Version::NONE,
             anew: Some(Version::NONE),
             limit: 50,

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 use stdx::{HybridTime, UnixMicros};
 use sync::inbox::Inbox;
 use sync::merge::{Held, Origin, Outcome, Revision, settle};
-use sync::model::{DeviceId, Fields, RecordKey, Value, Version};
+use sync::model::{DeviceId, Fields, LogId, RecordKey, Value, Version};
 use sync::operation::Operation;
 use sync::wire::{Answer, Change, Pull, PullAnswer, Push, PushAnswer};
 
@@ -23,6 +23,13 @@ pub(super) trait Server: Debug {
     fn forget(&mut self);
     /// It is stopped, and starts again.
     fn restart(&mut self);
+    /// A backup is made.
+    fn back_up(&mut self);
+    /// It is put back from the last backup, as another change log; what it lost by that. None
+    /// where there is no backup.
+    fn put_back(&mut self, log: LogId) -> Option<BTreeMap<RecordKey, Fields>>;
+    /// Whether a device of this log and cursor has heard of everything.
+    fn is_all(&self, log: Option<LogId>, cursor: Version) -> bool;
     /// The last change.
     fn head(&self) -> Version;
     /// What everybody has to see in the end.
@@ -33,13 +40,17 @@ pub(super) trait Server: Debug {
     fn wrong(&mut self) -> Option<String>;
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Model {
     /// Which operations it has settled.
     pub(super) remembers: bool,
+    log: LogId,
+    /// The logs before this one, and the last change of each that it has.
+    logs: BTreeMap<LogId, Version>,
+    backup: Option<Box<Self>>,
     held: BTreeMap<RecordKey, Held>,
     /// The last change of each record.
-    log: BTreeMap<Version, RecordKey>,
+    log_of: BTreeMap<Version, RecordKey>,
     head: Version,
     /// Deletions up to here are forgotten.
     forgotten: Version,
@@ -54,8 +65,32 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(remembers: bool) -> Self {
-        Self { remembers, ..Self::default() }
+    pub(super) fn new(remembers: bool, log: LogId) -> Self {
+        Self {
+            remembers,
+            log,
+            logs: BTreeMap::new(),
+            backup: None,
+            held: BTreeMap::new(),
+            log_of: BTreeMap::new(),
+            head: Version::NONE,
+            forgotten: Version::NONE,
+            inboxes: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            order: BTreeMap::new(),
+            settled: 0,
+            wrong: None,
+        }
+    }
+
+    /// Up to where the log of a device is the same as this one, where it is another.
+    fn common(&self, log: Option<LogId>, cursor: Version) -> Option<Version> {
+        match log {
+            Some(log) if log != self.log => {
+                Some(self.logs.get(&log).copied().unwrap_or(Version::NONE))
+            }
+            _ => (cursor > self.head).then_some(Version::NONE),
+        }
     }
 
     fn receive(&mut self, operation: &Operation, origin: &Origin, settled: u64) -> Outcome {
@@ -108,10 +143,10 @@ impl Model {
 
     fn put(&mut self, key: RecordKey, held: Held) {
         if let Some(before) = self.held.get(&key) {
-            self.log.remove(&before.version);
+            self.log_of.remove(&before.version);
         }
         self.head = held.version;
-        self.log.insert(held.version, key.clone());
+        self.log_of.insert(held.version, key.clone());
         self.held.insert(key, held);
     }
 
@@ -128,6 +163,10 @@ impl Model {
 impl Server for Model {
     fn push(&mut self, push: &Push, now: UnixMicros) -> PushAnswer {
         let now = HybridTime::from_wall(now);
+        if let Some(common) = self.common(push.log, Version::NONE) {
+            let (answers, common, log) = (Vec::new(), Some(common), self.log);
+            return PushAnswer { now, answers, head: self.head, sequence: 0, log, common };
+        }
         let origin = Origin { device: push.device, device_now: push.now, now };
         let (settled, sequence) = self.devices.entry(push.device).or_default();
         *settled = push.settled.max(*settled);
@@ -144,10 +183,16 @@ impl Server for Model {
                 outcome: self.receive(operation, &origin, settled),
             })
             .collect();
-        PushAnswer { now, answers, head: self.head, sequence }
+        PushAnswer { now, answers, head: self.head, sequence, log: self.log, common: None }
     }
 
     fn pull(&mut self, pull: Pull, now: UnixMicros) -> Option<PullAnswer> {
+        let (now, log) = (HybridTime::from_wall(now), self.log);
+        if let Some(common) = self.common(pull.log, pull.cursor) {
+            let (changes, cursor, common) = (Vec::new(), pull.cursor, Some(common));
+            let head = self.head;
+            return Some(PullAnswer { now, changes, cursor, more: false, head, log, common });
+        }
         let begins = pull.anew.is_some() && pull.cursor == Version::NONE;
         if !begins && pull.cursor.max(pull.anew.unwrap_or_default()) < self.forgotten {
             return None;
@@ -155,7 +200,7 @@ impl Server for Model {
         let mut changes = Vec::new();
         let mut cursor = pull.cursor;
         let mut more = false;
-        for (version, key) in self.log.range(pull.cursor.next()..) {
+        for (version, key) in self.log_of.range(pull.cursor.next()..) {
             if changes.len() == pull.limit as usize {
                 more = true;
                 break;
@@ -168,7 +213,7 @@ impl Server for Model {
         if !more {
             cursor = cursor.max(self.head);
         }
-        Some(PullAnswer { now: HybridTime::from_wall(now), changes, cursor, more, head: self.head })
+        Some(PullAnswer { now, changes, cursor, more, head: self.head, log, common: None })
     }
 
     fn forget(&mut self) {
@@ -181,9 +226,13 @@ impl Server for Model {
             .collect();
         for key in gone {
             if let Some(held) = self.held.remove(&key) {
-                self.log.remove(&held.version);
+                self.log_of.remove(&held.version);
             }
         }
+    }
+
+    fn is_all(&self, log: Option<LogId>, cursor: Version) -> bool {
+        log == Some(self.log) && cursor == self.head
     }
 
     fn head(&self) -> Version {
@@ -196,6 +245,24 @@ impl Server for Model {
     }
 
     fn restart(&mut self) {}
+
+    fn back_up(&mut self) {
+        self.backup = None;
+        self.backup = Some(Box::new(self.clone()));
+    }
+
+    fn put_back(&mut self, log: LogId) -> Option<BTreeMap<RecordKey, Fields>> {
+        let backup = self.backup.take()?;
+        let mut lost = self.shown();
+        let mut before = Self { backup: Some(backup.clone()), ..*backup };
+        before.logs.insert(before.log, before.head);
+        before.log = log;
+        before.settled = self.settled;
+        *self = before;
+        let there = self.shown();
+        lost.retain(|key, fields| there.get(key) != Some(fields));
+        Some(lost)
+    }
 
     fn settled(&self) -> u64 {
         self.settled

@@ -178,7 +178,9 @@ impl World {
         self.go_on(begin + TROUBLED + HEALED, false)?;
         // What can't be settled keeps nothing else waiting.
         if !self.is_quiet() {
-            return Err(format!("something waits for {:?}", self.sick));
+            let stands: Vec<String> = self.devices.iter().map(Device::stands).collect();
+            let (head, sick) = (self.server.head(), &self.sick);
+            return Err(format!("{} at head {head:?}, beside {sick:?}", stands.join("; ")));
         }
         self.sick.clear();
         self.go_on(begin + TROUBLED + 2 * HEALED, false)?;
@@ -230,12 +232,11 @@ impl World {
 
     /// Nothing is left to do that can be done, and nobody has a word that others lack.
     fn is_quiet(&self) -> bool {
-        let head = self.server.head();
         self.devices.iter().all(|device| {
             let mut queued = device.stored.operations.values();
             device.engine.as_ref().is_some_and(|engine| {
                 let session = engine.session();
-                session.cursor == head
+                self.server.is_all(session.log, session.cursor)
                     && session.anew.is_none()
                     && queued.all(|queued| self.sick.contains_key(&queued.operation.key))
             })
@@ -318,6 +319,17 @@ impl World {
                 Effect::Push(id, push) => self.send(device, *id, &Body::Push(push.clone())),
                 Effect::Pull(id, pull) => self.send(device, *id, &Body::Pull(*pull)),
                 Effect::Listen => self.send(device, RequestId(0), &Body::Listen),
+                Effect::Recall(version) => {
+                    let told = self.devices[device].stored.told_after(*version);
+                    self.later(
+                        0,
+                        Event::Answer {
+                            device,
+                            run: self.devices[device].run,
+                            input: Input::Recalled(told),
+                        },
+                    );
+                }
                 Effect::Tell(_) => {}
             }
         }
@@ -454,7 +466,7 @@ impl World {
 
     fn fault(&mut self) {
         let device = usize::try_from(self.random.below(self.devices.len() as u64)).unwrap_or(0);
-        match self.random.below(11) {
+        match self.random.below(13) {
             0 | 1 => self.switch_network(device, !self.devices[device].has_network),
             2 => {
                 let clock = wrong_clock(&self.random);
@@ -473,6 +485,13 @@ impl World {
                 self.logged_out.insert(device);
             }
             7 => self.server.forget(),
+            10 => self.server.back_up(),
+            11 => {
+                if let Some(lost) = self.server.put_back(self.ids.next()) {
+                    self.saved.lost(&lost);
+                    self.listening.clear();
+                }
+            }
             8 => self.refusing = self.now + self.below(300 * SECOND),
             9 => {
                 if let Some(key) = self.some_memo() {

@@ -11,7 +11,7 @@ use endpaper_api::{Failure, Success};
 use endpaper_http::{Answer, Caller, ErrorCode, JsonBody, Problem, QueryParams};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
-use sync::model::{AccountId, DeviceId, Version};
+use sync::model::{AccountId, DeviceId, LogId, Version};
 use sync::wire::{PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
 use sync_server::SyncError;
 use utoipa::{IntoParams, OpenApi};
@@ -95,6 +95,9 @@ struct PullQuery {
     /// Which device asks.
     #[param(value_type = uuid::Uuid)]
     device: DeviceId,
+    /// The change log of the cursor, as the answer before said; none before the first.
+    #[param(value_type = Option<uuid::Uuid>)]
+    log: Option<LogId>,
     /// After this change; 0 for all.
     cursor: u64,
     /// Where everything is pulled anew: the head of the first answer, and 0 before it.
@@ -128,6 +131,7 @@ async fn pull(
         protocol: query.protocol.unwrap_or(PROTOCOL),
         account: query.account.unwrap_or(account),
         device: query.device,
+        log: query.log,
         cursor: Version(query.cursor),
         anew: query.anew.map(Version),
         limit: query.limit.unwrap_or(CHANGES_DEFAULT),

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use endpaper_api::sync::{HELD, MEMOS, SCHEMA, SHELF};
 use endpaper_api::text::nfc;
 use endpaper_api::{ErrorCode, FieldProblem, Language};
-use multi_master::{Db, DbError, Tx};
+use multi_master::{Db, DbError, MultiMaster, Tx};
 use stdx::ids::Id as _;
 use stdx::{IdSource, UnixMicros};
 use sync::model::{AccountId, Fields, RecordId, RecordKey, Table, Value};
 use sync::operation::{Action, Operation};
 use sync_server::domain::{Change, Domain, Refusal};
-use sync_server::{Note, SyncServer, note};
+use sync_server::{Note, SyncError, SyncServer, note};
 
 use super::memos::made_of;
 use super::shelf::{New, change_as_asked, key_of, put_as_asked};
@@ -32,6 +32,15 @@ impl ReadingService {
     pub fn sync(&self) -> &SyncServer<Synced> {
         &self.0.sync
     }
+}
+
+/// Devices are told that the store went on without some of its writes, and bring back
+/// what is missing of what they were told: see [`sync_server::end_logs`].
+///
+/// # Errors
+/// Those of the store; it can be called again.
+pub async fn end_logs(store: &MultiMaster) -> Result<(), SyncError> {
+    sync_server::end_logs(store).await
 }
 
 /// The account of a reader.

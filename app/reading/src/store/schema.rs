@@ -41,9 +41,10 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     // The change log of memos and of the shelf.
     sync_server::MIGRATIONS[0],
+    sync_server::MIGRATIONS[1],
 ];
 
-const _: () = assert!(sync_server::MIGRATIONS.len() == 1, "take the others over at the end");
+const _: () = assert!(sync_server::MIGRATIONS.len() == 2, "take the others over at the end");
 
 /// The catalogue.
 const BOOKS: Table = Table {

@@ -57,8 +57,16 @@ pub(crate) fn run(command: &MastersCommand) -> Result {
 async fn lead(mut settings: Settings, name: &str) -> Result<String> {
     settings.store.lead = Some(MasterName(name.to_owned()));
     let store = open(&settings).await?;
+    // Readers' devices may have heard of what is lost, and bring it back.
+    let told = endpaper_reading::service::sync::end_logs(&store).await;
     let status = Status::of(store::witness(&settings), &store, Clock::real().now());
     store.close().await;
+    told.map_err(|error| {
+        let again = "give the same command again";
+        Failure::new(format!(
+            "`{name}` goes on, but readers' devices are not told: {error}: {again}"
+        ))
+    })?;
     Ok(format!("`{name}` goes on. Start the servers again.\n{}", to_table(&status)))
 }
 

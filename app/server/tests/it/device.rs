@@ -49,11 +49,15 @@ impl Device {
         assert!(finished.stderr.contains(says), "{arguments:?}: {}", finished.stderr);
     }
 
-    pub(crate) fn log_in(&self, url: &str, user: &str) {
+    /// Logs in, and returns what was said beside the answer.
+    pub(crate) fn log_in(&self, url: &str, user: &str) -> String {
         let password = self.folder.with_extension("password");
         std::fs::write(&password, PASSWORD).unwrap();
         let password = password.display().to_string();
-        self.done(&["login", "--server", url, "--user", user, "--password-file", &password]);
+        let login = ["login", "--server", url, "--user", user, "--password-file", &password];
+        let finished = self.run(&login);
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        finished.stderr
     }
 
     /// Contents of the memos, by id.
@@ -322,6 +326,66 @@ async fn a_book_that_was_taken_off_comes_back_with_its_memos() {
         let texts: Vec<String> = device.memos().into_values().collect();
         assert_eq!(texts, ["첫 메모", "늦은 메모"]);
     }
+}
+
+/// What readers were told to be saved after the backup is on their devices, and comes
+/// back from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_has_lost_that_was_put_back_comes_back_from_the_devices() {
+    let scratch = lab::Scratch::new("device-put-back").unwrap();
+    let [data, other, file] =
+        ["data", "other", "backup"].map(|name| scratch.path().join(name).display().to_string());
+    let port = lab::Port::reserve().unwrap();
+    let server = start_at(Path::new(&data), &port);
+    Reader::sign_up(&server, "reader").await;
+    let [laptop, tablet] = ["laptop", "tablet"].map(|name| Device::new(scratch.path().join(name)));
+    for device in [&laptop, &tablet] {
+        device.log_in(&server.program.url(""), "reader");
+    }
+    let book = id(&laptop.done(&["shelf", "add", "--title", "흰"]));
+    let add = |device: &Device, text: &str| {
+        id(&device.done(&["note", "add", "--book", &book, "--page", "1", text]))
+    };
+    let [early, gone] = ["first", "to be deleted"].map(|text| add(&laptop, text));
+    laptop.done(&["sync"]);
+    tablet.done(&["sync"]);
+    drop(server);
+    let run = |arguments: &[&str]| {
+        let done = lab::run(endpaper(arguments), Duration::from_mins(1)).unwrap();
+        assert_eq!(done.code, Some(0), "{done:?}");
+    };
+    run(&["backup", &file, "--data", &data]);
+    // After the backup: on the server, and told to be.
+    let server = start_at(Path::new(&data), &port);
+    let another = id(&laptop.done(&["shelf", "add", "--title", "채식주의자"]));
+    let later = id(&laptop.done(&["note", "add", "--book", &another, "--page", "2", "later"]));
+    laptop.done(&["note", "edit", &early, "--text", "first, and more"]);
+    laptop.done(&["note", "rm", &gone]);
+    laptop.done(&["sync"]);
+    assert_eq!(laptop.status()["pending"], 0);
+    drop(server);
+    run(&["restore", &file, "--data", &other]);
+    let server = start_at(Path::new(&other), &port);
+    tablet.log_in(&server.program.url(""), "reader");
+    // The tablet has heard of nothing, and its memos take the numbers of what was lost.
+    let new: Vec<String> = (0..6).map(|number| add(&tablet, &format!("new {number}"))).collect();
+    tablet.done(&["sync"]);
+    let said = laptop.log_in(&server.program.url(""), "reader");
+    assert!(said.contains("the server was put back from a backup"), "{said}");
+    tablet.done(&["sync"]);
+    let memos = laptop.memos();
+    assert_eq!(memos, tablet.memos());
+    let text = |id: &String| memos.get(id).map(String::as_str);
+    assert_eq!((text(&early), text(&later)), (Some("first, and more"), Some("later")));
+    assert_eq!(text(&gone), None, "it stays deleted");
+    assert!(new.iter().all(|id| text(id).is_some()));
+    assert_eq!(memos.len(), 8);
+    assert_eq!(laptop.done(&["shelf", "ls"]), tablet.done(&["shelf", "ls"]));
+    let status = laptop.status();
+    assert_eq!(
+        (&status["pending"], &status["failed"], &status["kept"]),
+        (&json!(0), &json!([]), &json!(0))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

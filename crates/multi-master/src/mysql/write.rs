@@ -335,7 +335,7 @@ impl MySqlStore {
     /// Runs a closure up to its first statement.
     fn reads_first(&self, job: &mut Job) -> Option<(&'static str, Vec<Value>)> {
         let link = Link::MySql(Box::new(MySqlLink::scout()));
-        let mut tx = Tx::new(link, Arc::clone(&self.shared.schema), self.shared.clock.clone());
+        let mut tx = Tx::new(link, &self.shared);
         // What it does wrong it does once more.
         let _: job::Ran<bool> = job::run_ready(job.run(&mut tx));
         mysql(&mut tx.into_link()).found()
@@ -352,7 +352,7 @@ impl MySqlStore {
         mysql(&mut link).mark();
         let awaits_answer = mysql(&mut link).awaits_answer();
         reached(Point::BeforeStatements);
-        let mut tx = Tx::new(link, Arc::clone(&self.shared.schema), self.shared.clock.clone());
+        let mut tx = Tx::new(link, &self.shared);
         let ran = {
             let mut run = pin!(AssertUnwindSafe(job.run(&mut tx)).catch_unwind());
             let ran = poll_fn(|context| match run.as_mut().poll(context) {

@@ -134,7 +134,7 @@ impl Lanes {
             return One::Lost(fault);
         }
         reached(Point::BeforeStatements);
-        let mut tx = Tx::new(link, Arc::clone(&shared.schema), shared.clock.clone());
+        let mut tx = Tx::new(link, shared);
         let ran = job::run_ready(waiting.job.run(&mut tx));
         let went_well = ran == Ran::Returned(true);
         let mut end = match (tx.fault.take(), job::misuse(&ran)) {

@@ -93,6 +93,7 @@ impl Supervisor {
                 bringing: None,
             })
             .collect();
+        shared.set.get_or_init(|| testimony.set);
         let recovery = Recovery {
             shared: Arc::clone(&shared),
             migrations: migrations.into(),

@@ -9,7 +9,8 @@ use multi_master::{
 use stdx::{Clock, HybridTime, IdSource, UnixMicros};
 use sync::merge::Outcome;
 use sync::model::{
-    AccountId, DeviceId, Fields, OperationId, RecordId, RecordKey, Rule, Table, Value, Version,
+    AccountId, DeviceId, Fields, LogId, OperationId, RecordId, RecordKey, Rule, Table, Value,
+    Version,
 };
 use sync::operation::{Action, Operation};
 use sync::wire::{PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
@@ -155,7 +156,14 @@ impl Server {
     }
 
     pub(crate) fn device(&self, account: AccountId) -> Device {
-        Device { server: self.clone(), account, id: self.ids.next(), sequence: 0, settled: 0 }
+        Device {
+            server: self.clone(),
+            account,
+            id: self.ids.next(),
+            sequence: 0,
+            settled: 0,
+            log: None,
+        }
     }
 
     pub(crate) fn key(&self) -> RecordKey {
@@ -171,6 +179,7 @@ pub(crate) struct Device {
     pub(crate) id: DeviceId,
     pub(crate) sequence: u64,
     pub(crate) settled: u64,
+    pub(crate) log: Option<LogId>,
 }
 
 pub(crate) fn content(text: &str) -> Fields {
@@ -191,6 +200,7 @@ impl Device {
             at: now,
             after: HybridTime::ZERO,
             schema: 2,
+            restores: false,
         }
     }
 
@@ -203,6 +213,7 @@ impl Device {
             protocol: PROTOCOL,
             account: self.account,
             device: self.id,
+            log: self.log,
             now: self.server.clock.now(),
             settled: self.settled,
             operations,
@@ -223,6 +234,7 @@ impl Device {
             protocol: PROTOCOL,
             account: self.account,
             device: self.id,
+            log: self.log,
             cursor: Version(cursor),
             anew: None,
             limit,

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use multi_master::{Db, DbError, Tx, fields, id, params};
+use multi_master::archive::{self, Snapshot};
+use multi_master::{Config, Db, DbError, Policy, Tx, fields, id, params};
 use sync::inbox;
 use sync::merge::{Outcome, REVISIONS, Revision};
 use sync::model::{Fields, RecordKey, Value, Version};
 use sync::operation::{Action, Operation};
 use sync_server::{CHANGES_BYTES_MAX, DEVICES_MAX, Note, OPERATIONS_MAX, SyncError, note};
 
-use crate::common::{Server, applied, code, content};
+use crate::common::{Server, applied, code, content, migrations};
 
 #[tokio::test]
 async fn what_comes_again_is_answered_as_the_first_time_and_changes_nothing() {
@@ -448,4 +449,63 @@ async fn an_answer_to_a_pull_is_bounded_and_goes_on_where_it_ended() {
         db.query("select count(*) as n from sync_records", params![]).await
     });
     assert_eq!(rows.await.unwrap()[0].get::<i64>("n"), Ok(600));
+}
+
+/// What a device knows of a log that has ended is told apart from what it knows of this
+/// one, also where new changes have taken the numbers of those that were lost.
+#[tokio::test]
+async fn a_store_that_was_put_back_says_so_and_up_to_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
+    let server = Server::embedded(&old).await;
+    let mut device = server.device(server.ids.next());
+    let keys: Vec<RecordKey> = (0..3).map(|_| server.key()).collect();
+    let create = device.create(&keys[0], "a");
+    assert_eq!(device.outcomes(vec![create]).await, [applied(1)]);
+    let log = device.pull(0, 10).await.unwrap().log;
+    assert_eq!(device.pull(1, 10).await.unwrap().log, log, "it is the same");
+    device.log = Some(log);
+    server.store.close().await;
+    let config = |folder: &std::path::Path| Config::embedded(folder, Policy::Available);
+    let file = folder.path().join("backup");
+    let master = config(&old).masters[0].name.clone();
+    let snapshot = Snapshot::of_master(&config(&old), &master, &migrations()).await.unwrap();
+    snapshot.back_up(&file, |_| {}).await.unwrap();
+    // What comes after the backup is settled, told, and lost.
+    let server = Server::embedded(&old).await;
+    device.server = server.clone();
+    let create = device.create(&keys[1], "b");
+    assert_eq!(device.outcomes(vec![create]).await, [applied(2)]);
+    server.store.close().await;
+    let snapshot = Snapshot::of_backup(&file, &migrations()).await.unwrap();
+    archive::restore(snapshot, &config(&new), |_| {}).await.unwrap();
+
+    let server = Server::embedded(&new).await;
+    device.server = server.clone();
+    let told = device.pull(2, 10).await.unwrap();
+    assert_eq!((told.common, told.changes.len()), (Some(Version(1)), 0));
+    let next = told.log;
+    assert_ne!(next, log);
+    let update = Action::Update { fields: content("b"), bases: content("a") };
+    let update = device.operation(&keys[0], update, 2);
+    let answer = device.push(vec![update]).await.unwrap();
+    assert_eq!((answer.common, answer.answers.len()), (Some(Version(1)), 0));
+    let mut other = server.device(device.account);
+    let create = other.create(&keys[2], "c");
+    assert_eq!(other.outcomes(vec![create]).await, [applied(2)], "the number is taken");
+    assert_eq!(device.pull(2, 10).await.unwrap().common, Some(Version(1)));
+    device.log = Some(next);
+    let told = device.pull(0, 10).await.unwrap();
+    let told: Vec<&RecordKey> = told.changes.iter().map(|change| &change.key).collect();
+    assert_eq!(told, [&keys[0], &keys[2]]);
+    // A log of which nobody knows, and a cursor that was never there.
+    assert_eq!(device.pull(3, 10).await.unwrap().common, Some(Version::NONE));
+    device.log = Some(server.ids.next());
+    assert_eq!(device.pull(1, 10).await.unwrap().common, Some(Version::NONE));
+    // The store went on without some of its writes, as an operator decided.
+    sync_server::end_logs(&server.store).await.unwrap();
+    device.log = Some(next);
+    assert_eq!(device.pull(2, 10).await.unwrap().common, Some(Version(2)));
+    device.log = Some(log);
+    assert_eq!(device.pull(2, 10).await.unwrap().common, Some(Version(1)));
 }

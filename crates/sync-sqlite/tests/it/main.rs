@@ -6,10 +6,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use stdx::ids::Id as _;
 use stdx::{Clock, HybridTime, IdSource, UnixMicros};
 use sync::engine::{Config, Edit, Trouble};
 use sync::merge::Outcome;
-use sync::model::{Fields, OperationId, RecordKey, Rule, Table, Value, Version};
+use sync::model::{Fields, LogId, OperationId, RecordKey, Rule, Table, Value, Version};
 use sync::queue::{Failure, Priority, RecordState};
 use sync::wire::{Answer, Pull, PullAnswer, Push, PushAnswer};
 use sync_sqlite::drive::Synced;
@@ -56,13 +57,15 @@ impl Server for Scripted {
             Answer { operation: operation.id, outcome }
         });
         let (now, answers) = (HybridTime::ZERO, answers.collect());
-        Ok(PushAnswer { now, answers, head: Version(self.head.get()), sequence: 0 })
+        let (head, log) = (Version(self.head.get()), LogId::from_uuid(push.account.uuid()));
+        Ok(PushAnswer { now, answers, head, sequence: 0, log, common: None })
     }
 
     async fn pull(&self, pull: &Pull) -> Result<PullAnswer, Trouble> {
         self.pulls.borrow_mut().push(pull.cursor);
         let (now, head) = (HybridTime::ZERO, Version(self.head.get()));
-        Ok(PullAnswer { now, changes: Vec::new(), cursor: head, more: false, head })
+        let (changes, log) = (Vec::new(), LogId::from_uuid(pull.account.uuid()));
+        Ok(PullAnswer { now, changes, cursor: head, more: false, head, log, common: None })
     }
 
     async fn live(&self, _: mpsc::Sender<Version>) {
@@ -141,8 +144,6 @@ async fn a_log_in_and_a_server_that_takes_nothing_cost_no_edit() {
     server.pushes.borrow_mut().push_back(Trouble::Stopped(failure.clone()));
     // What others did is pulled all the same.
     server.head.set(7);
-    let again = Trouble::Stopped(failure.clone());
-    server.pushes.borrow_mut().push_back(again);
     assert_eq!(sync(&device, &server).await, Synced::Stopped(failure.clone()));
     assert_eq!(*server.pulls.borrow(), [Version::NONE]);
     assert_eq!(device.status().unwrap().stopped, Some(failure));

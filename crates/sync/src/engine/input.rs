@@ -6,7 +6,7 @@ use stdx::UnixMicros;
 
 use super::RequestId;
 use crate::model::{Fields, RecordKey, Version};
-use crate::queue::Failure;
+use crate::queue::{Failure, Known};
 use crate::watch::Watch;
 use crate::wire::{PullAnswer, PushAnswer};
 
@@ -29,6 +29,8 @@ pub enum Input {
     Live(Version),
     /// It does not talk any more.
     LiveEnded,
+    /// What the server had said, as [`Effect::Recall`](super::Effect::Recall) asks.
+    Recalled(Vec<(RecordKey, Known)>),
     /// The account has logged in again.
     LoggedIn,
     /// The person wants everything sent now.

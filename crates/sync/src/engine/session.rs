@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stdx::{HybridTime, UnixMicros};
 
-use crate::model::{AccountId, DeviceId, OperationId, Table, Version};
+use crate::model::{AccountId, DeviceId, LogId, OperationId, Table, Version};
 use crate::queue::Failure;
 use crate::sabotage::Bug;
 
@@ -45,7 +45,8 @@ impl Default for Limits {
 /// What a device is made of.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The tables that are synchronized.
+    /// The tables that are synchronized: records refer to those of tables before their
+    /// own.
     pub tables: &'static [Table],
     /// The version of them that operations are made for.
     pub schema: u32,
@@ -90,6 +91,9 @@ pub struct Session {
     pub device: DeviceId,
     /// The last sequence that was given to an operation.
     pub sequence: u64,
+    /// The change log of the cursor, and of every version; none before the first answer.
+    #[serde(default)]
+    pub log: Option<LogId>,
     /// The last change that was pulled.
     pub cursor: Version,
     /// Counted up with each time that everything is pulled anew.
@@ -132,6 +136,7 @@ impl Session {
             account,
             device,
             sequence: 0,
+            log: None,
             cursor: Version::NONE,
             generation: 1,
             anew: Some(Version::NONE),

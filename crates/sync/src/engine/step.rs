@@ -5,7 +5,7 @@ use stdx::UnixMicros;
 
 use super::Session;
 use crate::merge::Why;
-use crate::model::{Fields, OperationId, RecordId, RecordKey};
+use crate::model::{Fields, OperationId, RecordId, RecordKey, Version};
 use crate::queue::{Failure, Known, Queued};
 use crate::wire::{Pull, Push};
 
@@ -114,6 +114,9 @@ pub enum Effect {
     Pull(RequestId, Pull),
     /// Listen for changes: [`Input::Live`](super::Input::Live), [`Input::LiveEnded`](super::Input::LiveEnded).
     Listen,
+    /// The server was put back: read what it said of records in versions after this one,
+    /// deletions included, and say it at once: [`Input::Recalled`](super::Input::Recalled).
+    Recall(Version),
     /// Tell whoever shows it.
     Tell(Notice),
 }
@@ -143,6 +146,9 @@ pub enum Notice {
     LogIn,
     /// The server takes nothing of this device, and why; nothing is lost.
     Stopped(Failure),
+    /// The server was put back from a backup: so many records may not be there any more.
+    /// They are compared, and sent again where they are not.
+    PutBack(usize),
     /// How everything stands has changed: [`Engine::status`](super::Engine::status).
     Status,
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{LOG_MAX, Logged, Persist, Saved, Session};
-use crate::model::{OperationId, RecordKey};
+use crate::model::{OperationId, RecordKey, Version};
 use crate::queue::{Known, Queued};
 
 /// What a device has stored, in memory. Simulations use it, and stores are compared
@@ -62,6 +62,17 @@ impl Stored {
                 });
             }
         }
+    }
+
+    /// What the server said of records in versions after this one: what
+    /// [`Effect::Recall`](super::Effect::Recall) asks for.
+    #[must_use]
+    pub fn told_after(&self, version: Version) -> Vec<(RecordKey, Known)> {
+        let told = self.records.iter().filter_map(|(key, saved)| {
+            let known = saved.known.clone().filter(|known| known.version > version)?;
+            Some((key.clone(), known))
+        });
+        told.collect()
     }
 
     /// What the server said last of the records that have operations: what an engine

@@ -18,6 +18,9 @@ struct Device {
     head: u64,
     /// What the server holds, and since which change.
     held: BTreeMap<RecordKey, (Version, Option<Fields>)>,
+    log: LogId,
+    /// Where it was put back: up to where it is as it was.
+    common: Option<Version>,
 }
 
 impl Device {
@@ -30,8 +33,19 @@ impl Device {
         let stored = Stored::new(session.clone());
         let (engine, step) =
             Engine::start(config.clone(), session, Vec::new(), BTreeMap::new(), Seed(1), now);
-        let (wanted, wake, head, held) = (Vec::new(), None, 0, BTreeMap::new());
-        let mut device = Self { config, engine, stored, wanted, wake, ids, now, head, held };
+        let mut device = Self {
+            config,
+            engine,
+            stored,
+            wanted: Vec::new(),
+            wake: None,
+            log: ids.next(),
+            ids,
+            now,
+            head: 0,
+            held: BTreeMap::new(),
+            common: None,
+        };
         device.does(step);
         device
     }
@@ -46,6 +60,29 @@ impl Device {
         }
         self.wanted.extend(step.effects);
         self.wake = step.wake;
+        if let Some(Effect::Recall(version)) =
+            self.taken(|effect| matches!(effect, Effect::Recall(_)))
+        {
+            self.hear(Input::Recalled(self.stored.told_after(version)));
+        }
+    }
+
+    /// The server holds again what it held at this change.
+    fn put_back(&mut self, held: BTreeMap<RecordKey, (Version, Option<Fields>)>, to: u64) {
+        (self.head, self.common, self.log) = (to, Some(Version(to)), self.ids.next());
+        self.held = held;
+    }
+
+    /// Sends and receives until there is nothing to do; what it sent, in order.
+    fn sync(&mut self) -> Vec<Operation> {
+        let mut sent = Vec::new();
+        while let Some(push) = self.push() {
+            if push.1.log.is_none_or(|log| log == self.log) {
+                sent.extend(push.1.operations.iter().cloned());
+            }
+            self.answer(push);
+        }
+        sent
     }
 
     fn hear(&mut self, input: Input) {
@@ -139,7 +176,14 @@ impl Device {
                         })
                         .collect();
                     changes.sort_by_key(|change| change.version);
-                    let answer = PullAnswer { now, changes, cursor, more: false, head };
+                    let (more, log) = (false, self.log);
+                    let answer = match self.common.filter(|_| pull.log != Some(log)) {
+                        Some(common) => {
+                            let (changes, common) = (Vec::new(), Some(common));
+                            PullAnswer { now, changes, cursor, more, head, log, common }
+                        }
+                        None => PullAnswer { now, changes, cursor, more, head, log, common: None },
+                    };
                     self.hear(Input::Pulled(id, Ok(answer)));
                 }
                 _ => unreachable!("only these are taken"),
@@ -156,6 +200,12 @@ impl Device {
     /// The server applies all of a push but what is of one record, which it leaves out.
     fn answer_but(&mut self, (id, push): (RequestId, Push), left_out: Option<&RecordKey>) {
         let mut answers = Vec::new();
+        if push.log.is_some_and(|log| log != self.log) {
+            let (head, now) = (Version(self.head), HybridTime::ZERO);
+            let (log, common, sequence) = (self.log, self.common, 0);
+            let answer = PushAnswer { now, answers, head, sequence, log, common };
+            return self.hear(Input::Pushed(id, Ok(answer)));
+        }
         for operation in push.operations.iter().filter(|one| Some(&one.key) != left_out) {
             self.head += 1;
             let version = Version(self.head);
@@ -166,7 +216,9 @@ impl Device {
         }
         let (head, now) = (Version(self.head), HybridTime::ZERO);
         let sequence = push.operations.iter().map(|one| one.sequence).max().unwrap_or(0);
-        self.hear(Input::Pushed(id, Ok(PushAnswer { now, answers, head, sequence })));
+        let (log, common) = (self.log, None);
+        let answer = PushAnswer { now, answers, head, sequence, log, common };
+        self.hear(Input::Pushed(id, Ok(answer)));
     }
 
     fn fail(&mut self, (id, _): (RequestId, Push), trouble: Trouble) {
@@ -613,4 +665,77 @@ fn a_401_spends_nothing_and_the_queue_goes_on_after_the_log_in() {
     assert_eq!(again.1.operations, push.operations, "as it was");
     device.answer(again);
     assert_eq!(device.engine.state(&key), RecordState::Saved);
+}
+
+#[test]
+fn what_a_server_has_lost_that_was_put_back_is_brought_back() {
+    let mut device = Device::new();
+    let [changed, deleted, same] = [0; 3].map(|_| device.create());
+    device.connect();
+    device.sync();
+    let (backup, at) = (device.held.clone(), device.head);
+    // All this is on the server, and was told to be: then it is put back.
+    let made = device.create();
+    device.edit(&changed, Edit::Update(content("a, and more"))).unwrap();
+    device.edit(&deleted, Edit::Delete).unwrap();
+    device.sync();
+    assert_eq!((device.head, device.engine.status().queued), (at + 3, 0));
+    device.put_back(backup, at);
+    // Another device has written since, and the numbers are taken.
+    for text in ["b", "c", "d", "e", "f"] {
+        device.head += 1;
+        let (key, version) = (device.key(), Version(device.head));
+        device.held.insert(key, (version, Some(content(text))));
+    }
+    // What was not sent yet is made of what is lost.
+    device.hear(Input::Offline);
+    device.edit(&made, Edit::Update(content("written offline"))).unwrap();
+    device.start_again();
+    device.connect();
+    let sent = device.sync();
+    assert_eq!(device.engine.status().queued, 0);
+    let done = |key: &RecordKey| {
+        let of = sent.iter().filter(|operation| operation.key == *key);
+        of.map(|operation| operation.action.clone()).collect::<Vec<_>>()
+    };
+    let (fields, bases) = (content("a, and more"), content("a"));
+    assert_eq!(done(&changed), [Action::Update { fields, bases }]);
+    assert_eq!(done(&deleted), [Action::Delete]);
+    assert_eq!(done(&same), [], "it was not lost");
+    let (fields, bases) = (content("written offline"), content("a"));
+    let both = [Action::Create { fields: content("a") }, Action::Update { fields, bases }];
+    assert_eq!(done(&made), both);
+    assert!(sent.iter().all(|operation| operation.base <= Version(at + 7)));
+    let told = sent.iter().filter(|operation| operation.key != made);
+    assert!(told.clone().all(|operation| operation.base == Version(at)));
+    for (key, (_, held)) in device.held.clone() {
+        assert_eq!(device.shown(&key), held, "{key}");
+    }
+    assert_eq!(device.stored.session.log, Some(device.log));
+}
+
+/// What others did to what was brought back counts more than what was before.
+#[test]
+fn what_was_brought_back_by_others_or_edited_since_is_not_overwritten() {
+    let mut device = Device::new();
+    let [equal, other, deleted] = [0; 3].map(|_| device.create());
+    device.connect();
+    device.sync();
+    device.put_back(BTreeMap::new(), 0);
+    let version = |number: u64| Version(number);
+    device.held.insert(equal.clone(), (version(1), Some(content("a"))));
+    device.held.insert(other.clone(), (version(2), Some(content("other"))));
+    device.held.insert(deleted.clone(), (version(3), None));
+    device.head = 3;
+    device.start_again();
+    device.connect();
+    let sent = device.sync();
+    let keys: Vec<&RecordKey> = sent.iter().map(|operation| &operation.key).collect();
+    assert_eq!(keys, [&other, &deleted], "in the order of the versions that were lost");
+    // The server merges it as of long ago, and as one that has seen nothing.
+    for operation in &sent {
+        assert_eq!((operation.base, operation.at), (Version::NONE, UnixMicros(i64::MIN)));
+        assert!(operation.after < HybridTime::from_wall(UnixMicros::from_secs(1)));
+        assert!(matches!(operation.action, Action::Update { .. }), "{operation:?}");
+    }
 }

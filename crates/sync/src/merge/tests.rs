@@ -45,6 +45,7 @@ impl World {
             at,
             after: HybridTime::ZERO,
             schema: 1,
+            restores: false,
         }
     }
 
