@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,6 +39,11 @@ impl FileWitness {
     }
 }
 
+/// A lock that was let go is held for a moment more where the process that had it was just
+/// starting another one: that inherits it until it is another program.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// Keeps other processes away from the file at `path`, which need not exist yet.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let folder = folder_of(path);
@@ -49,11 +55,14 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let lock = lock.map_err(|error| {
         disk(&lock_path, &error, "; the data directory must be writable by this user")
     })?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.display().to_string())),
-        Err(TryLockError::Error(error)) => Err(disk(&lock_path, &error, "")),
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(disk(&lock_path, &error, "")),
+        }
     }
+    Err(OpenError::InUse(folder.display().to_string()))
 }
 
 /// What a file says; nothing where it is not there.
