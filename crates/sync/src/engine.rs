@@ -104,6 +104,8 @@ pub struct Engine {
     /// The server was put back: to which log, and up to where the device's was the same.
     /// What is stored is read, and nothing is sent until that is here.
     recalling: Option<(LogId, Version)>,
+    /// Since then nothing was settled or told.
+    recalled_last: bool,
     /// How often in a row it listened and heard nothing.
     unheard: u32,
     /// Records of a pull: fewer after one did not come in time.
@@ -215,6 +217,7 @@ impl Engine {
             listening: false,
             listen_at: None,
             recalling: None,
+            recalled_last: false,
             unheard: 0,
             pull_count,
             pull_first: false,
@@ -561,7 +564,7 @@ impl Engine {
     fn pushed(&mut self, answer: &PushAnswer, now: UnixMicros, step: &mut Step) {
         if let Some(common) = answer.common {
             self.land(Landed::NotTaken, step);
-            return self.recall(answer.log, common, step);
+            return self.recall(answer.log, common, now, step);
         }
         let mut landed = 0;
         let mut own = BTreeSet::new();
@@ -675,7 +678,7 @@ impl Engine {
 
     fn pulled(&mut self, answer: PullAnswer, now: UnixMicros, step: &mut Step) {
         if let Some(common) = answer.common {
-            return self.recall(answer.log, common, step);
+            return self.recall(answer.log, common, now, step);
         }
         self.session.log = Some(answer.log);
         self.received += answer.changes.len() as u64;
@@ -746,6 +749,7 @@ impl Engine {
 
     fn succeeded(&mut self, server: HybridTime, now: UnixMicros, step: &mut Step) {
         self.session.heard = self.session.heard.max(server);
+        self.recalled_last = false;
         self.session.last_success = Some(now);
         self.save_session(step);
         step.effects.push(Effect::Tell(Notice::Status));

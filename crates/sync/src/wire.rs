@@ -35,6 +35,99 @@
 //! }"#).unwrap();
 //! assert_eq!(push.operations[0].key.to_string(), "memos/0190163d-8694-739b-aea5-966c26f8ad93");
 //! ```
+//!
+//! What became of operations. `applied`: the record is as the operation says. `merged`: it
+//! has changes of others too, and this is all of it. `kept`: it was deleted, and the edit
+//! is a revision. `refused`: nothing was done, and repeating it would not help.
+//!
+//! ```
+//! use sync::wire::PushAnswer;
+//!
+//! let answer: PushAnswer = serde_json::from_str(r#"{
+//!     "now": 111411200000000,
+//!     "head": 44,
+//!     "sequence": 10,
+//!     "log": "0190163d-8694-739b-aea5-966c26f8ad9f",
+//!     "answers": [
+//!         {"operation": "0190163d-8694-739b-aea5-966c26f8ad92",
+//!          "outcome": "applied", "version": 42},
+//!         {"operation": "0190163d-8694-739b-aea5-966c26f8ad94",
+//!          "outcome": "merged", "version": 43, "fields": {"content": "첫 문장", "page": 12},
+//!          "revision": "0190163d-8694-739b-aea5-966c26f8ad94"},
+//!         {"operation": "0190163d-8694-739b-aea5-966c26f8ad95",
+//!          "outcome": "kept", "version": 40,
+//!          "revision": "0190163d-8694-739b-aea5-966c26f8ad95"},
+//!         {"operation": "0190163d-8694-739b-aea5-966c26f8ad96",
+//!          "outcome": "refused", "code": "PAGE", "message": "a page is 1 or more"}
+//!     ]
+//! }"#).unwrap();
+//! assert_eq!((answer.answers.len(), answer.common), (4, None));
+//! ```
+//!
+//! A pull, and its answer: a record that holds nothing was deleted. Over HTTP the members
+//! of the pull are the query of the request.
+//!
+//! ```
+//! use sync::wire::{Pull, PullAnswer};
+//!
+//! let pull: Pull = serde_json::from_str(r#"{
+//!     "protocol": 1,
+//!     "account": "0190163d-8694-739b-aea5-966c26f8ad90",
+//!     "device": "0190163d-8694-739b-aea5-966c26f8ad91",
+//!     "log": "0190163d-8694-739b-aea5-966c26f8ad9f",
+//!     "cursor": 41,
+//!     "limit": 500
+//! }"#).unwrap();
+//! let answer: PullAnswer = serde_json::from_str(r#"{
+//!     "now": 111411200000000,
+//!     "log": "0190163d-8694-739b-aea5-966c26f8ad9f",
+//!     "changes": [
+//!         {"version": 42, "fields": {"content": "첫 문장부터 좋다", "page": 12},
+//!          "key": {"table": "memos", "id": "0190163d-8694-739b-aea5-966c26f8ad93"}},
+//!         {"version": 44, "fields": null,
+//!          "key": {"table": "memos", "id": "0190163d-8694-739b-aea5-966c26f8ad97"}}
+//!     ],
+//!     "cursor": 44,
+//!     "more": false,
+//!     "head": 44
+//! }"#).unwrap();
+//! assert!(answer.cursor > pull.cursor && answer.changes[1].fields.is_none());
+//! ```
+//!
+//! The server was put back, and had 40 changes in common with the device's log: nothing
+//! was told, or settled.
+//!
+//! ```
+//! use sync::{model::Version, wire::PullAnswer};
+//!
+//! let answer: PullAnswer = serde_json::from_str(r#"{
+//!     "now": 111411200000000,
+//!     "log": "0190163d-8694-739b-aea5-966c26f8adaf",
+//!     "common": 40,
+//!     "changes": [],
+//!     "cursor": 41,
+//!     "more": false,
+//!     "head": 57
+//! }"#).unwrap();
+//! assert_eq!(answer.common, Some(Version(40)));
+//! ```
+//!
+//! Over HTTP an answer stands in `{"ok":true,"data":…}`; what is no answer says why, and
+//! `sync-sqlite` has what a device makes of each status:
+//!
+//! ```json
+//! {"ok": false, "error": {"code": "SYNC_CURSOR_EXPIRED", "message": "…", "retryable": false}}
+//! ```
+//!
+//! *Live* is a stream of server-sent events, each with the last change of the account; a
+//! device that has not heard of it pulls. Lines that begin with `:` keep the stream open.
+//!
+//! ```text
+//! : hello
+//!
+//! event: head
+//! data: 44
+//! ```
 
 use serde::{Deserialize, Serialize};
 use stdx::{HybridTime, UnixMicros};

@@ -12,7 +12,11 @@ use crate::sabotage::Bug;
 
 impl Engine {
     /// The server was put back: what it had said since may be lost there.
-    pub(super) fn recall(&mut self, log: LogId, common: Version, step: &mut Step) {
+    pub(super) fn recall(&mut self, log: LogId, common: Version, now: UnixMicros, step: &mut Step) {
+        if std::mem::replace(&mut self.recalled_last, true) {
+            // Two servers answer in turn, or one that does not know itself.
+            self.wait(None, false, now, step);
+        }
         self.recalling = Some((log, common));
         step.effects.push(Effect::Recall(common));
     }

@@ -739,3 +739,48 @@ fn what_was_brought_back_by_others_or_edited_since_is_not_overwritten() {
         assert!(matches!(operation.action, Action::Update { .. }), "{operation:?}");
     }
 }
+
+/// Two servers behind one address: nothing is asked for without a pause.
+#[test]
+fn a_server_that_is_another_one_each_time_is_not_asked_without_end() {
+    let mut device = Device::new();
+    device.create();
+    device.connect();
+    device.sync();
+    let begin = device.now;
+    let mut asked = 0;
+    while asked < 12 {
+        let wanted = |effect: &Effect| matches!(effect, Effect::Push(..) | Effect::Pull(..));
+        let Some(effect) = device.taken(wanted) else {
+            device.now = device.now.max(device.wake.expect("it waits for something"));
+            device.hear(Input::Live(Version(device.head + 1)));
+            continue;
+        };
+        asked += 1;
+        let (now, head, cursor) = (HybridTime::ZERO, Version(device.head), Version::NONE);
+        let (log, common) = (device.ids.next(), Some(Version::NONE));
+        device.hear(match effect {
+            Effect::Push(id, _) => {
+                let (answers, sequence) = (Vec::new(), 0);
+                let answer = PushAnswer { now, answers, head, sequence, log, common };
+                Input::Pushed(id, Ok(answer))
+            }
+            Effect::Pull(id, _) => {
+                let (changes, more) = (Vec::new(), false);
+                let answer = PullAnswer { now, changes, cursor, more, head, log, common };
+                Input::Pulled(id, Ok(answer))
+            }
+            _ => unreachable!("only these are taken"),
+        });
+    }
+    assert!(device.now.since(begin) > Duration::from_mins(2), "{:?}", device.now.since(begin));
+    // In the end it is one server again, and has what was there.
+    (device.held, device.common) = (BTreeMap::new(), Some(Version::NONE));
+    device.log = device.ids.next();
+    device.head = 0;
+    while device.engine.status().queued > 0 {
+        let (push, _) = device.next_push();
+        device.answer(push);
+    }
+    assert_eq!(device.held.len(), 1);
+}
