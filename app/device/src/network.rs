@@ -159,8 +159,8 @@ fn line(device: &Device, notice: &Notice) -> Option<(&'static str, String)> {
 
 fn put_back(count: usize) -> String {
     format!(
-        "the server was put back from a backup: {count} of what this device was told since is \
-         compared, and what is missing there is sent again"
+        "the server was put back from a backup, or has lost some of its writes: {count} of what \
+         this device was told is compared, and what is missing there is sent again"
     )
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use endpaper_api::ErrorCode;
 use endpaper_api::sync::{MEMOS, SHELF};
 use endpaper_reading::service::sync::BOOK_WAS_ON_SHELF;
 use serde_json::{Value as Json, json};
@@ -63,7 +64,7 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
     if status.passed_over > 0 {
         print(&format!(
             "{} of what is to be sent the server could not take so far: it is tried again after \
-             the others, and the server's operator finds why in its log",
+             the others; where it lasts, the server's operator finds why in its log",
             status.passed_over
         ));
     }
@@ -88,6 +89,12 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
 pub(crate) fn cure(failure: &sync::queue::Failure, id: &str) -> String {
     if failure.code == BOOK_WAS_ON_SHELF {
         return format!("`discard {id}`, and `shelf add --id` with the id that is named here");
+    }
+    if failure.code == ErrorCode::UserBookNotFound.as_str() {
+        return format!(
+            "give it another book with `note edit {id} --book`, or put its own back with \
+             `shelf add --id`, and `retry {id}`"
+        );
     }
     format!("edit it, or `retry {id}`, or `discard {id}`")
 }

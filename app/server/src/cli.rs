@@ -203,6 +203,13 @@ pub(crate) enum MastersCommand {
         #[arg(long, required = true)]
         accept_loss: bool,
     },
+    /// Have every reader's device compare what it was told with what the store has, and
+    /// bring back what is missing: where files were put back by hand, or where `lead` could
+    /// not say so; the servers have to be stopped
+    Recall {
+        #[command(flatten)]
+        store: Store,
+    },
     /// Show how each master stands; of a running server, where one runs
     Status {
         #[command(flatten)]

@@ -23,7 +23,6 @@ pub async fn end_logs(store: &MultiMaster) -> Result<(), SyncError> {
             for account in &accounts {
                 let Some(mut account) = store::account(tx, *account).await? else { continue };
                 store::begin_log(tx, &mut account).await?;
-                store::save_account(tx, &account).await?;
             }
             Ok::<_, SyncError>(accounts.last().copied())
         });

@@ -95,7 +95,7 @@ pub(crate) async fn lock_account(tx: &mut Tx, of: AccountId) -> Result<Account, 
     Ok(account)
 }
 
-/// Ends the change log of an account, and begins another one. It has to be saved then.
+/// Ends the change log of an account, and begins another one.
 pub(crate) async fn begin_log(tx: &mut Tx, account: &mut Account) -> Result<(), DbError> {
     if account.log != no_log() {
         let ended = fields! {
@@ -106,7 +106,7 @@ pub(crate) async fn begin_log(tx: &mut Tx, account: &mut Account) -> Result<(), 
         tx.insert("sync_logs", ended).await?;
     }
     (account.store, account.log) = (Some(tx.store_id()), IdSource::system().next());
-    Ok(())
+    save_account(tx, account).await
 }
 
 /// Up to which change a device's log is the same as the account's, where it is another

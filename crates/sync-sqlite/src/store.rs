@@ -346,7 +346,8 @@ impl Writing<'_> {
              where version > ?";
         let failed = |error| self.failed(error);
         let mut statement = self.tx.prepare(sql).map_err(failed)?;
-        let mut rows = statement.query([version.0.cast_signed()]).map_err(failed)?;
+        let after = i64::try_from(version.0).unwrap_or(i64::MAX);
+        let mut rows = statement.query([after]).map_err(failed)?;
         let mut all = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             let (table, id): (String, [u8; 16]) =

@@ -104,8 +104,8 @@ pub struct Engine {
     /// The server was put back: to which log, and up to where the device's was the same.
     /// What is stored is read, and nothing is sent until that is here.
     recalling: Option<(LogId, Version)>,
-    /// Since then nothing was settled or told.
-    recalled_last: bool,
+    /// How often, since something was settled or told.
+    recalls: u32,
     /// How often in a row it listened and heard nothing.
     unheard: u32,
     /// Records of a pull: fewer after one did not come in time.
@@ -217,7 +217,7 @@ impl Engine {
             listening: false,
             listen_at: None,
             recalling: None,
-            recalled_last: false,
+            recalls: 0,
             unheard: 0,
             pull_count,
             pull_first: false,
@@ -364,7 +364,7 @@ impl Engine {
         self.clock.set(now);
         let step = now.since(self.session.last).min(STEP_MAX);
         self.session.last = now;
-        if self.queue.len() > self.queue.failed() {
+        if self.queue.len() - self.queue.to_compare() > self.queue.failed() {
             self.session.waited = self.session.waited.saturating_add(step);
         } else {
             self.session.waited = Duration::ZERO;
@@ -404,8 +404,10 @@ impl Engine {
         if after.operations.len() <= before.operations.len() {
             return Ok(());
         }
-        if self.queue.len() >= limits.queue_count {
-            return Err(EditError::QueueFull(self.queue.len()));
+        // What waits to be compared is no edit of the person's.
+        let edits = self.queue.len() - self.queue.to_compare();
+        if edits >= limits.queue_count {
+            return Err(EditError::QueueFull(edits));
         }
         if self.session.waited > limits.queue_age {
             return Err(EditError::QueueTooOld(limits.queue_age.as_secs() / 86_400));
@@ -420,25 +422,14 @@ impl Engine {
         let id = self.ids.next();
         let mut may_be_known = false;
         let renew = |chain: &mut Chain| {
-            let first = chain.operations.front_mut()?;
-            first.failure = None;
-            first.passed_over = 0;
-            may_be_known = first.sent;
-            // What the server may know is sent as it was.
-            if !first.sent {
-                first.operation.id = id;
-                for queued in &mut chain.operations {
-                    sequence = u64::saturating_add(sequence, 1);
-                    queued.operation.sequence = sequence;
-                }
-            }
+            may_be_known = chain.renew(id, &mut sequence);
             None
         };
         let Some(mut step) = self.of_failed(key, now, renew) else {
             return (false, self.end(Step::default(), now));
         };
         self.session.sequence = sequence;
-        self.session.not_taken = 0;
+        self.session.rejected = 0;
         if may_be_known {
             // Its answer may be of before a deletion that was told, or forgotten, since.
             self.begin_anew();
@@ -569,10 +560,14 @@ impl Engine {
         let mut landed = 0;
         let mut own = BTreeSet::new();
         let flight = self.session.flight.clone();
+        let mut settled_late = Vec::new();
         for one in &answer.answers {
             let Some(key) = self.queue.lands(one.operation) else { continue };
             let Some(before) = self.queue.chain(&key).cloned() else { continue };
             let settled = before.operations[0].clone();
+            if settled.passed_over > 0 && !matches!(one.outcome, Outcome::Refused { .. }) {
+                settled_late.push(settled.operation.sequence);
+            }
             let mut after = before.clone();
             after.settle(&one.outcome, self.generation_of_answers(), self.told_up_to());
             if self.config.has(Bug::DeletionLost) {
@@ -626,10 +621,11 @@ impl Engine {
         }
         let is_settled = |id: &OperationId| answer.answers.iter().any(|one| one.operation == *id);
         let last = flight.iter().rposition(is_settled).unwrap_or_default();
+        self.renew_refused(&settled_late, step);
         for left_out in flight[..last].iter().filter(|id| !is_settled(id)) {
             self.pass_over(*left_out, step);
         }
-        self.session.not_taken = 0;
+        (self.session.not_taken, self.session.rejected) = (0, 0);
         let whole = self.config.limits.push_count;
         self.session.push_max =
             self.session.push_max.map(|max| max.saturating_mul(2)).filter(|max| *max < whole);
@@ -749,7 +745,7 @@ impl Engine {
 
     fn succeeded(&mut self, server: HybridTime, now: UnixMicros, step: &mut Step) {
         self.session.heard = self.session.heard.max(server);
-        self.recalled_last = false;
+        self.recalls = 0;
         self.session.last_success = Some(now);
         self.save_session(step);
         step.effects.push(Effect::Tell(Notice::Status));
@@ -873,7 +869,11 @@ impl Engine {
     }
 
     fn send(&mut self, step: &mut Step, now: UnixMicros) {
-        let operations = if std::mem::take(&mut self.pull_first) && self.is_behind() {
+        // What the server has lost goes before what may refer to it: until it is known what
+        // that is, nothing is pushed.
+        let is_to_compare = self.session.anew.is_some() && self.queue.to_compare() > 0;
+        let pull_first = std::mem::take(&mut self.pull_first) && self.is_behind();
+        let operations = if is_to_compare || pull_first {
             Vec::new()
         } else {
             let Limits { push_count, push_bytes, .. } = self.config.limits;

@@ -277,12 +277,18 @@ pub(crate) struct Queue {
     in_flight: Vec<InFlight>,
     failed: usize,
     passed_over: usize,
+    again: usize,
     len: usize,
 }
 
 impl Queue {
     pub(crate) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// Those that wait to be compared.
+    pub(crate) const fn to_compare(&self) -> usize {
+        self.again
     }
 
     /// Those that were passed over, and are not refused.
@@ -367,6 +373,7 @@ impl Queue {
             self.len -= 1;
             self.failed -= usize::from(queued.failure.is_some());
             self.passed_over -= usize::from(queued.is_passed_over());
+            self.again -= usize::from(queued.again);
             self.sequences.remove(&queued.operation.sequence);
         }
         if let Some(place) = chain.operations.front().map(place)
@@ -381,6 +388,7 @@ impl Queue {
             self.len += 1;
             self.failed += usize::from(queued.failure.is_some());
             self.passed_over += usize::from(queued.is_passed_over());
+            self.again += usize::from(queued.again);
             // The server has an answer to what it refused, and not to what it did not
             // take.
             if queued.failure.is_none() || queued.sent {
@@ -623,6 +631,23 @@ impl Chain {
                 self.operations.pop_front();
             }
         }
+    }
+
+    /// What was refused is tried again: as another operation where the server has surely not
+    /// settled it, and else as it was. Whether that may be.
+    pub(crate) fn renew(&mut self, id: OperationId, sequence: &mut u64) -> bool {
+        let Some(first) = self.operations.front_mut() else { return false };
+        first.failure = None;
+        first.passed_over = 0;
+        if first.sent {
+            return true;
+        }
+        first.operation.id = id;
+        for queued in &mut self.operations {
+            *sequence = u64::saturating_add(*sequence, 1);
+            queued.operation.sequence = *sequence;
+        }
+        false
     }
 
     /// The server went on without the first operation.

@@ -56,6 +56,8 @@ fn key(table: &Table, id: impl stdx::ids::Id) -> RecordKey {
 /// The code of the refusal of a book that was on the shelf before under another id.
 pub const BOOK_WAS_ON_SHELF: &str = "BOOK_WAS_ON_SHELF";
 
+/// Characters that become one when they are composed, about.
+const DECOMPOSED_MAX: usize = 4;
 /// Of every field but `content`.
 const LONGEST_TEXT: u32 = DESCRIPTION_CHARS_MAX;
 
@@ -345,10 +347,18 @@ fn composed(fields: &mut Fields) -> Result<(), Refusal> {
     for (name, value) in fields.iter() {
         let max = if name == "content" { CONTENT_CHARS_MAX } else { LONGEST_TEXT };
         let value = match value {
-            Value::Text(text) if text.chars().nth(max as usize).is_some() => {
-                return Err(wrong(name, FieldProblem::TooLong { max }));
+            Value::Text(text) => {
+                let too_long = || wrong(name, FieldProblem::TooLong { max });
+                // Composed it can only be shorter, by some characters for one.
+                if text.chars().nth(DECOMPOSED_MAX * max as usize).is_some() {
+                    return Err(too_long());
+                }
+                let text = nfc(text).map_err(|problem| wrong(name, problem))?;
+                if text.chars().nth(max as usize).is_some() {
+                    return Err(too_long());
+                }
+                Value::from(text)
             }
-            Value::Text(text) => Value::from(nfc(text).map_err(|problem| wrong(name, problem))?),
             other => other.clone(),
         };
         composed.set(name, value);

@@ -1,10 +1,11 @@
-//! `endpaper masters status` and `endpaper masters verify`.
+//! `endpaper masters status`, `verify`, `lead` and `recall`.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use endpaper_reading::service::sync::end_logs;
 use indicatif::ProgressBar;
 use multi_master::{Findings, Held, MasterName, MasterState, OpenError, Repair};
 use stdx::{Clock, HybridTime};
@@ -24,6 +25,18 @@ pub(crate) fn run(command: &MastersCommand) -> Result {
         MastersCommand::Lead { store, name, accept_loss: _ } => {
             with_settings(&store.flags(), Talk::Command, async |settings| {
                 print(&lead(settings, name).await?);
+                Ok(())
+            })
+        }
+        MastersCommand::Recall { store } => {
+            with_settings(&store.flags(), Talk::Command, async |settings| {
+                let store = open(&settings).await?;
+                let told = end_logs(&store).await;
+                store.close().await;
+                told.map_err(|error| Failure::new(format!("{error}: give the command again")))?;
+                print(
+                    "Devices compare what they were told when they sync. Start the servers again.",
+                );
                 Ok(())
             })
         }
@@ -58,13 +71,13 @@ async fn lead(mut settings: Settings, name: &str) -> Result<String> {
     settings.store.lead = Some(MasterName(name.to_owned()));
     let store = open(&settings).await?;
     // Readers' devices may have heard of what is lost, and bring it back.
-    let told = endpaper_reading::service::sync::end_logs(&store).await;
+    let told = end_logs(&store).await;
     let status = Status::of(store::witness(&settings), &store, Clock::real().now());
     store.close().await;
     told.map_err(|error| {
-        let again = "give the same command again";
         Failure::new(format!(
-            "`{name}` goes on, but readers' devices are not told: {error}: {again}"
+            "`{name}` goes on, but readers' devices may not bring back what is lost: {error}. Give \
+             `endpaper masters recall` when every master is there that a write needs"
         ))
     })?;
     Ok(format!("`{name}` goes on. Start the servers again.\n{}", to_table(&status)))

@@ -388,6 +388,53 @@ async fn what_a_server_has_lost_that_was_put_back_comes_back_from_the_devices() 
     );
 }
 
+/// The files are those of yesterday, and nobody but the operator knows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_files_that_were_put_back_by_hand_lack_is_brought_back_where_that_is_said() {
+    let scratch = lab::Scratch::new("device-by-hand").unwrap();
+    let [data, copy] = ["data", "copy"].map(|name| scratch.path().join(name));
+    let port = lab::Port::reserve().unwrap();
+    let server = start_at(&data, &port);
+    let reader = Reader::sign_up(&server, "reader").await;
+    let laptop = Device::new(scratch.path().join("laptop"));
+    laptop.log_in(&server.program.url(""), "reader");
+    let book = id(&laptop.done(&["shelf", "add", "--title", "흰"]));
+    let add = |text: &str| laptop.done(&["note", "add", "--book", &book, "--page", "1", text]);
+    add("first");
+    laptop.done(&["sync"]);
+    drop(server);
+    let files = |folder: &Path| {
+        let all = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+        all.filter(|file| file.file_type().unwrap().is_file()).collect::<Vec<_>>()
+    };
+    let copied = |from: &Path, to: &Path| {
+        for file in files(from) {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    };
+    std::fs::create_dir(&copy).unwrap();
+    copied(&data, &copy);
+    let server = start_at(&data, &port);
+    add("later");
+    laptop.done(&["sync"]);
+    drop(server);
+    for file in files(&data) {
+        std::fs::remove_file(file.path()).unwrap();
+    }
+    copied(&copy, &data);
+    let command = endpaper(&["masters", "recall", "--data", &data.display().to_string()]);
+    let recalled = lab::run(command, Duration::from_mins(1)).unwrap();
+    assert_eq!(recalled.code, Some(0), "{recalled:?}");
+    assert!(recalled.stdout.contains("Start the servers again"), "{recalled:?}");
+    let server = start_at(&data, &port);
+    let path = format!("/api/v1/memos/books/{book}");
+    let there = async || reader.get(&server, &path).await.as_array().unwrap().len();
+    assert_eq!(there().await, 1);
+    let synced = lab::run(laptop.command(&["sync"]), Duration::from_mins(1)).unwrap();
+    assert!(synced.stderr.contains("has lost some of its writes"), "{synced:?}");
+    assert_eq!((there().await, laptop.memos().len()), (2, 2));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_was_ended_costs_nothing_but_a_log_in() {
     let scratch = lab::Scratch::new("device-session").unwrap();

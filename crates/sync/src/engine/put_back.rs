@@ -13,7 +13,8 @@ use crate::sabotage::Bug;
 impl Engine {
     /// The server was put back: what it had said since may be lost there.
     pub(super) fn recall(&mut self, log: LogId, common: Version, now: UnixMicros, step: &mut Step) {
-        if std::mem::replace(&mut self.recalled_last, true) {
+        self.recalls = self.recalls.saturating_add(1);
+        if self.recalls > 1 {
             // Two servers answer in turn, or one that does not know itself.
             self.wait(None, false, now, step);
         }

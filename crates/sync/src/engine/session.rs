@@ -114,6 +114,9 @@ pub struct Session {
     /// Pushes of one operation alone that was not taken, since the server took one.
     #[serde(default)]
     pub not_taken: u32,
+    /// How many of them somebody rejected.
+    #[serde(default)]
+    pub rejected: u32,
     /// The account has to log in again.
     pub logged_out: bool,
     /// Why the server takes nothing of this device.
@@ -145,6 +148,7 @@ impl Session {
             flight: Vec::new(),
             push_max: None,
             not_taken: 0,
+            rejected: 0,
             logged_out: false,
             stopped: None,
             last_success: None,

@@ -784,3 +784,71 @@ fn a_server_that_is_another_one_each_time_is_not_asked_without_end() {
     }
     assert_eq!(device.held.len(), 1);
 }
+
+/// A memo is refused where its book is not there: what was lost goes before it, however
+/// long it takes to know what that is.
+#[test]
+fn nothing_is_pushed_before_it_is_known_what_was_lost() {
+    let mut device = Device::with(|limits| limits.queue_count = 4);
+    let lost: Vec<RecordKey> = (0..3).map(|_| device.create()).collect();
+    device.connect();
+    device.sync();
+    device.hear(Input::Offline);
+    let memo = device.create();
+    device.put_back(BTreeMap::new(), 0);
+    device.connect();
+    // It is told of by the push, and the first pull is lost.
+    let (id, push) = device.push().unwrap();
+    assert_eq!(push.operations[0].key, memo);
+    device.answer((id, push));
+    let pull = device.taken(|effect| matches!(effect, Effect::Pull(..)));
+    let Some(Effect::Pull(id, _)) = pull else { panic!("{:?}", device.wanted) };
+    device.hear(Input::Pulled(id, Err(Trouble::Unreachable)));
+    // What waits to be compared is no reason to take no edit.
+    device.create();
+    device.start_again();
+    device.connect();
+    let sent = device.sync();
+    let keys: Vec<&RecordKey> = sent.iter().map(|operation| &operation.key).collect();
+    assert_eq!(keys[..4], [&lost[0], &lost[1], &lost[2], &memo]);
+}
+
+/// A memo went before its book, which was passed over, and was refused for that.
+#[test]
+fn what_was_refused_for_what_was_passed_over_is_tried_again_when_that_is_there() {
+    let mut device = Device::with(|limits| limits.push_count = 1);
+    let [book, memo] = [0; 2].map(|_| device.create());
+    device.connect();
+    for _ in 0..3 {
+        let (push, _) = device.next_push();
+        assert_eq!(push.1.operations[0].key, book);
+        device.fail(push, Trouble::Unreachable);
+    }
+    let ((id, push), _) = device.next_push();
+    assert_eq!(push.operations[0].key, memo);
+    let (code, message) = ("NO_BOOK".to_owned(), "no book".to_owned());
+    let refused = Outcome::Refused { code, message };
+    let answers = vec![Answer { operation: push.operations[0].id, outcome: refused }];
+    let (now, head, log) = (HybridTime::ZERO, Version(device.head), device.log);
+    let answer = PushAnswer { now, answers, head, sequence: 2, log, common: None };
+    device.hear(Input::Pushed(id, Ok(answer)));
+    assert_eq!(device.engine.state(&memo), RecordState::Failed);
+    let sent = device.sync();
+    let keys: Vec<&RecordKey> = sent.iter().map(|operation| &operation.key).collect();
+    assert_eq!(keys, [&book, &memo]);
+    assert!(sent[1].id != push.operations[0].id && sent[1].sequence > sent[0].sequence);
+    assert_eq!(device.engine.status().queued, 0);
+}
+
+#[test]
+fn what_is_rejected_after_it_was_unreachable_needs_attention() {
+    let mut device = Device::new();
+    let key = device.create();
+    device.connect();
+    for _ in 0..4 {
+        let (push, _) = device.next_push();
+        device.fail(push, Trouble::Unreachable);
+    }
+    rejected(&mut device);
+    assert_eq!(device.engine.state(&key), RecordState::Failed);
+}

@@ -7,8 +7,8 @@ use stdx::UnixMicros;
 use super::{
     ALONE_MAX, Effect, End, Engine, LATER_MAX, Notice, RETRY_BASE, RETRY_MAX, Retry, Step, Trouble,
 };
-use crate::model::{OperationId, Version};
-use crate::queue::{Chain, Failure, Landed};
+use crate::model::{OperationId, RecordKey, Version};
+use crate::queue::{Chain, Failure, Landed, Queued};
 use crate::sabotage::Bug;
 
 impl Engine {
@@ -22,10 +22,13 @@ impl Engine {
         let flight = self.session.flight.clone();
         if push {
             let landed = match trouble {
-                Trouble::Unreachable | Trouble::Later(_) => Landed::Unknown,
-                Trouble::LogIn | Trouble::Expired | Trouble::Rejected(_) | Trouble::Stopped(_) => {
-                    Landed::NotTaken
-                }
+                Trouble::Rejected(_) => Landed::NotTaken,
+                // Before that it may have been taken, and the answer lost.
+                Trouble::Unreachable
+                | Trouble::Later(_)
+                | Trouble::LogIn
+                | Trouble::Expired
+                | Trouble::Stopped(_) => Landed::Unknown,
             };
             self.land(landed, step);
             // What the server has to tell waits for nothing of this.
@@ -66,8 +69,8 @@ impl Engine {
                 self.not_taken(&flight, step);
                 self.save_session(step);
             }
-            Trouble::Rejected(failure) if push && self.session.not_taken < ALONE_MAX => {
-                self.session.not_taken += 1;
+            Trouble::Rejected(failure) if push && self.session.rejected < ALONE_MAX => {
+                self.session.rejected += 1;
                 for id in flight {
                     self.rejected(id, &failure, now, step);
                 }
@@ -98,6 +101,25 @@ impl Engine {
             if self.session.not_taken >= ALONE_MAX {
                 self.pass_over(*alone, step);
             }
+        }
+    }
+
+    /// What was refused may have missed what went behind it, and is there now: a memo whose
+    /// book was passed over. It is tried once more.
+    pub(super) fn renew_refused(&mut self, settled_late: &[u64], step: &mut Step) {
+        let Some(first) = settled_late.iter().min() else { return };
+        let is_after = |queued: &Queued| {
+            queued.failure.is_some() && !queued.sent && queued.operation.sequence > *first
+        };
+        let refused =
+            self.queue.chains().filter(|(_, chain)| chain.operations.front().is_some_and(is_after));
+        let keys: Vec<RecordKey> = refused.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            let Some(before) = self.queue.chain(&key).cloned() else { continue };
+            let (mut after, mut sequence) = (before.clone(), self.session.sequence);
+            after.renew(self.ids.next(), &mut sequence);
+            self.session.sequence = sequence;
+            self.put(&key, &before, after, step);
         }
     }
 
