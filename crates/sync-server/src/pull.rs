@@ -21,7 +21,7 @@ impl<D: Domain> SyncServer<D> {
     ///
     /// # Errors
     /// [`SyncError`]: [`SyncError::Expired`] where deletions after the cursor were
-    /// forgotten, or the cursor is of a change that this server does not have.
+    /// forgotten, or a device that names no change log is ahead of what there is.
     pub async fn pull(&self, account: AccountId, pull: Pull) -> Result<PullAnswer, SyncError> {
         if pull.protocol != PROTOCOL {
             return Err(SyncError::Protocol(pull.protocol));

@@ -225,8 +225,8 @@ impl Device {
         self.act(|engine, now| engine.try_again(key, now))
     }
 
-    /// Discards what was refused, and what could not be sent because of it. False where
-    /// nothing of the record was refused.
+    /// Discards what was refused; what was edited since goes on alone, where it could not
+    /// become one with it. False where nothing of the record was refused.
     ///
     /// # Errors
     /// [`StoreError`].

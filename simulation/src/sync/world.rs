@@ -485,19 +485,19 @@ impl World {
                 self.logged_out.insert(device);
             }
             7 => self.server.forget(),
-            10 => self.server.back_up(),
-            11 => {
-                if let Some(lost) = self.server.put_back(self.ids.next()) {
-                    self.saved.lost(&lost);
-                    self.listening.clear();
-                }
-            }
             8 => self.refusing = self.now + self.below(300 * SECOND),
             9 => {
                 if let Some(key) = self.some_memo() {
                     let all = [Spoils::Nothing, Spoils::Fails, Spoils::Cut];
                     let spoils = all[usize::try_from(self.random.below(3)).unwrap_or(0)];
                     self.sick.insert(key, spoils);
+                }
+            }
+            10 => self.server.back_up(),
+            11 => {
+                if let Some(lost) = self.server.put_back(self.ids.next()) {
+                    self.saved.lost(&lost);
+                    self.listening.clear();
                 }
             }
             _ => {

@@ -852,3 +852,28 @@ fn what_is_rejected_after_it_was_unreachable_needs_attention() {
     rejected(&mut device);
     assert_eq!(device.engine.state(&key), RecordState::Failed);
 }
+
+/// What was made without having seen the record has still not seen it when it becomes one
+/// with what brings the record back, and was rejected.
+#[test]
+fn what_becomes_one_has_seen_no_more_than_either() {
+    let device = Device::new();
+    let key = device.key();
+    let queued = |action: Action, base: u64, restores: bool| {
+        let (id, sequence) = (device.ids.next(), base);
+        let (written, at, after) = (device.now, device.now, HybridTime::ZERO);
+        let base = Version(base);
+        let key = key.clone();
+        let operation =
+            Operation { id, sequence, key, action, base, written, at, after, schema: 1, restores };
+        Queued::new(operation, Priority::NORMAL, device.now)
+    };
+    let (fields, bases) = (Fields::from([("page", 17)]), Fields::new());
+    let brings_back = queued(Action::Update { fields, bases }, 2, true);
+    let made = queued(Action::Create { fields: content("mine") }, 0, false);
+    let operations = [brings_back, made].into();
+    let mut chain = Chain { known: None, operations };
+    chain.reject(failure());
+    let [one] = chain.operations.make_contiguous() else { panic!("{chain:?}") };
+    assert_eq!((one.operation.base, one.operation.restores), (Version::NONE, false));
+}
