@@ -21,7 +21,7 @@ use crate::numbers::Numbers;
 use crate::queue::Keeper;
 use crate::schema::Schema;
 use crate::sqlite::{IfAbsent, SqliteLink};
-use crate::supervisor::{Ask, Brought, FillAnew, FillError};
+use crate::supervisor::{Ask, Brought, Checked, FillAnew, FillError};
 use crate::witness::Answer;
 use crate::write_set;
 
@@ -75,6 +75,11 @@ pub(crate) enum Command {
     Lookup { txid: TxId, reply: oneshot::Sender<Option<bool>> },
     /// Has this master filled from another.
     Fill { ask: FillAnew, reply: oneshot::Sender<Result<(), FillError>> },
+    /// A master that serves was asked whether it can.
+    Checked(Checked),
+    /// The log is too large to keep it for these masters, which are away: they have to be
+    /// filled. `done` is told whether every master that serves has noted it.
+    Outgrown { masters: Vec<usize>, why: String, done: oneshot::Sender<bool> },
     /// Try this master, which is away, now.
     Hurry { at: usize },
     /// Asked by the thread that brings this master back.

@@ -1,10 +1,13 @@
 //! The one that decides who serves: opens the masters, hears who failed, tries
 //! those that are away, and has them brought back.
 //!
-//! It answers within the time that a master takes to answer: what takes longer,
-//! bringing a master back, is done by a [`recovery`] thread.
+//! Whoever reports that a master failed waits for it, so it asks masters only what it has
+//! to know at once. The rest is done beside it: tasks ask those that serve how they are
+//! ([`check`]) and keep their logs small ([`trim`]), and a thread brings one back
+//! ([`recovery`]).
 
 mod age;
+mod check;
 mod fill;
 mod opening;
 mod ownership;
@@ -23,14 +26,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub(crate) use self::check::Checked;
 pub use self::fill::{FillAnew, FillError};
 pub(crate) use self::recovery::{Ask, Brought};
 
-use self::age::Ages;
 use self::ownership::{NotOurs, Ownership};
 use self::processes::Processes;
 use self::recovery::Recovery;
-use self::trim::LogSize;
+use self::trim::Trimmer;
 use crate::conflicts;
 use crate::copy;
 use crate::error::{MasterName, TxId};
@@ -81,10 +84,6 @@ pub(crate) struct Supervisor {
     /// Masters on which a commit failed that another one may have. Whoever says that they
     /// serve, they are left out again, until it was in force once that they do not.
     lacking: BTreeSet<usize>,
-    /// Counted while a master is away.
-    log_size: Option<LogSize>,
-    /// How old the markers of each master are.
-    ages: Vec<Ages>,
     /// The locks that keep out processes with another witness.
     ownership: Ownership,
 }
@@ -100,6 +99,8 @@ struct Try {
     from: Option<usize>,
     /// How often writers would have been held back for too long for it.
     too_long: u32,
+    /// It serves, and is being asked whether it can.
+    is_checked: bool,
     bringing: Option<Bringing>,
 }
 
@@ -118,7 +119,7 @@ struct Bringing {
 impl Supervisor {
     /// Hears commands and tries masters that are away, until the store closes.
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let mut trim_at = Instant::now() + self.shared.limits.probe;
+        tokio::task::spawn_local(Trimmer::new(&self.shared).run());
         let mut check_at = Instant::now() + self.shared.limits.probe;
         let mut count_at = Instant::now();
         let mut counting = tokio::task::spawn_local(async {});
@@ -127,7 +128,7 @@ impl Supervisor {
                 .filter(|&at| self.may_be_tried(at))
                 .map(|at| self.tries[at].at)
                 .min();
-            let wake = next_try.map_or(trim_at, |at| at.min(trim_at)).min(check_at);
+            let wake = next_try.map_or(check_at, |at| at.min(check_at));
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -147,6 +148,10 @@ impl Supervisor {
                     Some(Command::Fill { ask, reply }) => {
                         let _ = reply.send(self.fill(ask).await);
                     }
+                    Some(Command::Checked(checked)) => self.checked(checked).await,
+                    Some(Command::Outgrown { masters, why, done }) => {
+                        let _ = done.send(self.outgrown(masters, &why).await);
+                    }
                     Some(Command::Hurry { at }) => self.hurry(at),
                     Some(Command::Recovery { at, ask }) => self.asked(at, ask).await,
                     Some(Command::Brought { at, result }) => self.brought(at, result).await,
@@ -158,7 +163,7 @@ impl Supervisor {
                         if self.membership.view().refuses.is_some() {
                             self.put_in_force().await;
                         }
-                        self.check_those_serving().await;
+                        self.check_those_serving();
                         check_at = Instant::now() + self.shared.limits.probe;
                     }
                     if Instant::now() >= count_at && counting.is_finished() {
@@ -166,10 +171,6 @@ impl Supervisor {
                         counting =
                             tokio::task::spawn_local(async move { conflicts::count(&shared).await });
                         count_at = Instant::now() + CONFLICTS_COUNTED;
-                    }
-                    if Instant::now() >= trim_at {
-                        let pause = self.trim().await;
-                        trim_at = Instant::now() + pause;
                     }
                 }
             }
@@ -219,37 +220,19 @@ impl Supervisor {
         }
         self.membership.suspect(master, why.clone());
         self.publish();
-        let answered = timely(SUSPECT_MAX, self.wrong_with(master)).await;
-        if answered == Some(None) {
-            self.membership.clear(master);
-            self.publish();
-            return None;
+        if self.wrong_with(master).await.is_some() {
+            return Some(why);
         }
-        Some(why)
+        self.membership.clear(master);
+        self.publish();
+        None
     }
 
-    /// Why a master that serves can't; `None` where it can.
+    /// Asks a master that serves why it can't; `None` where it can.
     async fn wrong_with(&self, master: usize) -> Option<String> {
-        let [_, epoch] = self.membership.epochs();
-        let ask = async {
-            let mut link = self.shared.connect(master, IfAbsent::Refuse).await?;
-            tables::epoch(&mut link).await
-        };
-        match ask.await {
-            // What is to come may be there already or not yet; that another process
-            // has gone on is about to be heard.
-            Ok(Some(now))
-                if now >= self.epoch_in_force && (now <= epoch || self.shared.among_others) =>
-            {
-                None
-            }
-            Ok(now) => Some(format!(
-                "its epoch is {} and should be {epoch}: something else wrote to it",
-                now.unwrap_or(0)
-            )),
-            // It answers; others only hold what was to be read.
-            Err(Fault::Busy) => None,
-            Err(fault) => Some(why(fault)),
+        match timely(SUSPECT_MAX, check::epoch_of(&self.shared, master)).await {
+            Some(said) => self.wrong(said, self.epoch_in_force),
+            None => Some(format!("it did not answer within {} ms", SUSPECT_MAX.as_millis())),
         }
     }
 
@@ -467,22 +450,6 @@ impl Supervisor {
             self.shared.copies.unmark(at);
         }
         self.shared.view.send_replace(Arc::new(view));
-    }
-
-    /// A master that fails while nobody uses it is found out here, and so is a
-    /// file that was deleted or replaced.
-    async fn check_those_serving(&mut self) {
-        for at in self.membership.view().serving() {
-            if let Some(wrong) = self.wrong_with(at).await {
-                let generation = self.membership.view().generation;
-                self.failed(at, generation, Failed::Connection(wrong)).await;
-            }
-        }
-        let serving = self.membership.view().serving();
-        self.drop_those_taken().await;
-        if self.membership.view().serving() != serving {
-            self.put_in_force().await;
-        }
     }
 
     fn may_be_tried(&self, at: usize) -> bool {

@@ -99,6 +99,23 @@ impl Supervisor {
         noted
     }
 
+    /// The log is too large to keep it for these masters: they have to be filled, and a
+    /// filling that needs it begins anew. False where not every master could note that,
+    /// or where they stand otherwise meanwhile.
+    pub(super) async fn outgrown(&mut self, masters: Vec<usize>, why: &str) -> bool {
+        let states = &self.membership.view().masters;
+        let may_be_filled =
+            |&at: &usize| matches!(states[at].state, MasterState::Down | MasterState::Behind);
+        if !masters.iter().all(may_be_filled) {
+            return false;
+        }
+        for &at in &masters {
+            self.tries[at].give_up();
+            self.shared.copies.end(at, false);
+        }
+        self.mark(&masters, why).await.is_ok()
+    }
+
     fn named(&self, name: &MasterName) -> Result<usize, FillError> {
         let masters = &self.membership.view().masters;
         masters.iter().position(|master| master.name == *name).ok_or_else(|| {

@@ -8,7 +8,6 @@ use stdx::Backoff;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::age::Ages;
 use super::ownership::{NotOurs, Ownership};
 use super::processes::{HEAR_EVERY, Processes};
 use super::recovery::{Brought, Recovery, base_fault, needs_copy};
@@ -57,7 +56,7 @@ impl Supervisor {
     ) -> Result<Self, OpenError> {
         let processes = turn(&shared, &mut witness).await?;
         let mut links = Vec::new();
-        let mut ownership = Ownership::new(&shared);
+        let ownership = Ownership::new(&shared);
         for (at, name) in names.iter().enumerate() {
             // What it says of itself counts when nobody else changes it.
             links.push(match ownership.take_patiently(&shared, at, name).await {
@@ -90,6 +89,7 @@ impl Supervisor {
                 suspected: None,
                 from: None,
                 too_long: 0,
+                is_checked: false,
                 bringing: None,
             })
             .collect();
@@ -112,8 +112,6 @@ impl Supervisor {
             readable: testimony.serving.iter().cloned().collect(),
             processes,
             lacking: BTreeSet::new(),
-            log_size: None,
-            ages: names.iter().map(|_| Ages::default()).collect(),
             ownership,
         };
         if supervisor.processes.others_serve() {

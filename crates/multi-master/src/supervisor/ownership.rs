@@ -7,9 +7,11 @@
 //! long as its connection lives, and looks whether it still has it before who serves
 //! changes. (Files are locked themselves.)
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::error::{DbError, MasterName};
@@ -57,13 +59,16 @@ enum Needs {
     NoLock,
 }
 
-/// What this process holds on each master.
-#[derive(Debug)]
+/// What this process holds on each master; all clones are one.
+#[derive(Clone, Debug)]
 pub(super) struct Ownership {
     needs: Needs,
-    /// The connections that hold the locks.
-    locks: Vec<Option<Link>>,
+    locks: Rc<[Lock]>,
 }
+
+/// The connection that holds a lock. Whoever looks whether it does keeps others waiting
+/// who want to know the same.
+type Lock = Mutex<Option<Link>>;
 
 impl Ownership {
     pub(super) fn new(shared: &Shared) -> Self {
@@ -72,13 +77,13 @@ impl Ownership {
             Target::MySql(_) if shared.among_others => Needs::NoLock,
             Target::MySql(_) => Needs::Lock,
         };
-        let locks = shared.targets.iter().map(|_| None).collect();
+        let locks = shared.targets.iter().map(|_| Lock::default()).collect();
         Self { needs, locks }
     }
 
     /// Waits until a process that is gone is known to be.
     pub(super) async fn take_patiently(
-        &mut self,
+        &self,
         shared: &Shared,
         at: usize,
         name: &MasterName,
@@ -103,28 +108,28 @@ impl Ownership {
     }
 
     /// Holds the lock on this master, or goes on holding it.
-    pub(super) async fn take(&mut self, shared: &Shared, at: usize) -> Result<(), NotOurs> {
+    pub(super) async fn take(&self, shared: &Shared, at: usize) -> Result<(), NotOurs> {
         match self.needs {
-            Needs::Lock => take((at, &mut self.locks[at]), shared).await,
+            Needs::Lock => take(shared, at, &self.locks[at]).await,
             Needs::Nothing | Needs::NoLock => Ok(()),
         }
     }
 
     /// Those of these masters that another process has taken.
-    pub(super) async fn taken(&mut self, shared: &Shared, masters: &[usize]) -> Vec<usize> {
+    pub(super) async fn taken(&self, shared: &Shared, masters: &[usize]) -> Vec<usize> {
         if self.needs != Needs::Lock {
             return Vec::new();
         }
-        let locks = self.locks.iter_mut().enumerate().filter(|(at, _)| masters.contains(at));
-        let looks = locks.map(async |(at, lock)| {
-            let looked = take((at, lock), shared).await;
+        let looks = masters.iter().map(async |&at| {
+            let looked = take(shared, at, &self.locks[at]).await;
             matches!(looked, Err(NotOurs::Taken)).then_some(at)
         });
         join_all(looks).await.into_iter().flatten().collect()
     }
 }
 
-async fn take((at, lock): (usize, &mut Option<Link>), shared: &Shared) -> Result<(), NotOurs> {
+async fn take(shared: &Shared, at: usize, lock: &Lock) -> Result<(), NotOurs> {
+    let mut lock = lock.lock().await;
     let taken = timely(ANSWER_MAX, async {
         if let Some(mut link) = lock.take()
             && link.query("select 1 as one", &[]).await.is_ok()

@@ -8,17 +8,21 @@
 //! is taken away.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stdx::HybridTime;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Supervisor, why};
+use super::age::Ages;
+use super::why;
 use crate::copy;
 use crate::error::MasterName;
 use crate::fault::Fault;
 use crate::link::Link;
-use crate::membership::MasterState;
+use crate::membership::{MasterState, View};
+use crate::shared::{Command, Shared};
 use crate::sqlite::IfAbsent;
 use crate::tables;
 use crate::write_set;
@@ -40,7 +44,7 @@ const COUNTED_ROWS: i64 = 10_000;
 
 /// How large the log of one master is, as far as it was counted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LogSize {
+struct LogSize {
     /// Of which master.
     of: usize,
     /// Everything up to this marker was counted.
@@ -49,18 +53,42 @@ pub(super) struct LogSize {
     bytes: u64,
 }
 
-impl Supervisor {
+/// Looks after the log, on a task of its own. Who serves may change at any moment; a
+/// master is at another epoch then, under which nothing is taken away.
+pub(super) struct Trimmer {
+    shared: Arc<Shared>,
+    /// Counted while a master is away.
+    log_size: Option<LogSize>,
+    /// How old the markers of each master are.
+    ages: Vec<Ages>,
+}
+
+impl Trimmer {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let ages = shared.targets.iter().map(|_| Ages::default()).collect();
+        Self { shared: Arc::clone(shared), log_size: None, ages }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut pause = self.shared.limits.probe;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = self.trim().await;
+        }
+    }
+
     /// Takes away what is old; returns when to do that again.
-    pub(super) async fn trim(&mut self) -> Duration {
+    async fn trim(&mut self) -> Duration {
         let every = EVERY.min(self.shared.limits.probe * EVERY_PROBES);
         let now = self.shared.clock.last().wall();
         let tombstones = HybridTime::from_wall(now.before(TOMBSTONES_KEPT));
-        let olds = self.old_markers().await;
-        let bound = if self.membership.view().all_serve() {
+        let view = self.shared.view();
+        let olds = self.old_markers(&view).await;
+        let bound = if view.all_serve() {
             self.log_size = None;
             Ok(true)
         } else {
-            self.may_trim_with_some_away(&olds).await
+            self.may_trim_with_some_away(&view, &olds).await
         };
         match bound {
             Ok(true) => {}
@@ -68,12 +96,10 @@ impl Supervisor {
             Err(More) => return SOON,
         }
         let mut more = false;
-        let (view, all) = (self.membership.view(), 0..self.tries.len());
-        let away = all.filter(|&at| !view.serves(at)).map(|at| view.masters[at].name.clone());
-        let (away, epoch): (Vec<MasterName>, u64) = (away.collect(), view.epoch);
+        let away = view.away();
         for (at, old) in olds {
             let Ok(mut link) = self.shared.connect(at, IfAbsent::Refuse).await else { continue };
-            match trim_one(&mut link, epoch, &away, old, tombstones).await {
+            match trim_one(&mut link, view.epoch, &away, old, tombstones).await {
                 Ok(rest) => more |= rest,
                 // What is away has changed.
                 Err(Fault::Moved) => {}
@@ -84,10 +110,10 @@ impl Supervisor {
     }
 
     /// Up to which markers of each master that serves they are old.
-    async fn old_markers(&mut self) -> BTreeMap<usize, i64> {
+    async fn old_markers(&mut self, view: &View) -> BTreeMap<usize, i64> {
         let mut olds = BTreeMap::new();
         for at in 0..self.ages.len() {
-            if !self.membership.view().serves(at) {
+            if !view.serves(at) {
                 self.ages[at].forget();
                 continue;
             }
@@ -116,15 +142,19 @@ impl Supervisor {
     }
 
     /// Whether old markers may go although a master is away.
-    async fn may_trim_with_some_away(&mut self, olds: &BTreeMap<usize, i64>) -> Result<bool, More> {
-        let masters = &self.membership.view().masters;
+    async fn may_trim_with_some_away(
+        &mut self,
+        view: &View,
+        olds: &BTreeMap<usize, i64>,
+    ) -> Result<bool, More> {
+        let masters = &view.masters;
         // One that joins is there in a moment. One that others reach is not away.
-        if self.membership.is_cut_off()
+        if view.refuses.is_some()
             || masters.iter().any(|master| master.state == MasterState::Joining)
         {
             return Ok(false);
         }
-        let base = self.membership.view().serving().first().copied();
+        let base = view.serving().first().copied();
         let Some((base, &old)) = base.and_then(|base| Some((base, olds.get(&base)?))) else {
             return Ok(false);
         };
@@ -144,7 +174,7 @@ impl Supervisor {
         }
         // Who is filled, from whom, and after which of its markers it needs them all.
         let (mut unmarked, mut filling) = (Vec::new(), Vec::new());
-        for at in (0..masters.len()).filter(|&at| !self.membership.view().serves(at)) {
+        for at in (0..masters.len()).filter(|&at| !view.serves(at)) {
             let name = &masters[at].name;
             let mark = said[&base].marks.get(&name.0);
             match mark {
@@ -171,14 +201,8 @@ impl Supervisor {
             return Ok(false);
         }
         self.log_size = None;
-        if !unmarked.is_empty() {
-            let reason = self.outgrew();
-            for &at in &unmarked {
-                self.tries[at].give_up();
-            }
-            if self.mark(&unmarked, &reason).await.is_err() {
-                return Ok(false);
-            }
+        if !unmarked.is_empty() && !self.give_up(unmarked).await {
+            return Ok(false);
         }
         let mut stuck = Vec::new();
         for (at, from, after) in filling {
@@ -186,17 +210,17 @@ impl Supervisor {
                 stuck.push(at);
             }
         }
-        if !stuck.is_empty() {
-            // Only what came after a filling began is left: that begins anew.
-            let reason = self.outgrew();
-            tracing::warn!(severity = "WARNING", reason, "a filling begins anew");
-            for &at in &stuck {
-                self.tries[at].give_up();
-                self.shared.copies.end(at, false);
-            }
-            return Ok(self.mark(&stuck, &reason).await.is_ok());
-        }
-        Ok(true)
+        // Only what came after a filling began is left: that begins anew.
+        Ok(stuck.is_empty() || self.give_up(stuck).await)
+    }
+
+    /// Has these masters filled, and keeps the log no more for them; false where it has
+    /// to be kept.
+    async fn give_up(&self, masters: Vec<usize>) -> bool {
+        let (done, noted) = oneshot::channel();
+        let command = Command::Outgrown { masters, why: self.outgrew(), done };
+        drop(self.shared.supervisor.send(command));
+        noted.await.unwrap_or(false)
     }
 
     fn outgrew(&self) -> String {

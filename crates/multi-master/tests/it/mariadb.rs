@@ -227,6 +227,28 @@ async fn a_frozen_server_is_left_behind_within_the_limit_and_caught_up() {
     pair.assert_same();
 }
 
+/// A server that is frozen answers neither who asks whether it is well nor who looks
+/// after its log. That is to hold up none of those who report that it failed.
+#[tokio::test]
+async fn who_looks_after_a_frozen_server_keeps_nobody_waiting() {
+    let Some(pair) = Pair::start("looked after") else { return };
+    let proxy = lab::Proxy::to(pair.servers[1].address()).unwrap();
+    let mut config = pair.config(Policy::Available);
+    config.masters[1].url = pair.servers[1].url_at(proxy.address(), "books");
+    // Each of them waits for so long, and begins long before the write has waited for
+    // its own limit.
+    config.limits.connect = Duration::from_mins(1);
+    assert!(config.limits.probe * 60 < config.limits.statement);
+    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    let _ = add(&store, 1, "minji").await;
+    proxy.set_both(Traffic::Held).unwrap();
+    let paid = tokio::time::timeout(Duration::from_secs(30), pay(&store, 1, 5)).await;
+    assert!(matches!(paid, Ok(Outcome::Owed { value: 105, .. })), "{paid:?}");
+    proxy.pass().unwrap();
+    whole(&store).await;
+    pair.assert_same();
+}
+
 #[tokio::test]
 async fn reads_that_wait_for_a_connection_to_a_frozen_server_go_to_the_other() {
     let Some(mut pair) = Pair::start("frozen_reads") else { return };
