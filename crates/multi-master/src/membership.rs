@@ -257,7 +257,6 @@ impl Membership {
                 (true, state) if state.serves() => {}
                 (true, _) => self.set(at, MasterState::Live, None),
                 (false, state) if state.serves() => {
-                    self.left[at] = self.view.generation;
                     self.set(at, MasterState::Behind, Some(why));
                 }
                 // This process would have brought it in under another epoch.
@@ -277,7 +276,6 @@ impl Membership {
     /// `master` serves, as another process says, and can't be reached from this
     /// one. It stays in, and this process writes nothing.
     pub(crate) fn cut_off(&mut self, master: usize, why: String) {
-        self.left[master] = self.view.generation;
         self.set(master, MasterState::Down, Some(why));
         self.review();
     }
@@ -286,6 +284,11 @@ impl Membership {
     /// not where it has stopped serving since, and perhaps come back.
     pub(crate) fn is_news(&self, master: usize, generation: u64) -> bool {
         self.view.serves(master) && self.left[master] <= generation
+    }
+
+    /// The generation at which each master last stopped serving.
+    pub(crate) fn left(&self) -> &[u64] {
+        &self.left
     }
 
     /// Something went wrong with `master`, which serves; it is to be asked.
@@ -306,7 +309,6 @@ impl Membership {
         let served = self.view.serves(master);
         self.set(master, MasterState::Down, Some(why));
         if served {
-            self.left[master] = self.view.generation;
             self.recount();
         }
         self.review();
@@ -398,6 +400,9 @@ impl Membership {
         self.view.masters[master].reason = reason;
         if self.view.serves(master) != served {
             self.view.generation += 1;
+            if served {
+                self.left[master] = self.view.generation;
+            }
         }
     }
 }

@@ -47,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) random: Random,
     /// The masters as they stand; only the supervisor changes it.
     pub(crate) view: watch::Sender<Arc<View>>,
+    /// As [`Membership::left`](crate::membership::Membership::left), also of what is not in
+    /// force yet.
+    pub(crate) left: watch::Sender<Vec<u64>>,
     pub(crate) supervisor: mpsc::UnboundedSender<Command>,
     pub(crate) counters: Counters,
     /// Whether this process may read from the masters of its view.
@@ -102,6 +105,22 @@ pub(crate) enum Failed {
     Master(String),
 }
 
+/// The time for which a master serves.
+#[derive(Debug)]
+pub(crate) struct Stay {
+    left: watch::Receiver<Vec<u64>>,
+    at: usize,
+    generation: u64,
+}
+
+impl Stay {
+    /// Waits until the master is taken out, which may be before the view says so.
+    pub(crate) async fn over(&mut self) {
+        let (at, generation) = (self.at, self.generation);
+        drop(self.left.wait_for(|left| left[at] > generation).await);
+    }
+}
+
 impl Shared {
     pub(crate) fn new(
         targets: Vec<Target>,
@@ -117,6 +136,7 @@ impl Shared {
             process: ids.next_uuid(),
             set: OnceLock::new(),
             numbers: Numbers::new(targets.len()),
+            left: watch::Sender::new(vec![0; targets.len()]),
             queue: Keeper::default(),
             kept: Kept::default(),
             targets,
@@ -140,6 +160,11 @@ impl Shared {
     pub(crate) async fn moved_on(&self, from: &View) {
         let mut views = self.view.subscribe();
         drop(views.wait_for(|view| view.generation != from.generation).await);
+    }
+
+    /// For as long as a master serves that does so under this view.
+    pub(crate) fn stay(&self, view: &View, at: usize) -> Stay {
+        Stay { left: self.left.subscribe(), at, generation: view.generation }
     }
 
     pub(crate) fn view(&self) -> Arc<View> {

@@ -194,20 +194,28 @@ impl Supervisor {
     }
 
     async fn failed(&mut self, master: usize, generation: u64, fault: Failed) {
-        if !self.membership.is_news(master, generation) {
-            return;
-        }
-        let why = match fault {
-            Failed::Connection(why) => match self.suspect(master, why).await {
-                None => return,
-                Some(why) => why,
-            },
-            Failed::Master(why) => {
-                self.lacking.insert(master);
-                why
+        match fault {
+            Failed::Connection(why) => {
+                if !self.membership.is_news(master, generation) {
+                    return;
+                }
+                let Some(why) = self.suspect(master, why).await else { return };
+                self.take_out(master, why);
             }
-        };
-        self.take_out(master, why);
+            Failed::Master(why) => {
+                let serves = self.membership.view().serves(master);
+                if !serves && self.in_force == Some(self.membership.view().generation) {
+                    // It comes back with everything, whoever brings it back.
+                    return;
+                }
+                // It may be about to be out, and another process may say before that
+                // it serves.
+                self.lacking.insert(master);
+                if serves {
+                    self.take_out(master, why);
+                }
+            }
+        }
         self.put_in_force().await;
     }
 
@@ -271,6 +279,9 @@ impl Supervisor {
         let mut in_force = false;
         for _ in 0..CHANGES_MAX {
             self.leave_out_lacking();
+            // The next epoch comes when those have ended who hold the last one on one
+            // master while they wait for another that is out.
+            self.shared.left.send_replace(self.membership.left().to_vec());
             let generation = self.membership.view().generation;
             if !self.claim().await {
                 break;

@@ -26,6 +26,7 @@ use crate::numbers::Meter;
 use crate::render::{Dialect, Statement, inline};
 use crate::sabotage::{Bug, is};
 use crate::schema::TableInfo;
+use crate::shared::Stay;
 use crate::timely::timely;
 use crate::value::{Row, Value};
 
@@ -80,6 +81,8 @@ pub(crate) struct MySqlLink {
     /// How long they are.
     bytes: usize,
     meter: Option<Arc<Meter>>,
+    /// For how long answers are waited for, beside the limits.
+    stay: Option<Stay>,
     known: KnownRows,
     lock_wait: Setting,
     /// Nobody is asked: it is only found out what is read first.
@@ -214,6 +217,7 @@ impl MySqlLink {
             put_off: Vec::new(),
             bytes: 0,
             meter: None,
+            stay: None,
             known: KnownRows::default(),
             lock_wait: Setting::Unknown,
             scout: None,
@@ -227,6 +231,12 @@ impl MySqlLink {
 
     pub(crate) fn count_on(&mut self, meter: &Arc<Meter>) {
         self.meter = Some(Arc::clone(meter));
+    }
+
+    /// No answer is waited for any more when the master has been taken out: that is
+    /// [`Fault::Moved`], and the connection is closed.
+    pub(super) fn while_it_serves(&mut self, stay: Stay) {
+        self.stay = Some(stay);
     }
 
     pub(crate) const fn dialect(&self) -> Dialect {
@@ -519,11 +529,17 @@ impl MySqlLink {
         };
         self.abandoned = true;
         let awaited = Awaited::begin(&self.awaits_answer);
-        let result = timely(limit, work(&mut connection)).await.unwrap_or_else(|| {
-            Err(Fault::Lost(format!("no answer within {} ms", limit.as_millis())))
-        });
+        let answered = tokio::select! {
+            biased;
+            answer = timely(limit, work(&mut connection)) => Some(answer.unwrap_or_else(|| {
+                Err(Fault::Lost(format!("no answer within {} ms", limit.as_millis())))
+            })),
+            () = over(&mut self.stay) => None,
+        };
         drop(awaited);
         self.abandoned = false;
+        let open = !matches!(answered, None | Some(Err(Fault::Lost(_))));
+        let result = answered.unwrap_or(Err(Fault::Moved));
         if result.is_err() {
             // Some errors end the transaction, and it is not told which.
             self.mark = None;
@@ -532,7 +548,7 @@ impl MySqlLink {
         {
             self.timed_out = matches!(result, Err(Fault::Busy));
         }
-        if !matches!(result, Err(Fault::Lost(_))) {
+        if open {
             self.connection = Some(connection);
         }
         result
@@ -620,6 +636,13 @@ async fn send_each(
     }
     let rows = answers.collect().await.map_err(|error| fault(error, ""))?;
     wrong.map_or(Ok(rows), Err)
+}
+
+async fn over(stay: &mut Option<Stay>) {
+    match stay {
+        Some(stay) => stay.over().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn table(statements: &[Ready], at: Option<usize>) -> &'static str {

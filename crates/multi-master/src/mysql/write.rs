@@ -222,7 +222,7 @@ impl MySqlStore {
     ) -> Next {
         let unsure = self.commits.unsure();
         let first = view.serving()[0];
-        let (mut link, lease) = match self.writing[first].lease(&self.shared, view).await {
+        let (mut link, lease) = match self.lease(view, first).await {
             Ok((link, lease)) => (Link::MySql(Box::new(link)), lease),
             Err(fault) => return self.stopped(group, first, fault),
         };
@@ -302,6 +302,21 @@ impl MySqlStore {
                 let what = format!("{}: {}", view.masters[at].name, DbError::from(fault));
                 Next::Again(jobs(ran), Again::Differs(what))
             }
+        }
+    }
+
+    /// A connection to a master, for as long as that serves: a group holds its locks on
+    /// one while it waits for another.
+    async fn lease(&self, view: &View, at: usize) -> Result<(MySqlLink, Lease<'_>), Fault> {
+        let mut stay = self.shared.stay(view, at);
+        tokio::select! {
+            biased;
+            leased = self.writing[at].lease(&self.shared, view) => {
+                let (mut link, lease) = leased?;
+                link.while_it_serves(stay);
+                Ok((link, lease))
+            }
+            () = stay.over() => Err(Fault::Moved),
         }
     }
 
@@ -547,7 +562,7 @@ impl MySqlStore {
         sealed: &Sealed,
         wait: LockWait,
     ) -> Result<Branch<'a>, Fault> {
-        let (mut link, lease) = self.writing[at].lease(&self.shared, view).await?;
+        let (mut link, lease) = self.lease(view, at).await?;
         link.begin_write(view.epoch, wait);
         let mut link = Link::MySql(Box::new(link));
         let all = async {

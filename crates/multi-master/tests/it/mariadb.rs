@@ -249,6 +249,27 @@ async fn who_looks_after_a_frozen_server_keeps_nobody_waiting() {
     pair.assert_same();
 }
 
+/// A write holds its rows on one server while it waits for the other. Nobody goes on
+/// before it ends, so it ends when that one is known to be away, and not at its own limit.
+#[tokio::test]
+async fn a_write_that_waits_for_a_server_ends_when_that_is_given_up() {
+    let Some(mut pair) = Pair::start("given up") else { return };
+    let mut config = pair.config(Policy::Available);
+    config.limits.connect = Duration::from_secs(1);
+    config.limits.statement = Duration::from_mins(2);
+    config.limits.commit = Duration::from_mins(2);
+    let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    let _ = add(&store, 1, "minji").await;
+    for frozen in [1, 0] {
+        pair.servers[frozen].freeze().unwrap();
+        let paid = tokio::time::timeout(Duration::from_mins(1), pay(&store, 1, 5)).await;
+        assert!(matches!(paid, Ok(Outcome::Owed { .. })), "{paid:?}");
+        pair.servers[frozen].thaw().unwrap();
+        whole(&store).await;
+    }
+    pair.assert_same();
+}
+
 #[tokio::test]
 async fn reads_that_wait_for_a_connection_to_a_frozen_server_go_to_the_other() {
     let Some(mut pair) = Pair::start("frozen_reads") else { return };
