@@ -2,15 +2,17 @@
 //!
 //! Two to five devices edit the same records. The network loses requests and
 //! answers, sends requests twice, and goes away; devices are offline, crash between
-//! any two things that they do, and fail to write; their clocks are wrong by minutes
-//! or years, and jump; the server is down, asks to come later, wants everybody to log
-//! in again, and forgets old deletions. In the end everything works again, and:
+//! any two things that they do, fail to write, and have no room to write for a while;
+//! their clocks are wrong by minutes or years, and jump; the server is down, asks to come
+//! later, wants everybody to log in again, forgets old deletions, goes on without one of
+//! its masters, and is put back from a backup. In the end everything works again, and:
 //!
 //! - every device and the server hold the same;
 //! - every word that a person was shown as saved is in its record or in a revision,
 //!   or was taken away by somebody who saw it;
 //! - no word is there twice;
-//! - of each other field, the value is one that nobody overwrote knowingly;
+//! - of each other field, the value is one that nobody overwrote knowingly (these two not
+//!   of records that a server lost changes of which was put back);
 //! - the operations of one record came from each device in their order, and each was
 //!   settled once;
 //! - nothing waits any more but what needs attention.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync::merge::{REVISIONS, Revision};
 use sync::model::{Fields, RecordKey, Value};
 
+use super::server::Lost;
 use super::world::MEMOS;
 
 /// What was saved so far.
@@ -18,9 +19,10 @@ pub(super) struct Saved {
     overwritten: BTreeSet<i64>,
     /// How often each record was made, on all devices.
     made: BTreeMap<RecordKey, u64>,
-    /// The server was put back: who saw what is lost with it, so what was deleted or
-    /// overwritten may be there again, and words that two devices bring back may meet.
-    put_back: bool,
+    /// Records that the server has lost changes of, when it was put back. Who saw what is
+    /// lost with them, so what was deleted or overwritten may be there again, and words
+    /// that two devices bring back may meet.
+    put_back: BTreeSet<RecordKey>,
     /// Records that somebody deleted.
     deleted: BTreeSet<RecordKey>,
 }
@@ -76,9 +78,9 @@ impl Saved {
 
     /// The server was put back, and has this no more. What is not a revision the devices
     /// have, and bring back.
-    pub(super) fn lost(&mut self, lost: &BTreeMap<RecordKey, Fields>) {
-        self.put_back = true;
-        let revisions = lost.iter().filter(|(key, _)| *key.table == *REVISIONS.name);
+    pub(super) fn lost(&mut self, lost: Lost) {
+        self.put_back.extend(lost.changed);
+        let revisions = lost.shown.iter().filter(|(key, _)| *key.table == *REVISIONS.name);
         for revision in revisions.filter_map(|(key, fields)| Revision::of_record(key.id, fields)) {
             self.taken.extend(words(Some(&revision.fields)));
         }
@@ -97,7 +99,10 @@ impl Saved {
             }
             if *key.table == *MEMOS {
                 // Who makes it anew may not have seen that it was deleted.
-                if !self.put_back && self.deleted.contains(key) && self.made.get(key) == Some(&1) {
+                if !self.put_back.contains(key)
+                    && self.deleted.contains(key)
+                    && self.made.get(key) == Some(&1)
+                {
                     return Err(format!("{key} was deleted, and is there"));
                 }
                 self.check_memo(key, fields)?;
@@ -114,14 +119,15 @@ impl Saved {
 
     fn check_memo(&self, key: &RecordKey, fields: &Fields) -> Result<(), String> {
         let content = fields.get("content").and_then(Value::text).unwrap_or("");
+        let put_back = self.put_back.contains(key);
         let mut seen = BTreeSet::new();
         for word in content.split_whitespace() {
-            if !seen.insert(word) && !self.put_back {
+            if !seen.insert(word) && !put_back {
                 return Err(format!("`{word}` is twice in {key}: {content}"));
             }
         }
         match fields.get("page") {
-            Some(Value::Int(page)) if !self.put_back && self.overwritten.contains(page) => {
+            Some(Value::Int(page)) if !put_back && self.overwritten.contains(page) => {
                 Err(format!("the page {page} of {key} was overwritten, and is there again"))
             }
             _ => Ok(()),

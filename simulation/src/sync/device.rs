@@ -7,6 +7,17 @@ use sync::engine::{Config, Engine, Session, Step, Stored};
 use sync::model::{Fields, RecordKey};
 use sync::queue::Queued;
 
+/// What becomes of what is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disk {
+    /// It is written.
+    Works,
+    /// The next writing fails.
+    Fails,
+    /// It is full until then: everything fails.
+    Full(UnixMicros),
+}
+
 #[derive(Debug)]
 pub(super) struct Device {
     /// What survives a crash.
@@ -18,8 +29,7 @@ pub(super) struct Device {
     pub(super) has_network: bool,
     /// Counted up with each start: answers to an engine that is gone are not heard.
     pub(super) run: u64,
-    /// The next writing fails.
-    pub(super) disk_fails: bool,
+    pub(super) disk: Disk,
     config: Config,
     seed: u64,
     /// Counted up with each engine of another process.
@@ -34,7 +44,7 @@ impl Device {
             ahead,
             has_network: false,
             run: 0,
-            disk_fails: false,
+            disk: Disk::Works,
             config,
             seed,
             besides: 0,
@@ -82,11 +92,15 @@ impl Device {
 
     /// Writes down what a step wants; false where that fails, and the engine is
     /// gone.
-    pub(super) fn write(&mut self, step: &Step) -> bool {
+    pub(super) fn write(&mut self, step: &Step, now: UnixMicros) -> bool {
         if step.persist.is_empty() {
             return true;
         }
-        if std::mem::take(&mut self.disk_fails) {
+        let is_full = matches!(self.disk, Disk::Full(until) if now < until);
+        if is_full || self.disk == Disk::Fails {
+            if !is_full {
+                self.disk = Disk::Works;
+            }
             self.engine = None;
             return false;
         }

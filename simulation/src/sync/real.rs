@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs;
+use std::path::PathBuf;
 
+use multi_master::archive::{Snapshot, restore};
 use multi_master::{
     Column, Config, Db, DbError, Kind, Migration, MultiMaster, Policy, Row, Step, Tx, fields, id,
     params,
@@ -18,7 +21,7 @@ use sync_server::domain::{Change, Domain, Refusal};
 use sync_server::{Limits, SyncError, SyncServer};
 use tokio::runtime::Runtime;
 
-use super::server::Server;
+use super::server::{Lost, Server};
 use super::world::{MEMOS, TABLES};
 
 const OWN: Migration = Migration {
@@ -43,8 +46,17 @@ pub(super) struct Real {
     clock: Clock,
     ids: IdSource,
     running: Option<(MultiMaster, SyncServer<Memos>)>,
+    /// The master whose file is elsewhere.
+    away: Option<&'static str>,
+    /// How often one was lost.
+    lost: usize,
+    /// How often the store was put back.
+    stores: usize,
     head: Version,
+    log: Option<LogId>,
     settled: BTreeSet<OperationId>,
+    /// Records of which operations came since the last backup, where there is one.
+    since_backup: Option<BTreeSet<RecordKey>>,
     wrong: Option<String>,
 }
 
@@ -64,12 +76,63 @@ impl Real {
             clock: clock.clone(),
             ids: IdSource::new(clock.clone(), Random::new(Seed(1))),
             running: None,
+            away: None,
+            lost: 0,
+            stores: 0,
             head: Version::NONE,
+            log: None,
             settled: BTreeSet::new(),
+            since_backup: None,
             wrong: None,
         };
         real.restart();
         real
+    }
+
+    fn config(&self) -> Config {
+        let folder = self.folder.path().join(format!("store-{}", self.stores));
+        fs::create_dir_all(&folder).expect("a folder of our own");
+        Config::embedded(&folder, Policy::Available)
+    }
+
+    fn backup(&self) -> PathBuf {
+        self.folder.path().join("backup")
+    }
+
+    fn stop(&mut self) {
+        if let Some((store, server)) = self.running.take() {
+            drop(server);
+            self.runtime.block_on(store.close());
+        }
+    }
+
+    fn start(&mut self) {
+        let store = self.runtime.block_on(MultiMaster::open(self.config(), &migrations()));
+        let store = store.expect("two files that nobody else has open");
+        let limits = Limits { tombstone_kept: std::time::Duration::from_mins(10) };
+        let server = SyncServer::new(store.clone(), Memos, limits, self.clock.clone());
+        self.running = Some((store, server));
+    }
+
+    /// Puts the files of a master elsewhere, or back. A folder in their place keeps
+    /// anybody from making new ones.
+    fn hide(&self, master: &str, hidden: bool) {
+        let folder = self.folder.path().join(format!("store-{}", self.stores));
+        let place = folder.join(format!("{master}.db"));
+        if !hidden {
+            fs::remove_dir(&place).expect("an empty folder");
+        }
+        for end in ["", "-wal", "-shm"] {
+            let here = folder.join(format!("{master}.db{end}"));
+            let there = folder.join(format!("away-{master}.db{end}"));
+            let (from, to) = if hidden { (here, there) } else { (there, here) };
+            if from.exists() {
+                fs::rename(from, to).expect("two names in one folder");
+            }
+        }
+        if hidden {
+            fs::create_dir(&place).expect("a free name");
+        }
     }
 
     fn server(&self) -> SyncServer<Memos> {
@@ -95,10 +158,15 @@ impl Server for Real {
                 common: None,
             }
         });
-        if answer.answers.len() < push.operations.len() {
+        // Where the store was put back, that is all that is said.
+        if answer.common.is_none() && answer.answers.len() < push.operations.len() {
             self.wrong.get_or_insert(format!("{push:?} has no whole answer: {answer:?}"));
         }
         self.head = self.head.max(answer.head);
+        self.log = Some(answer.log);
+        if let Some(since) = &mut self.since_backup {
+            since.extend(push.operations.iter().map(|operation| operation.key.clone()));
+        }
         self.settled.extend(answer.answers.iter().map(|answer| answer.operation));
         answer
     }
@@ -118,28 +186,63 @@ impl Server for Real {
     fn forget(&mut self) {}
 
     fn restart(&mut self) {
-        if let Some((store, server)) = self.running.take() {
-            drop(server);
-            self.runtime.block_on(store.close());
+        self.stop();
+        if let Some(away) = self.away.take() {
+            self.hide(away, false);
         }
-        let config = Config::embedded(self.folder.path(), Policy::Available);
-        let migrations = [&[OWN], sync_server::MIGRATIONS].concat();
-        let store = self.runtime.block_on(MultiMaster::open(config, &migrations));
-        let store = store.expect("two files that nobody else has open");
-        let limits = Limits { tombstone_kept: std::time::Duration::from_mins(10) };
-        let server = SyncServer::new(store.clone(), Memos, limits, self.clock.clone());
-        self.running = Some((store, server));
+        self.start();
+        if let Some((store, _)) = &self.running {
+            self.runtime.block_on(store.wait_until_whole());
+        }
     }
 
-    fn back_up(&mut self) {}
-
-    /// This is for the model: a backup of two files takes too long for so many programs.
-    fn put_back(&mut self, _: LogId) -> Option<BTreeMap<RecordKey, Fields>> {
-        None
+    fn lose_a_master(&mut self) {
+        self.restart();
+        self.stop();
+        self.lost += 1;
+        let away = ["a", "b"][self.lost % 2];
+        self.hide(away, true);
+        self.away = Some(away);
+        self.start();
     }
 
-    fn is_all(&self, _: Option<LogId>, cursor: Version) -> bool {
-        cursor == self.head
+    fn back_up(&mut self) {
+        drop(fs::remove_file(self.backup()));
+        let (config, file) = (self.config(), self.backup());
+        let Some((store, _)) = &self.running else { return };
+        let status = store.status().into_iter();
+        let mut live = status.filter(|master| master.state.serves()).map(|master| master.name);
+        let live = live.next_back().expect("somebody serves");
+        let made = self.runtime.block_on(async {
+            let snapshot = Snapshot::of_master(&config, &live, &migrations()).await?;
+            snapshot.back_up(&file, |_| ()).await
+        });
+        made.expect("a backup can be made");
+        self.since_backup = Some(BTreeSet::new());
+    }
+
+    /// The store says by itself that it is another one.
+    fn put_back(&mut self, _: LogId) -> Option<Lost> {
+        let changed = self.since_backup.take()?;
+        let mut shown = self.shown();
+        self.stop();
+        self.stores += 1;
+        self.away = None;
+        let (config, file) = (self.config(), self.backup());
+        let done = self.runtime.block_on(async {
+            let backup = Snapshot::of_backup(&file, &migrations()).await?;
+            restore(backup, &config, |_| ()).await
+        });
+        done.expect("a backup can be put back");
+        self.start();
+        let there = self.shown();
+        shown.retain(|key, fields| there.get(key) != Some(fields));
+        self.since_backup = Some(BTreeSet::new());
+        Some(Lost { shown, changed })
+    }
+
+    fn is_all(&self, log: Option<LogId>, cursor: Version) -> bool {
+        log == self.log && cursor == self.head
     }
 
     fn head(&self) -> Version {
@@ -162,6 +265,7 @@ impl Server for Real {
                 Ok(answer) => {
                     let changes = answer.changes.into_iter();
                     shown.extend(changes.filter_map(|change| Some((change.key, change.fields?))));
+                    (self.head, self.log) = (answer.head, Some(answer.log));
                     if !answer.more {
                         return shown;
                     }
@@ -182,6 +286,10 @@ impl Server for Real {
     fn wrong(&mut self) -> Option<String> {
         self.wrong.take()
     }
+}
+
+fn migrations() -> Vec<Migration> {
+    [&[OWN], sync_server::MIGRATIONS].concat()
 }
 
 struct Memos;

@@ -1,7 +1,7 @@
 //! The server: it settles operations one after the other, remembers the answers, and
 //! tells what changed. Here it is a model in memory; `real` has the real one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hasher as _};
 
@@ -23,11 +23,13 @@ pub(super) trait Server: Debug {
     fn forget(&mut self);
     /// It is stopped, and starts again.
     fn restart(&mut self);
+    /// One of its masters is away until it is started again.
+    fn lose_a_master(&mut self);
     /// A backup is made.
     fn back_up(&mut self);
     /// It is put back from the last backup, as another change log; what it lost by that. None
     /// where there is no backup.
-    fn put_back(&mut self, log: LogId) -> Option<BTreeMap<RecordKey, Fields>>;
+    fn put_back(&mut self, log: LogId) -> Option<Lost>;
     /// Whether a device of this log and cursor has heard of everything.
     fn is_all(&self, log: Option<LogId>, cursor: Version) -> bool;
     /// The last change.
@@ -38,6 +40,15 @@ pub(super) trait Server: Debug {
     fn settled(&self) -> u64;
     /// What must never happen, and has.
     fn wrong(&mut self) -> Option<String>;
+}
+
+/// What a server lost that was put back from a backup.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// What everybody had to see, and is otherwise now.
+    pub(super) shown: BTreeMap<RecordKey, Fields>,
+    /// Each record that was changed since the backup, those that were deleted included.
+    pub(super) changed: BTreeSet<RecordKey>,
 }
 
 #[derive(Clone, Debug)]
@@ -246,22 +257,29 @@ impl Server for Model {
 
     fn restart(&mut self) {}
 
+    /// It has none.
+    fn lose_a_master(&mut self) {}
+
     fn back_up(&mut self) {
         self.backup = None;
         self.backup = Some(Box::new(self.clone()));
     }
 
-    fn put_back(&mut self, log: LogId) -> Option<BTreeMap<RecordKey, Fields>> {
+    fn put_back(&mut self, log: LogId) -> Option<Lost> {
         let backup = self.backup.take()?;
-        let mut lost = self.shown();
+        let mut shown = self.shown();
+        let version = |model: &Self, key| model.held.get(key).map(|held| held.version);
+        let all = self.held.keys().chain(backup.held.keys());
+        let changed = all.filter(|key| version(self, key) != version(&backup, key));
+        let changed = changed.cloned().collect();
         let mut before = Self { backup: Some(backup.clone()), ..*backup };
         before.logs.insert(before.log, before.head);
         before.log = log;
         before.settled = self.settled;
         *self = before;
         let there = self.shown();
-        lost.retain(|key, fields| there.get(key) != Some(fields));
-        Some(lost)
+        shown.retain(|key, fields| there.get(key) != Some(fields));
+        Some(Lost { shown, changed })
     }
 
     fn settled(&self) -> u64 {

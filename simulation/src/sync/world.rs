@@ -14,7 +14,7 @@ use sync::queue::{Failure, Priority};
 use sync::wire::{Pull, Push};
 
 use super::check::Saved;
-use super::device::Device;
+use super::device::{Device, Disk};
 use super::server::Server;
 
 pub(super) const MEMOS: &str = "memos";
@@ -306,7 +306,7 @@ impl World {
         if self.crashes(device, 150) {
             return false;
         }
-        if !self.devices[device].write(step) {
+        if !self.devices[device].write(step, UnixMicros(self.now)) {
             self.start_again(device);
             return false;
         }
@@ -466,13 +466,17 @@ impl World {
 
     fn fault(&mut self) {
         let device = usize::try_from(self.random.below(self.devices.len() as u64)).unwrap_or(0);
-        match self.random.below(13) {
+        match self.random.below(14) {
             0 | 1 => self.switch_network(device, !self.devices[device].has_network),
             2 => {
                 let clock = wrong_clock(&self.random);
                 self.devices[device].ahead = clock;
             }
-            3 => self.devices[device].disk_fails = true,
+            3 => {
+                let until = UnixMicros(self.now + self.below(300 * SECOND));
+                let fails = self.random.one_in(2);
+                self.devices[device].disk = if fails { Disk::Fails } else { Disk::Full(until) };
+            }
             4 => {
                 self.down = self.now + self.below(300 * SECOND);
                 self.server.restart();
@@ -496,8 +500,14 @@ impl World {
             10 => self.server.back_up(),
             11 => {
                 if let Some(lost) = self.server.put_back(self.ids.next()) {
-                    self.saved.lost(&lost);
+                    self.saved.lost(lost);
                     self.listening.clear();
+                }
+            }
+            12 => {
+                self.server.lose_a_master();
+                for (device, run) in std::mem::take(&mut self.listening) {
+                    self.answer(device, run, Input::LiveEnded);
                 }
             }
             _ => {
@@ -525,8 +535,9 @@ impl World {
     fn heal(&mut self) {
         (self.down, self.busy, self.refusing) = (0, 0, 0);
         self.logged_out.clear();
+        self.server.restart();
         for device in 0..self.devices.len() {
-            self.devices[device].disk_fails = false;
+            self.devices[device].disk = Disk::Works;
             self.later(self.below(SECOND), Event::Start { device });
             self.later(2 * SECOND, Event::Person { device });
             // Who has a network is told nothing: it tries again by itself.
@@ -671,7 +682,7 @@ impl World {
         let now = UnixMicros(self.now);
         if self.random.one_in(3) {
             let step = act(&mut self.devices[device].beside(now))?;
-            if !self.devices[device].write(&step) {
+            if !self.devices[device].write(&step, now) {
                 self.start_again(device);
                 return Ok(false);
             }
