@@ -35,6 +35,7 @@ mod trouble;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use stdx::{Clock, HybridTime, IdSource, Random, Seed, UnixMicros};
@@ -135,7 +136,7 @@ impl Engine {
         let flight = std::mem::take(&mut engine.session.flight);
         for queued in operations.iter_mut().filter(|one| flight.contains(&one.operation.id)) {
             queued.sent = true;
-            step.persist.push(Persist::Operation(Box::new(queued.clone())));
+            step.persist.push(Persist::Operation(Arc::new(queued.clone())));
         }
         engine.load(operations, known);
         if !flight.is_empty() {
@@ -228,9 +229,9 @@ impl Engine {
     }
 
     fn load(&mut self, operations: Vec<Queued>, mut known: BTreeMap<RecordKey, Known>) {
-        let mut chains: BTreeMap<RecordKey, Vec<Queued>> = BTreeMap::new();
+        let mut chains: BTreeMap<RecordKey, Vec<Arc<Queued>>> = BTreeMap::new();
         for queued in operations {
-            chains.entry(queued.operation.key.clone()).or_default().push(queued);
+            chains.entry(queued.operation.key.clone()).or_default().push(Arc::new(queued));
         }
         self.queue = Queue::default();
         for (key, mut operations) in chains {
@@ -465,7 +466,7 @@ impl Engine {
         &mut self,
         key: &RecordKey,
         now: UnixMicros,
-        change: impl FnOnce(&mut Chain) -> Option<Queued>,
+        change: impl FnOnce(&mut Chain) -> Option<Arc<Queued>>,
     ) -> Option<Step> {
         let before = self.queue.chain(key).filter(|chain| chain.needs_attention())?.clone();
         let mut step = Step::default();
@@ -668,7 +669,7 @@ impl Engine {
     fn land(&mut self, landed: Landed, step: &mut Step) {
         self.session.flight.clear();
         for left in self.queue.landed(landed) {
-            step.persist.push(Persist::Operation(Box::new(left)));
+            step.persist.push(Persist::Operation(left));
         }
     }
 
@@ -775,7 +776,7 @@ impl Engine {
         }
         for queued in &after.operations {
             if !before.operations.contains(queued) {
-                step.persist.push(Persist::Operation(Box::new(queued.clone())));
+                step.persist.push(Persist::Operation(Arc::clone(queued)));
             }
         }
         let shown = after.shown(table);

@@ -24,6 +24,7 @@
 //! new id.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use stdx::UnixMicros;
@@ -167,7 +168,8 @@ impl RecordState {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chain {
     pub(crate) known: Option<Known>,
-    pub(crate) operations: VecDeque<Queued>,
+    /// Shared with whoever writes them down, and with what the chain was before.
+    pub(crate) operations: VecDeque<Arc<Queued>>,
 }
 
 impl Chain {
@@ -185,6 +187,10 @@ impl Chain {
     pub(crate) fn shown(&self, table: &Table) -> Option<Fields> {
         let known = self.known.as_ref().and_then(|known| known.fields.clone());
         self.operations.iter().fold(known, |shown, queued| applied(table, shown, queued))
+    }
+
+    fn first_mut(&mut self) -> Option<&mut Queued> {
+        self.operations.front_mut().map(Arc::make_mut)
     }
 }
 
@@ -376,7 +382,7 @@ impl Queue {
             self.again -= usize::from(queued.again);
             self.sequences.remove(&queued.operation.sequence);
         }
-        if let Some(place) = chain.operations.front().map(place)
+        if let Some(place) = chain.operations.front().map(|first| place(first))
             && self.ready.get(&place) == Some(key)
         {
             self.ready.remove(&place);
@@ -412,9 +418,7 @@ impl Queue {
         while taken.len() < count_max
             && let Some(next) = self.ready.first_entry()
         {
-            let Some(first) =
-                self.chains.get_mut(next.get()).and_then(|chain| chain.operations.front_mut())
-            else {
+            let Some(first) = self.chains.get_mut(next.get()).and_then(Chain::first_mut) else {
                 next.remove();
                 continue;
             };
@@ -433,8 +437,9 @@ impl Queue {
     /// These are on their way.
     pub(crate) fn fly(&mut self, flight: &[OperationId]) {
         for (key, chain) in &mut self.chains {
-            if let Some(first) = chain.operations.front_mut()
-                && flight.contains(&first.operation.id)
+            let is_flying = |first: &Arc<Queued>| flight.contains(&first.operation.id);
+            if chain.operations.front().is_some_and(is_flying)
+                && let Some(first) = chain.first_mut()
             {
                 let sent_before = std::mem::replace(&mut first.sent, true);
                 self.ready.remove(&place(first));
@@ -445,13 +450,13 @@ impl Queue {
     }
 
     /// The flight is over: what of it has no answer, and can be sent again.
-    pub(crate) fn landed(&mut self, landed: Landed) -> Vec<Queued> {
+    pub(crate) fn landed(&mut self, landed: Landed) -> Vec<Arc<Queued>> {
         let mut left = Vec::new();
         for InFlight { key, sent_before, .. } in std::mem::take(&mut self.in_flight) {
             let chain = self.chains.get_mut(&key);
             if let Some(first) = chain.and_then(|chain| chain.operations.front_mut()) {
-                first.sent = sent_before || landed == Landed::Unknown;
-                left.push(first.clone());
+                Arc::make_mut(first).sent = sent_before || landed == Landed::Unknown;
+                left.push(Arc::clone(first));
                 self.ready.insert(place(first), key);
             }
         }
@@ -468,10 +473,10 @@ impl Chain {
     /// Adds an edit, or takes it into the last operation, where that was never sent
     /// or was refused.
     pub(crate) fn add(&mut self, mut edit: Queued) {
-        let Some(last) = self.operations.back() else { return self.operations.push_back(edit) };
+        let Some(last) = self.operations.back() else { return self.push(edit) };
         let (refused, priority) = (last.failure.is_some(), last.priority.min(edit.priority));
         if last.sent || last.again || last.operation.restores && !refused {
-            return self.operations.push_back(edit);
+            return self.push(edit);
         }
         let merged = match (&last.operation.action, &edit.operation.action) {
             // What nobody has heard of is gone without a word; where another device made
@@ -480,7 +485,7 @@ impl Chain {
                 self.operations.pop_back();
                 let is_there = self.known.as_ref().is_some_and(|known| known.fields.is_some());
                 if is_there && self.operations.is_empty() {
-                    self.operations.push_back(edit);
+                    self.push(edit);
                 }
                 return;
             }
@@ -488,7 +493,7 @@ impl Chain {
                 self.operations.pop_back();
                 return self.add(edit);
             }
-            (Action::Delete, _) if !refused => return self.operations.push_back(edit),
+            (Action::Delete, _) if !refused => return self.push(edit),
             (Action::Create { fields }, Action::Update { fields: more, .. }) => {
                 let mut fields = fields.clone();
                 fields.set_all(more);
@@ -506,7 +511,8 @@ impl Chain {
             }
             (_, action) => action.clone(),
         };
-        let Some(mut last) = self.operations.pop_back() else { return };
+        let Some(last) = self.operations.pop_back() else { return };
+        let mut last = Arc::unwrap_or_clone(last);
         if refused {
             // The server has an answer to the old one.
             edit.queued = last.queued;
@@ -520,13 +526,17 @@ impl Chain {
         last.priority = priority;
         last.failure = None;
         last.operation.action = merged;
-        self.operations.push_back(last);
+        self.push(last);
+    }
+
+    fn push(&mut self, edit: Queued) {
+        self.operations.push_back(Arc::new(edit));
     }
 
     /// The server has settled the first operation. The device was told every change up
     /// to `cursor`.
     pub(crate) fn settle(&mut self, outcome: &Outcome, generation: u32, cursor: Version) {
-        let Some(mut first) = self.operations.pop_front() else { return };
+        let Some(first) = self.operations.pop_front() else { return };
         let told = self.known.as_ref().map(|known| (known.version, known.generation));
         if let Some(version) = outcome.version() {
             if told.is_some_and(|told| told.0 > version) {
@@ -548,12 +558,12 @@ impl Chain {
             Outcome::Applied { version } => {
                 let generation = generation(*version);
                 let before = self.known.take().and_then(|known| known.fields);
-                let fields = match first.operation.action {
+                let fields = match &first.operation.action {
                     Action::Delete => None,
-                    Action::Create { fields } => Some(fields),
+                    Action::Create { fields } => Some(fields.clone()),
                     Action::Update { fields, .. } => {
                         let mut now = before.unwrap_or_default();
-                        now.set_all(&fields);
+                        now.set_all(fields);
                         Some(now)
                     }
                 };
@@ -568,6 +578,7 @@ impl Chain {
                 self.known = Some(Known { version: *version, generation, fields: None });
             }
             Outcome::Refused { code, message } => {
+                let mut first = Arc::unwrap_or_clone(first);
                 first.sent = false;
                 self.refuse(first, Failure { code: code.clone(), message: message.clone() });
             }
@@ -579,16 +590,16 @@ impl Chain {
     /// since behind it.
     pub(crate) fn reject(&mut self, failure: Failure) {
         if let Some(first) = self.operations.pop_front() {
-            self.refuse(first, failure);
+            self.refuse(Arc::unwrap_or_clone(first), failure);
         }
     }
 
     /// What came after it was never sent: it becomes one with it, and may have cured it.
     fn refuse(&mut self, mut first: Queued, failure: Failure) {
         first.failure = Some(failure);
-        let later = std::mem::replace(&mut self.operations, [first].into());
+        let later = std::mem::replace(&mut self.operations, [Arc::new(first)].into());
         for edit in later {
-            self.add(edit);
+            self.add(Arc::unwrap_or_clone(edit));
         }
     }
 
@@ -606,11 +617,11 @@ impl Chain {
         common: Version,
         mut number: impl FnMut() -> (OperationId, u64),
     ) {
-        let is_after = |queued: &Queued| queued.operation.base > common;
+        let is_after = |queued: &Arc<Queued>| queued.operation.base > common;
         if again.is_none() && !self.operations.iter().any(is_after) {
             return;
         }
-        let before = std::mem::take(&mut self.operations);
+        let before = std::mem::take(&mut self.operations).into_iter().map(Arc::unwrap_or_clone);
         // As nobody has heard of them, some become one.
         for mut queued in again.into_iter().chain(before) {
             (queued.operation.id, queued.operation.sequence) = number();
@@ -625,6 +636,7 @@ impl Chain {
     pub(crate) fn compare(&mut self, table: &Table) {
         while let Some(first) = self.operations.front_mut().filter(|first| first.again) {
             if let Some(action) = missing(table, self.known.as_ref(), &first.operation) {
+                let first = Arc::make_mut(first);
                 first.operation.action = action;
                 first.again = false;
             } else {
@@ -636,7 +648,7 @@ impl Chain {
     /// What was refused is tried again: as another operation where the server has surely not
     /// settled it, and else as it was. Whether that may be.
     pub(crate) fn renew(&mut self, id: OperationId, sequence: &mut u64) -> bool {
-        let Some(first) = self.operations.front_mut() else { return false };
+        let Some(first) = self.first_mut() else { return false };
         first.failure = None;
         first.passed_over = 0;
         if first.sent {
@@ -645,14 +657,14 @@ impl Chain {
         first.operation.id = id;
         for queued in &mut self.operations {
             *sequence = u64::saturating_add(*sequence, 1);
-            queued.operation.sequence = *sequence;
+            Arc::make_mut(queued).operation.sequence = *sequence;
         }
         false
     }
 
     /// The server went on without the first operation.
     pub(crate) fn pass_over(&mut self) {
-        if let Some(first) = self.operations.front_mut() {
+        if let Some(first) = self.first_mut() {
             first.passed_over = first.passed_over.saturating_add(1);
         }
     }
@@ -668,9 +680,10 @@ impl Chain {
         let mut now = known.fields.clone();
         self.known = Some(known);
         for queued in &mut self.operations {
-            if let Action::Update { fields, bases } = &mut queued.operation.action
-                && !queued.sent
+            if !queued.sent
                 && let Some(now) = &now
+                && let Action::Update { fields, bases } =
+                    &mut Arc::make_mut(queued).operation.action
             {
                 let edited: Vec<String> = bases.iter().map(|(name, _)| name.to_owned()).collect();
                 for name in edited {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use stdx::{IdSource, UnixMicros};
 use sync::engine::Stored;
@@ -26,7 +28,7 @@ fn steps() -> impl Strategy<Value = Persist> {
         1 => session,
         4 => (keys(), saved()).prop_map(|(key, saved)| Persist::Record(key, saved)),
         1 => keys().prop_map(Persist::RecordGone),
-        4 => queued().prop_map(|queued| Persist::Operation(Box::new(queued))),
+        4 => queued().prop_map(|queued| Persist::Operation(Arc::new(queued))),
         1 => ids().prop_map(Persist::OperationGone),
         2 => logged,
         1 => (0u32..4).prop_map(|older_than| Persist::Forget { older_than }),

@@ -1,5 +1,7 @@
 //! What an input leads to.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use stdx::UnixMicros;
 
@@ -85,7 +87,7 @@ pub enum Persist {
     /// Nothing is left of a record.
     RecordGone(RecordKey),
     /// An operation, in the place of what was stored of it.
-    Operation(Box<Queued>),
+    Operation(Arc<Queued>),
     /// It is settled, or was discarded.
     OperationGone(OperationId),
     /// An entry of the log, under its number; the one with the number [`LOG_MAX`](super::LOG_MAX)

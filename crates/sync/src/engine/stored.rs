@@ -1,6 +1,7 @@
 //! What a device has stored, in memory: what each store has to do with a step.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{LOG_MAX, Logged, Persist, Saved, Session};
 use crate::model::{OperationId, RecordKey, Version};
@@ -43,7 +44,7 @@ impl Stored {
                 self.records.remove(&key);
             }
             Persist::Operation(queued) => {
-                self.operations.insert(queued.operation.id, *queued);
+                self.operations.insert(queued.operation.id, Arc::unwrap_or_clone(queued));
             }
             Persist::OperationGone(id) => {
                 self.operations.remove(&id);

@@ -871,7 +871,7 @@ fn what_becomes_one_has_seen_no_more_than_either() {
     let (fields, bases) = (Fields::from([("page", 17)]), Fields::new());
     let brings_back = queued(Action::Update { fields, bases }, 2, true);
     let made = queued(Action::Create { fields: content("mine") }, 0, false);
-    let operations = [brings_back, made].into();
+    let operations = [brings_back, made].map(Arc::new).into();
     let mut chain = Chain { known: None, operations };
     chain.reject(failure());
     let [one] = chain.operations.make_contiguous() else { panic!("{chain:?}") };

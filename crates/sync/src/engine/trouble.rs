@@ -1,5 +1,6 @@
 //! Requests that have no answer that counts, and pauses after them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use stdx::UnixMicros;
@@ -108,7 +109,7 @@ impl Engine {
     /// book was passed over. It is tried once more.
     pub(super) fn renew_refused(&mut self, settled_late: &[u64], step: &mut Step) {
         let Some(first) = settled_late.iter().min() else { return };
-        let is_after = |queued: &Queued| {
+        let is_after = |queued: &Arc<Queued>| {
             queued.failure.is_some() && !queued.sent && queued.operation.sequence > *first
         };
         let refused =
