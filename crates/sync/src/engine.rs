@@ -47,7 +47,7 @@ pub use self::stored::Stored;
 
 use crate::merge::{Outcome, Why};
 use crate::model::{Fields, LogId, OperationId, RecordKey, Rule, Table, Version};
-use crate::operation::{Action, Operation};
+use crate::operation::{Action, Operation, SEQUENCE_MAX};
 use crate::queue::{Chain, Failure, Known, Landed, Priority, Queue, Queued, RecordState};
 use crate::sabotage::Bug;
 use crate::watch::{self, Watch, due};
@@ -512,6 +512,9 @@ impl Engine {
             Input::Pushed(id, answer) if self.is_answer(id, true) => {
                 self.outstanding = None;
                 match answer {
+                    Ok(answer) if answer.sequence > SEQUENCE_MAX => {
+                        self.failed_to(true, Trouble::Later(None), now, &mut step);
+                    }
                     Ok(answer) => self.pushed(&answer, now, &mut step),
                     Err(trouble) => self.failed_to(true, trouble, now, &mut step),
                 }

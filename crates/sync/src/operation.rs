@@ -5,13 +5,17 @@ use stdx::{HybridTime, UnixMicros};
 
 use crate::model::{Fields, OperationId, RecordKey, Version};
 
+/// No device comes to more operations than every client can count exactly (those in
+/// JavaScript: RFC 8259, section 6).
+pub const SEQUENCE_MAX: u64 = (1 << 53) - 1;
+
 /// One edit of one record. Once it may have been sent it never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
     /// Its own id: the server settles each id once.
     pub id: OperationId,
-    /// Counted by the device, from 1.
+    /// Counted by the device, from 1 to [`SEQUENCE_MAX`].
     pub sequence: u64,
     /// Of which record.
     pub key: RecordKey,

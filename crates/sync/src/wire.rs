@@ -175,7 +175,8 @@ pub struct PushAnswer {
     /// The last change of the account.
     pub head: Version,
     /// The greatest sequence that the server has seen of this device: the device
-    /// counts on from there, also where its store was restored from a backup.
+    /// counts on from there, also where its store was restored from a backup. An answer
+    /// with more than [`SEQUENCE_MAX`](crate::operation::SEQUENCE_MAX) is none.
     pub sequence: u64,
     /// The change log of the versions.
     pub log: LogId,

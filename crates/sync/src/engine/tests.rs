@@ -528,6 +528,31 @@ fn one_edit_that_spoils_every_request_keeps_no_other_waiting() {
     }
 }
 
+/// After it no sequence would be left, and no edit could be told from another one.
+#[test]
+fn a_sequence_that_nobody_can_have_reached_is_no_answer() {
+    let mut device = Device::new();
+    let key = device.create();
+    device.connect();
+    let ((id, push), _) = device.next_push();
+    let outcome = Outcome::Applied { version: Version(1) };
+    let wrong = PushAnswer {
+        now: HybridTime::ZERO,
+        answers: vec![Answer { operation: push.operations[0].id, outcome }],
+        head: Version(1),
+        sequence: SEQUENCE_MAX + 1,
+        log: device.log,
+        common: None,
+    };
+    device.hear(Input::Pushed(id, Ok(wrong)));
+    assert_eq!(device.stored.session.sequence, push.operations[0].sequence);
+    let (again, pause) = device.next_push();
+    assert_eq!(again.1.operations, push.operations);
+    assert!(!pause.is_zero());
+    device.answer(again);
+    assert_eq!(device.engine.state(&key), RecordState::Saved);
+}
+
 #[test]
 fn a_server_that_rejects_everything_does_not_turn_the_whole_queue_into_failures() {
     let mut device = Device::new();
