@@ -23,6 +23,8 @@ pub(super) struct Saved {
     /// lost with them, so what was deleted or overwritten may be there again, and words
     /// that two devices bring back may meet.
     put_back: BTreeSet<RecordKey>,
+    /// Of any record, perhaps.
+    all_put_back: bool,
     /// Records that somebody deleted.
     deleted: BTreeSet<RecordKey>,
 }
@@ -79,11 +81,16 @@ impl Saved {
     /// The server was put back, and has this no more. What is not a revision the devices
     /// have, and bring back.
     pub(super) fn lost(&mut self, lost: Lost) {
-        self.put_back.extend(lost.changed);
+        self.put_back.extend(lost.changed.records);
+        self.all_put_back |= lost.changed.any;
         let revisions = lost.shown.iter().filter(|(key, _)| *key.table == *REVISIONS.name);
         for revision in revisions.filter_map(|(key, fields)| Revision::of_record(key.id, fields)) {
             self.taken.extend(words(Some(&revision.fields)));
         }
+    }
+
+    fn is_put_back(&self, key: &RecordKey) -> bool {
+        self.all_put_back || self.put_back.contains(key)
     }
 
     pub(super) fn check(&self, held: &BTreeMap<RecordKey, Fields>) -> Result<(), String> {
@@ -99,7 +106,7 @@ impl Saved {
             }
             if *key.table == *MEMOS {
                 // Who makes it anew may not have seen that it was deleted.
-                if !self.put_back.contains(key)
+                if !self.is_put_back(key)
                     && self.deleted.contains(key)
                     && self.made.get(key) == Some(&1)
                 {
@@ -119,7 +126,7 @@ impl Saved {
 
     fn check_memo(&self, key: &RecordKey, fields: &Fields) -> Result<(), String> {
         let content = fields.get("content").and_then(Value::text).unwrap_or("");
-        let put_back = self.put_back.contains(key);
+        let put_back = self.is_put_back(key);
         let mut seen = BTreeSet::new();
         for word in content.split_whitespace() {
             if !seen.insert(word) && !put_back {

@@ -21,7 +21,7 @@ use sync_server::domain::{Change, Domain, Refusal};
 use sync_server::{Limits, SyncError, SyncServer};
 use tokio::runtime::Runtime;
 
-use super::server::{Lost, Server};
+use super::server::{Changed, Lost, Server};
 use super::world::{MEMOS, TABLES};
 
 const OWN: Migration = Migration {
@@ -55,8 +55,8 @@ pub(super) struct Real {
     head: Version,
     log: Option<LogId>,
     settled: BTreeSet<OperationId>,
-    /// Records of which operations came since the last backup, where there is one.
-    since_backup: Option<BTreeSet<RecordKey>>,
+    /// Since the last backup, where there is one.
+    since_backup: Option<Changed>,
     wrong: Option<String>,
 }
 
@@ -165,7 +165,7 @@ impl Server for Real {
         self.head = self.head.max(answer.head);
         self.log = Some(answer.log);
         if let Some(since) = &mut self.since_backup {
-            since.extend(push.operations.iter().map(|operation| operation.key.clone()));
+            since.records.extend(push.operations.iter().map(|operation| operation.key.clone()));
         }
         self.settled.extend(answer.answers.iter().map(|answer| answer.operation));
         answer
@@ -218,7 +218,7 @@ impl Server for Real {
             snapshot.back_up(&file, |_| ()).await
         });
         made.expect("a backup can be made");
-        self.since_backup = Some(BTreeSet::new());
+        self.since_backup = Some(Changed::default());
     }
 
     /// The store says by itself that it is another one.
@@ -237,7 +237,7 @@ impl Server for Real {
         self.start();
         let there = self.shown();
         shown.retain(|key, fields| there.get(key) != Some(fields));
-        self.since_backup = Some(BTreeSet::new());
+        self.since_backup = Some(Changed { any: true, ..Changed::default() });
         Some(Lost { shown, changed })
     }
 

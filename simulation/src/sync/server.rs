@@ -47,8 +47,16 @@ pub(super) trait Server: Debug {
 pub(super) struct Lost {
     /// What everybody had to see, and is otherwise now.
     pub(super) shown: BTreeMap<RecordKey, Fields>,
-    /// Each record that was changed since the backup, those that were deleted included.
-    pub(super) changed: BTreeSet<RecordKey>,
+    pub(super) changed: Changed,
+}
+
+/// Records of which operations came since a backup was made.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changed {
+    pub(super) records: BTreeSet<RecordKey>,
+    /// The server was put back to that backup before: a device that has heard of the log
+    /// between has nothing in common with it, and brings back all that it knows.
+    pub(super) any: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +67,7 @@ pub(super) struct Model {
     /// The logs before this one, and the last change of each that it has.
     logs: BTreeMap<LogId, Version>,
     backup: Option<Box<Self>>,
+    since_backup: Changed,
     held: BTreeMap<RecordKey, Held>,
     /// The last change of each record.
     log_of: BTreeMap<Version, RecordKey>,
@@ -82,6 +91,7 @@ impl Model {
             log,
             logs: BTreeMap::new(),
             backup: None,
+            since_backup: Changed::default(),
             held: BTreeMap::new(),
             log_of: BTreeMap::new(),
             head: Version::NONE,
@@ -184,6 +194,7 @@ impl Server for Model {
         let settled = *settled;
         for operation in &push.operations {
             *sequence = operation.sequence.max(*sequence);
+            self.since_backup.records.insert(operation.key.clone());
         }
         let sequence = *sequence;
         let answers = push
@@ -262,20 +273,19 @@ impl Server for Model {
 
     fn back_up(&mut self) {
         self.backup = None;
+        self.since_backup = Changed::default();
         self.backup = Some(Box::new(self.clone()));
     }
 
     fn put_back(&mut self, log: LogId) -> Option<Lost> {
         let backup = self.backup.take()?;
         let mut shown = self.shown();
-        let version = |model: &Self, key| model.held.get(key).map(|held| held.version);
-        let all = self.held.keys().chain(backup.held.keys());
-        let changed = all.filter(|key| version(self, key) != version(&backup, key));
-        let changed = changed.cloned().collect();
+        let changed = std::mem::take(&mut self.since_backup);
         let mut before = Self { backup: Some(backup.clone()), ..*backup };
         before.logs.insert(before.log, before.head);
         before.log = log;
         before.settled = self.settled;
+        before.since_backup.any = true;
         *self = before;
         let there = self.shown();
         shown.retain(|key, fields| there.get(key) != Some(fields));
