@@ -13,7 +13,7 @@ pub(crate) enum Fault {
     /// Every connection is in use, and has been for as long as a statement may
     /// take.
     Full,
-    /// Another view of the masters is in force.
+    /// Another view of the masters is in force, or about to be.
     Moved,
     /// A unique index refuses the row.
     Duplicate { table: String, index: String },

@@ -80,9 +80,9 @@ pub(crate) enum Command {
     Fill { ask: FillAnew, reply: oneshot::Sender<Result<(), FillError>> },
     /// A master that serves was asked whether it can.
     Checked(Checked),
-    /// The log is too large to keep it for these masters, which are away: they have to be
-    /// filled. `done` is told whether every master that serves has noted it.
-    Outgrown { masters: Vec<usize>, why: String, done: oneshot::Sender<bool> },
+    /// The log is too large to keep it for these masters, which are away in the view
+    /// `generation`: they have to be filled. `done` is told whether it need not be kept.
+    Outgrown { masters: Vec<usize>, generation: u64, why: String, done: oneshot::Sender<bool> },
     /// Try this master, which is away, now.
     Hurry { at: usize },
     /// Asked by the thread that brings this master back.

@@ -1,10 +1,11 @@
 //! The one that decides who serves: opens the masters, hears who failed, tries
 //! those that are away, and has them brought back.
 //!
-//! Whoever reports that a master failed waits for it, so it asks masters only what it has
-//! to know at once. The rest is done beside it: tasks ask those that serve how they are
-//! ([`check`]) and keep their logs small ([`trim`]), and a thread brings one back
-//! ([`recovery`]).
+//! Whoever reports that a master failed waits for it, so what is done all the time is done
+//! beside it: tasks ask those that serve how they are ([`check`]) and keep their logs small
+//! ([`trim`]), and a thread brings one back ([`recovery`]). It waits for masters itself
+//! where it puts in force who serves, notes that one has to be filled, or looks a
+//! transaction up.
 
 mod age;
 mod check;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use stdx::Backoff;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -99,8 +101,8 @@ struct Try {
     from: Option<usize>,
     /// How often writers would have been held back for too long for it.
     too_long: u32,
-    /// It serves, and is being asked whether it can.
-    is_checked: bool,
+    /// It serves, and is asked whether it can.
+    check: Option<JoinHandle<()>>,
     bringing: Option<Bringing>,
 }
 
@@ -119,7 +121,7 @@ struct Bringing {
 impl Supervisor {
     /// Hears commands and tries masters that are away, until the store closes.
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        tokio::task::spawn_local(Trimmer::new(&self.shared).run());
+        let mut trimming = tokio::task::spawn_local(async {});
         let mut check_at = Instant::now() + self.shared.limits.probe;
         let mut count_at = Instant::now();
         let mut counting = tokio::task::spawn_local(async {});
@@ -149,8 +151,8 @@ impl Supervisor {
                         let _ = reply.send(self.fill(ask).await);
                     }
                     Some(Command::Checked(checked)) => self.checked(checked).await,
-                    Some(Command::Outgrown { masters, why, done }) => {
-                        let _ = done.send(self.outgrown(masters, &why).await);
+                    Some(Command::Outgrown { masters, generation, why, done }) => {
+                        let _ = done.send(self.outgrown(masters, generation, &why).await);
                     }
                     Some(Command::Hurry { at }) => self.hurry(at),
                     Some(Command::Recovery { at, ask }) => self.asked(at, ask).await,
@@ -164,6 +166,10 @@ impl Supervisor {
                             self.put_in_force().await;
                         }
                         self.check_those_serving();
+                        if trimming.is_finished() {
+                            let trimmer = Trimmer::new(&self.shared);
+                            trimming = tokio::task::spawn_local(trimmer.run());
+                        }
                         check_at = Instant::now() + self.shared.limits.probe;
                     }
                     if Instant::now() >= count_at && counting.is_finished() {
@@ -204,7 +210,8 @@ impl Supervisor {
             }
             Failed::Master(why) => {
                 let serves = self.membership.view().serves(master);
-                if !serves && self.in_force == Some(self.membership.view().generation) {
+                let is_in_force = self.in_force == Some(self.membership.view().generation);
+                if is_in_force && !serves && !self.membership.is_in(master) {
                     // It comes back with everything, whoever brings it back.
                     return;
                 }
@@ -279,13 +286,13 @@ impl Supervisor {
         let mut in_force = false;
         for _ in 0..CHANGES_MAX {
             self.leave_out_lacking();
-            // The next epoch comes when those have ended who hold the last one on one
-            // master while they wait for another that is out.
-            self.shared.left.send_replace(self.membership.left().to_vec());
+            self.tell_who_left();
             let generation = self.membership.view().generation;
             if !self.claim().await {
                 break;
             }
+            // Others may have said so meanwhile.
+            self.tell_who_left();
             if self.lacking.iter().any(|&at| self.membership.is_in(at)) {
                 continue;
             }
@@ -324,6 +331,18 @@ impl Supervisor {
         if let Some(client) = self.witness.shared() {
             client.reaches_all(!cut_off);
         }
+    }
+
+    /// Those end who hold the epoch on one master while they wait for another that is out:
+    /// the next one waits for them.
+    fn tell_who_left(&self) {
+        self.shared.left.send_if_modified(|left| {
+            let is_news = **left != *self.membership.left();
+            if is_news {
+                self.membership.left().clone_into(left);
+            }
+            is_news
+        });
     }
 
     /// What was committed elsewhere and not there has to come there, also where another

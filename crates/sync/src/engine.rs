@@ -512,7 +512,7 @@ impl Engine {
             Input::Pushed(id, answer) if self.is_answer(id, true) => {
                 self.outstanding = None;
                 match answer {
-                    Ok(answer) if answer.sequence > SEQUENCE_MAX => {
+                    Ok(answer) if answer.sequence >= SEQUENCE_MAX => {
                         self.failed_to(true, Trouble::Later(None), now, &mut step);
                     }
                     Ok(answer) => self.pushed(&answer, now, &mut step),

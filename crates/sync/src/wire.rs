@@ -176,7 +176,7 @@ pub struct PushAnswer {
     pub head: Version,
     /// The greatest sequence that the server has seen of this device: the device
     /// counts on from there, also where its store was restored from a backup. An answer
-    /// with more than [`SEQUENCE_MAX`](crate::operation::SEQUENCE_MAX) is none.
+    /// that leaves none up to [`SEQUENCE_MAX`](crate::operation::SEQUENCE_MAX) is none.
     pub sequence: u64,
     /// The change log of the versions.
     pub log: LogId,

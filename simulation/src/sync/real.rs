@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use multi_master::archive::{Snapshot, restore};
 use multi_master::{
-    Column, Config, Db, DbError, Kind, Migration, MultiMaster, Policy, Row, Step, Tx, fields, id,
-    params,
+    Column, Config, Db, DbError, Kind, Migration, MultiMaster, Policy, Row, Step, Tx, Verify,
+    fields, id, params,
 };
 use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, Random, Seed, UnixMicros};
@@ -23,6 +24,9 @@ use tokio::runtime::Runtime;
 
 use super::server::{Changed, Lost, Server};
 use super::world::{MEMOS, TABLES};
+
+/// How long two small files may take until they hold the same.
+const WHOLE_MAX: Duration = Duration::from_mins(1);
 
 const OWN: Migration = Migration {
     name: "memos",
@@ -109,7 +113,7 @@ impl Real {
     fn start(&mut self) {
         let store = self.runtime.block_on(MultiMaster::open(self.config(), &migrations()));
         let store = store.expect("two files that nobody else has open");
-        let limits = Limits { tombstone_kept: std::time::Duration::from_mins(10) };
+        let limits = Limits { tombstone_kept: Duration::from_mins(10) };
         let server = SyncServer::new(store.clone(), Memos, limits, self.clock.clone());
         self.running = Some((store, server));
     }
@@ -159,7 +163,9 @@ impl Server for Real {
             }
         });
         // Where the store was put back, that is all that is said.
-        if answer.common.is_none() && answer.answers.len() < push.operations.len() {
+        let only_that = answer.common.is_some() && answer.answers.is_empty();
+        let is_put_back = only_that && push.log != Some(answer.log);
+        if !is_put_back && answer.answers.len() < push.operations.len() {
             self.wrong.get_or_insert(format!("{push:?} has no whole answer: {answer:?}"));
         }
         self.head = self.head.max(answer.head);
@@ -191,8 +197,14 @@ impl Server for Real {
             self.hide(away, false);
         }
         self.start();
-        if let Some((store, _)) = &self.running {
-            self.runtime.block_on(store.wait_until_whole());
+        let Some((store, _)) = &self.running else { return };
+        let compared = self.runtime.block_on(async {
+            let whole = tokio::time::timeout(WHOLE_MAX, store.wait_until_whole()).await;
+            whole.map_err(|_| format!("not whole: {:?}", store.status()))?;
+            store.verify(Verify::default(), |_| ()).await.map_err(|error| error.to_string())
+        });
+        if !matches!(&compared, Ok(findings) if findings.is_well()) {
+            self.wrong.get_or_insert(format!("the masters are not the same: {compared:?}"));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Asking the masters that serve whether they still can.
 //!
-//! Each is asked by a task of its own. One that is frozen answers nobody, and whoever
+//! Each is asked by a task of its own. A server that is frozen answers nobody, and whoever
 //! finds that out by a write reports it to the supervisor, which has to hear it at once.
 
 use std::sync::Arc;
@@ -32,23 +32,22 @@ impl Supervisor {
     pub(super) fn check_those_serving(&mut self) {
         let generation = self.membership.view().generation;
         for at in self.membership.view().serving() {
-            if std::mem::replace(&mut self.tries[at].is_checked, true) {
+            if self.tries[at].check.as_ref().is_some_and(|check| !check.is_finished()) {
                 continue;
             }
             let (shared, ownership) = (Arc::clone(&self.shared), self.ownership.clone());
             let since = self.epoch_in_force;
-            tokio::task::spawn_local(async move {
+            self.tries[at].check = Some(tokio::task::spawn_local(async move {
                 let epoch = epoch_of(&shared, at).await;
                 let taken = epoch.is_ok() && is_taken(&ownership, &shared, at).await;
                 let checked = Checked { at, generation, since, epoch, taken };
                 drop(shared.supervisor.send(Command::Checked(checked)));
-            });
+            }));
         }
     }
 
     pub(super) async fn checked(&mut self, checked: Checked) {
         let Checked { at, generation, since, epoch, taken } = checked;
-        self.tries[at].is_checked = false;
         if !self.membership.is_news(at, generation) {
             return;
         }

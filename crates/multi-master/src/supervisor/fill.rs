@@ -100,20 +100,25 @@ impl Supervisor {
     }
 
     /// The log is too large to keep it for these masters: they have to be filled, and a
-    /// filling that needs it begins anew. False where not every master could note that,
-    /// or where they stand otherwise meanwhile.
-    pub(super) async fn outgrown(&mut self, masters: Vec<usize>, why: &str) -> bool {
-        let states = &self.membership.view().masters;
-        let may_be_filled =
-            |&at: &usize| matches!(states[at].state, MasterState::Down | MasterState::Behind);
-        if !masters.iter().all(may_be_filled) {
+    /// filling that needs it begins anew. False where not every master that serves could
+    /// note that, or where another view has come meanwhile.
+    pub(super) async fn outgrown(
+        &mut self,
+        masters: Vec<usize>,
+        generation: u64,
+        why: &str,
+    ) -> bool {
+        let is_same = |ours: &Self| ours.membership.view().generation == generation;
+        let is_joining =
+            |&at: &usize| self.membership.view().masters[at].state == MasterState::Joining;
+        if !is_same(self) || masters.iter().any(is_joining) {
             return false;
         }
         for &at in &masters {
             self.tries[at].give_up();
             self.shared.copies.end(at, false);
         }
-        self.mark(&masters, why).await.is_ok()
+        self.mark(&masters, why).await.is_ok() && is_same(self)
     }
 
     fn named(&self, name: &MasterName) -> Result<usize, FillError> {

@@ -89,7 +89,7 @@ impl Supervisor {
                 suspected: None,
                 from: None,
                 too_long: 0,
-                is_checked: false,
+                check: None,
                 bringing: None,
             })
             .collect();

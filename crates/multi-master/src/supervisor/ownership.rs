@@ -22,7 +22,7 @@ use crate::shared::{Shared, Target};
 use crate::sqlite::IfAbsent;
 use crate::timely::timely;
 
-/// How long the supervisor waits for an answer. Where none comes, the master is soon
+/// How long an answer is waited for. Where none comes, the master is soon
 /// found out by what else is asked of it.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// How often a lock is tried that somebody has.

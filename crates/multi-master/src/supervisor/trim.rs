@@ -32,8 +32,7 @@ const TOMBSTONES_KEPT: Duration = Duration::from_hours(24);
 /// How often old markers are taken away: this often, or every sixty probes.
 const EVERY: Duration = Duration::from_mins(1);
 const EVERY_PROBES: u32 = 60;
-/// After a turn that did not do everything: somebody may wait for the
-/// supervisor.
+/// After a turn that did not do everything: others want the masters, too.
 const SOON: Duration = Duration::from_millis(50);
 /// Rows taken away by one statement: markers may be large, and writers wait.
 const ROWS: usize = 200;
@@ -172,6 +171,9 @@ impl Trimmer {
                 }
             };
         }
+        if self.shared.view().generation != view.generation {
+            return Ok(false);
+        }
         // Who is filled, from whom, and after which of its markers it needs them all.
         let (mut unmarked, mut filling) = (Vec::new(), Vec::new());
         for at in (0..masters.len()).filter(|&at| !view.serves(at)) {
@@ -201,7 +203,7 @@ impl Trimmer {
             return Ok(false);
         }
         self.log_size = None;
-        if !unmarked.is_empty() && !self.give_up(unmarked).await {
+        if !unmarked.is_empty() && !self.give_up(view, unmarked).await {
             return Ok(false);
         }
         let mut stuck = Vec::new();
@@ -211,14 +213,15 @@ impl Trimmer {
             }
         }
         // Only what came after a filling began is left: that begins anew.
-        Ok(stuck.is_empty() || self.give_up(stuck).await)
+        Ok(stuck.is_empty() || self.give_up(view, stuck).await)
     }
 
     /// Has these masters filled, and keeps the log no more for them; false where it has
     /// to be kept.
-    async fn give_up(&self, masters: Vec<usize>) -> bool {
+    async fn give_up(&self, view: &View, masters: Vec<usize>) -> bool {
         let (done, noted) = oneshot::channel();
-        let command = Command::Outgrown { masters, why: self.outgrew(), done };
+        let (generation, why) = (view.generation, self.outgrew());
+        let command = Command::Outgrown { masters, generation, why, done };
         drop(self.shared.supervisor.send(command));
         noted.await.unwrap_or(false)
     }

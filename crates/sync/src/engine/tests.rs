@@ -540,7 +540,7 @@ fn a_sequence_that_nobody_can_have_reached_is_no_answer() {
         now: HybridTime::ZERO,
         answers: vec![Answer { operation: push.operations[0].id, outcome }],
         head: Version(1),
-        sequence: SEQUENCE_MAX + 1,
+        sequence: SEQUENCE_MAX,
         log: device.log,
         common: None,
     };
