@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{self, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use stdx::ids::NotAnId;
@@ -35,8 +35,9 @@ stdx::id_type! {
     pub struct LogId;
 }
 
-/// What one field holds.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What one field holds. As JSON it is what it looks like: `null`, `true`, `7`, `"…"`,
+/// `["…"]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
 pub enum Value {
     /// Nothing.
@@ -71,6 +72,56 @@ impl Value {
             Self::Null => Some(""),
             Self::Bool(_) | Self::Int(_) | Self::Texts(_) => None,
         }
+    }
+}
+
+// An untagged enum would try one variant after the other, and write an error for each.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOf;
+
+        impl<'de> Visitor<'de> for OneOf {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("nothing, yes or no, a whole number, a text or a list of texts")
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_bool<E>(self, yes: bool) -> Result<Value, E> {
+                Ok(Value::Bool(yes))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+                Ok(Value::Int(number))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+                let too_large = |_| E::invalid_value(Unexpected::Unsigned(number), &"an i64");
+                i64::try_from(number).map(Value::Int).map_err(too_large)
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(text.into())
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Value, E> {
+                Ok(text.into())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Value, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = all.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Value::Texts(texts))
+            }
+        }
+
+        deserializer.deserialize_any(OneOf)
     }
 }
 
@@ -332,8 +383,10 @@ mod tests {
         assert_eq!(serde_json::from_str::<Fields>(&text).unwrap(), fields);
         for (wrong, why) in [
             (r#"{"a":1,"a":2}"#, "the field `a` comes twice"),
-            (r#"{"a":1.5}"#, "did not match any variant"),
-            (r#"{"a":{"b":1}}"#, "did not match any variant"),
+            (r#"{"a":1.5}"#, "expected nothing, yes or no, a whole number, a text or a list"),
+            (r#"{"a":{"b":1}}"#, "invalid type: map"),
+            (r#"{"a":["b",1]}"#, "invalid type: integer `1`, expected a string"),
+            (r#"{"a":9223372036854775808}"#, "expected an i64"),
             ("[]", "a map of fields"),
         ] {
             let error = serde_json::from_str::<Fields>(wrong).unwrap_err().to_string();
