@@ -9,8 +9,8 @@
 //! | [`requests`] | answers to requests that carried an idempotency key |
 //!
 //! All functions take a [`Db`](multi_master::Db) or a [`Tx`](multi_master::Tx)
-//! and run inside the read or write that the caller opened. Every query of a
-//! reader's rows names the reader: an id of somebody else's row finds nothing.
+//! and run inside the read or write that the caller opened. Every one on a
+//! reader's rows takes the reader: an id of somebody else's row finds nothing.
 
 pub mod schema;
 
@@ -64,4 +64,29 @@ fn tag_category(row: &Row) -> Result<Option<TagCategory>, DbError> {
 /// `?, ?, ?` for a list of parameters.
 fn placeholders(count: usize) -> String {
     vec!["?"; count].join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use multi_master::{Config, MultiMaster, Policy};
+
+    use super::*;
+    use crate::MIGRATIONS;
+
+    #[tokio::test]
+    async fn a_few_rows_by_their_ids_are_found_without_looking_through_all_of_a_reader() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config::embedded(directory.path(), Policy::Available);
+        MultiMaster::open(config, MIGRATIONS).await.unwrap().close().await;
+        let file = rusqlite::Connection::open(directory.path().join("a.db")).unwrap();
+        for (sql, wanted) in [
+            (memos::drafts_sql(2), "SEARCH memos USING PRIMARY KEY (id=?)"),
+            (shelf::some_sql(2), "SEARCH b USING PRIMARY KEY (id=?)"),
+        ] {
+            let mut plan = file.prepare(&format!("explain query plan {sql}")).unwrap();
+            let steps = plan.query_map([[1_u8; 16], [2; 16]], |row| row.get("detail")).unwrap();
+            let steps: Vec<String> = steps.map(Result::unwrap).collect();
+            assert_eq!(steps, [wanted], "{sql}");
+        }
+    }
 }
