@@ -28,6 +28,8 @@ const COUNTS: [usize; 2] = [1_000, 10_000];
 const WORK: [&str; 2] = ["1,000 memos, written and sent", "10,000 memos, written and sent"];
 const LOCAL: [&str; 2] = ["1,000 memos, written", "10,000 memos, written"];
 const SEND: [&str; 2] = ["1,000 memos, sent", "10,000 memos, sent"];
+/// So often the first count is sent while a master is away: the longest is told.
+const AWAY: usize = 20;
 /// Operations whose memory is measured.
 const QUEUED: usize = 100_000;
 
@@ -107,6 +109,12 @@ fn main() {
         if counts[0] == COUNTS[0] {
             let sent = report.sample(SEND[0], 1, "endpaper");
             report.aim("seconds_to_send_1000", 1_000.0 / sent.rate, Aim::AtMost(1.0));
+            let times = if arguments.quick { rounds } else { AWAY };
+            let all = (0..times).map(|_| ours::send_with_a_master_away(server, COUNTS[0]));
+            let longest = all.max().unwrap_or_default().as_secs_f64();
+            report.fact("sent_with_a_master_away", times);
+            let aim = Aim::AtMost(5.0);
+            report.aim("seconds_to_send_1000_with_a_master_away_at_most", longest, aim);
         }
         let queued = arguments.memos.unwrap_or(QUEUED);
         let bytes = ours::queued_of_another_process(queued);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bench::{Latencies, cpu_spent};
 use endpaper_api::sync::{SCHEMA, TABLES};
-use lab::{Program, Scratch};
+use lab::{Program, Scratch, TakenAway};
 use serde_json::{Value as Json, json};
 use stdx::{IdSource, UnixMicros};
 use sync::engine::{Config, Edit, Trouble};
@@ -14,6 +14,7 @@ use sync::model::{AccountId, Fields, RecordId, RecordKey, Value};
 use sync::queue::Priority;
 use sync_sqlite::drive::Synced;
 use sync_sqlite::{Device, HttpServer, Options, Tokens};
+use tokio::runtime::Runtime;
 
 use crate::{Round, memo};
 
@@ -28,31 +29,73 @@ impl Tokens for Token {
     }
 }
 
-pub(crate) fn run(server: &Path, count: usize) -> Round {
-    let scratch = Scratch::new("bench-sync").expect("a directory under target/");
-    let data = scratch.path().join("data").display().to_string();
-    let arguments = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--log-level", "warn"];
-    let mut program = Program::start(server, arguments).expect("the server starts");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("it can be made");
-    let (token, account) = runtime.block_on(sign_up(&program.url("")));
-    let client = sync_sqlite::http::client().expect("a client");
-    let base = program.url("/").parse().expect("a URL");
-    let server = HttpServer::new(client, base, Token(token));
-    let device = open(&scratch.path().join("device.db"), account, None);
-    let book = shelve(&device);
-    runtime.block_on(send(&device, &server));
+/// A server, a device of an account there, and a book on its shelf.
+struct Pair {
+    program: Program,
+    server: HttpServer<Token>,
+    device: Device,
+    book: RecordId,
+    runtime: Runtime,
+    scratch: Scratch,
+}
 
-    let before = cpu_spent(&[program.process().pid()]);
+impl Pair {
+    fn start(server: &Path) -> Self {
+        let scratch = Scratch::new("bench-sync").expect("a directory under target/");
+        let data = scratch.path().join("data").display().to_string();
+        let arguments =
+            ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--log-level", "warn"];
+        let program = Program::start(server, arguments).expect("the server starts");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("it can be made");
+        let (token, account) = runtime.block_on(sign_up(&program.url("")));
+        let client = sync_sqlite::http::client().expect("a client");
+        let base = program.url("/").parse().expect("a URL");
+        let server = HttpServer::new(client, base, Token(token));
+        let device = open(&scratch.path().join("device.db"), account, None);
+        let book = shelve(&device);
+        let pair = Self { program, server, device, book, runtime, scratch };
+        pair.send();
+        pair
+    }
+
+    /// Everything that waits is sent; how long that takes.
+    fn send(&self) -> Duration {
+        let started = Instant::now();
+        let synced = self.runtime.block_on(self.device.sync(&self.server, |_| (), |_| ()));
+        assert_eq!(synced.expect("it can be written down"), Synced::Done);
+        assert_eq!(self.device.unsent().expect("it is read").len(), 0);
+        started.elapsed()
+    }
+
+    fn stop(self) {
+        drop(self.program.stop());
+    }
+}
+
+pub(crate) fn run(server: &Path, count: usize) -> Round {
+    let mut pair = Pair::start(server);
+    let pids = [pair.program.process().pid()];
+    let before = cpu_spent(&pids);
     let started = Instant::now();
-    let latencies = write(&device, book, count);
+    let latencies = write(&pair.device, pair.book, count);
     let local = started.elapsed();
-    runtime.block_on(send(&device, &server));
-    let send = started.elapsed().saturating_sub(local);
-    let cost = cpu_spent(&[program.process().pid()]).saturating_sub(before);
-    assert_eq!(device.unsent().expect("it is read").len(), 0);
-    drop(program.stop());
+    let send = pair.send();
+    let cost = cpu_spent(&pids).saturating_sub(before);
+    pair.stop();
     Round { latencies, local, send, cost }
+}
+
+/// How long it takes to send so many memos, from the question whether the server is well,
+/// when one of its masters goes away just before that.
+pub(crate) fn send_with_a_master_away(server: &Path, count: usize) -> Duration {
+    let pair = Pair::start(server);
+    write(&pair.device, pair.book, count);
+    let away = TakenAway::take(&pair.scratch.path().join("data/b.db")).expect("it is there");
+    let took = pair.send();
+    pair.stop();
+    drop(away);
+    took
 }
 
 fn open(path: &Path, account: AccountId, queue: Option<usize>) -> Device {
@@ -90,11 +133,6 @@ fn write(device: &Device, book: RecordId, count: usize) -> Latencies {
         latencies.add(before.elapsed());
     }
     latencies
-}
-
-async fn send(device: &Device, server: &HttpServer<Token>) {
-    let synced = device.sync(server, |_| (), |_| ()).await.expect("it can be written down");
-    assert_eq!(synced, Synced::Done);
 }
 
 async fn sign_up(base: &str) -> (String, AccountId) {
