@@ -1,11 +1,12 @@
 //! Devices of one account, a server, and everything that can go wrong between them.
 //!
-//! Two to five devices edit the same records. The network loses requests and
-//! answers, sends requests twice, and goes away; devices are offline, crash between
-//! any two things that they do, fail to write, and have no room to write for a while;
-//! their clocks are wrong by minutes or years, and jump; the server is down, asks to come
-//! later, wants everybody to log in again, forgets old deletions, goes on without one of
-//! its masters, and is put back from a backup. In the end everything works again, and:
+//! Two to five devices edit the same records: books, and memos that refer to them. The
+//! network loses requests and answers, sends requests twice, and goes away; devices are
+//! offline, crash between any two things that they do, fail to write, and have no room to
+//! write for a while; their clocks are wrong by minutes or years, and jump; the server is
+//! down, asks to come later, wants everybody to log in again, forgets old deletions, goes
+//! on without one of its masters, and is put back from a backup. In the end everything
+//! works again, and:
 //!
 //! - every device and the server hold the same;
 //! - every word that a person was shown as saved is in its record or in a revision,
@@ -15,6 +16,7 @@
 //!   of records that a server lost changes of which was put back);
 //! - the operations of one record came from each device in their order, and each was
 //!   settled once;
+//! - no memo was sent before its book;
 //! - nothing waits any more but what needs attention.
 
 #[cfg(feature = "faults")]

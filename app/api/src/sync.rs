@@ -12,7 +12,7 @@ pub const SCHEMA: u32 = 1;
 pub const MEMOS: Table = Table {
     name: "memos",
     fields: &[
-        ("userBookId", Rule::Latest),
+        ("userBookId", Rule::Reference(SHELF.name)),
         ("pageNumber", Rule::Latest),
         ("content", Rule::Text),
         ("tags", Rule::Latest),

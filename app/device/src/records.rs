@@ -14,6 +14,7 @@ use stdx::{Clock, IdSource, UnixMicros};
 use sync::engine::Edit;
 use sync::merge::{REVISIONS, Revision, text};
 use sync::model::{Fields, RecordId, RecordKey, Rule, Table, Value};
+use sync::operation::{Action, Operation};
 use sync::queue::{Priority, RecordState};
 use sync_sqlite::Device;
 use sync_sqlite::device::Shown;
@@ -66,8 +67,12 @@ pub(crate) fn note(device: &Device, command: &Note, out: Out) -> Result {
                 changed.set("content", given(text)?.into());
             }
             if let Some(book) = book {
-                if note.state != RecordState::Failed {
-                    return Err(Failure::usage("a memo that was not refused stays with its book"));
+                let is_to_be_made = |operation: &Operation| {
+                    operation.key == key(&MEMOS, note.id)
+                        && matches!(operation.action, Action::Create { .. })
+                };
+                if !device.unsent()?.iter().any(is_to_be_made) {
+                    return Err(Failure::usage("a memo that the server has stays with its book"));
                 }
                 let shelf = device.all(SHELF.name)?;
                 changed.set("userBookId", find::book(&shelf, book)?.id.to_string().into());

@@ -202,9 +202,9 @@ impl Engine {
         };
         let pull_count = config.limits.pull_count;
         Self {
+            queue: queue(&config),
             config,
             session,
-            queue: Queue::default(),
             watch: Watch::Settling { until: now.after(watch::SETTLING) },
             ids,
             clock,
@@ -233,7 +233,7 @@ impl Engine {
         for queued in operations {
             chains.entry(queued.operation.key.clone()).or_default().push(Arc::new(queued));
         }
-        self.queue = Queue::default();
+        self.queue = queue(&self.config);
         for (key, mut operations) in chains {
             operations.sort_by_key(|queued| queued.operation.sequence);
             let chain = Chain { known: known.remove(&key), operations: operations.into() };
@@ -257,7 +257,7 @@ impl Engine {
             queued: len,
             syncing: self.queue.in_flight(),
             failed,
-            waiting: len - chains,
+            waiting: len - chains + self.queue.held_back(),
             passed_over: self.queue.passed_over(),
             progress: self.progress,
             last_success: self.session.last_success,
@@ -365,7 +365,7 @@ impl Engine {
         self.clock.set(now);
         let step = now.since(self.session.last).min(STEP_MAX);
         self.session.last = now;
-        if self.queue.len() - self.queue.to_compare() > self.queue.failed() {
+        if self.queue.to_send() > 0 {
             self.session.waited = self.session.waited.saturating_add(step);
         } else {
             self.session.waited = Duration::ZERO;
@@ -386,7 +386,7 @@ impl Engine {
                     let (table, field) = (table.name.to_owned(), field.to_owned());
                     return Err(EditError::ServerOwns { table, field });
                 }
-                Some(Rule::Latest | Rule::Earliest | Rule::Text) => {}
+                Some(Rule::Latest | Rule::Earliest | Rule::Text | Rule::Reference(_)) => {}
             }
         }
         Ok(table)
@@ -564,14 +564,10 @@ impl Engine {
         let mut landed = 0;
         let mut own = BTreeSet::new();
         let flight = self.session.flight.clone();
-        let mut settled_late = Vec::new();
         for one in &answer.answers {
             let Some(key) = self.queue.lands(one.operation) else { continue };
             let Some(before) = self.queue.chain(&key).cloned() else { continue };
             let settled = before.operations[0].clone();
-            if settled.passed_over > 0 && !matches!(one.outcome, Outcome::Refused { .. }) {
-                settled_late.push(settled.operation.sequence);
-            }
             let mut after = before.clone();
             after.settle(&one.outcome, self.generation_of_answers(), self.told_up_to());
             if self.config.has(Bug::DeletionLost) {
@@ -625,7 +621,6 @@ impl Engine {
         }
         let is_settled = |id: &OperationId| answer.answers.iter().any(|one| one.operation == *id);
         let last = flight.iter().rposition(is_settled).unwrap_or_default();
-        self.renew_refused(&settled_late, step);
         for left_out in flight[..last].iter().filter(|id| !is_settled(id)) {
             self.pass_over(*left_out, step);
         }
@@ -921,4 +916,9 @@ impl Engine {
             step.effects.push(Effect::Pull(id, pull));
         }
     }
+}
+
+fn queue(config: &Config) -> Queue {
+    let ignored = config.has(Bug::ReferencesIgnored);
+    Queue::new(if ignored { &[] } else { config.tables })
 }

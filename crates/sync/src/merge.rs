@@ -422,7 +422,7 @@ fn set_field(
                 now.set(name, value.clone(), after_seen(old));
             }
         }
-        Some(Rule::Latest) => match unseen {
+        Some(Rule::Latest | Rule::Reference(_)) => match unseen {
             Some(other) if !later(&other) => {}
             Some(_) => now.set(name, value.clone(), *stamp),
             None => now.set(name, value.clone(), after_seen(old)),

@@ -339,6 +339,10 @@ pub enum Rule {
     /// Both, where they changed other parts of the text; else what was set later,
     /// and the other is kept as a revision.
     Text,
+    /// The id of a record of this table, which is named before its own; of two, what was
+    /// set later. A device that made both records sends this one when the server has
+    /// that.
+    Reference(&'static str),
 }
 
 /// A table: its fields and their rules. A field that is not named has no place in

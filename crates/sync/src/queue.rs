@@ -5,8 +5,8 @@
 //! (nothing) ──────▶ PENDING ────────────────▶ SYNCING ──────────────▶ SUCCESS
 //!               │      ▲  ▲                      │ │
 //!               ▼      │  └── no answer came ────┘ │ refused
-//!            WAITING ──┘ the one before it is      ▼
-//!                        settled                 FAILED ── edited, tried again ─▶ PENDING
+//!            WAITING ──┘ what it waits for        ▼
+//!                        is settled              FAILED ── edited, tried again ─▶ PENDING
 //!                                                  └────── discarded ─▶ (nothing)
 //! ```
 //!
@@ -14,6 +14,11 @@
 //! sent: so no two of a record are in flight, and none overtakes another. Where it is
 //! refused, what waited behind it becomes one with it, under a new id: it may have
 //! cured it, and is sent once more.
+//!
+//! What makes a record waits until what that refers to is on the server
+//! ([`Rule::Reference`]), whatever its priority: a memo goes after its book, and where
+//! the book is refused, it waits with it for the person. Where that is discarded, the
+//! memo goes, and the server says what it thinks of it.
 //!
 //! They go by priority, and then in the order in which they were written. One that the
 //! server leaves out while it settles others, or with which alone nothing was settled
@@ -132,7 +137,8 @@ pub enum RecordState {
     Pending,
     /// 🔄 It is being sent.
     Syncing,
-    /// ⏸ Something is being sent, and more waits for its answer.
+    /// ⏸ Something is being sent, and more waits for its answer; or what it refers to has
+    /// to be on the server first.
     Waiting,
     /// ❌ The server refused it: it needs attention.
     Failed,
@@ -187,6 +193,10 @@ impl Chain {
     pub(crate) fn shown(&self, table: &Table) -> Option<Fields> {
         let known = self.known.as_ref().and_then(|known| known.fields.clone());
         self.operations.iter().fold(known, |shown, queued| applied(table, shown, queued))
+    }
+
+    fn first(&self) -> Option<&Operation> {
+        self.operations.front().map(|first| &first.operation)
     }
 
     fn first_mut(&mut self) -> Option<&mut Queued> {
@@ -273,10 +283,15 @@ pub(crate) enum Landed {
 }
 
 /// All chains, and which of their first operations can be sent.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Queue {
+    tables: &'static [Table],
     chains: BTreeMap<RecordKey, Chain>,
     ready: BTreeMap<Place, RecordKey>,
+    /// Records that are to be made, by each record that they refer to.
+    referring: BTreeMap<RecordKey, BTreeSet<RecordKey>>,
+    /// Those of them that could be sent, were what they refer to on the server.
+    held_back: BTreeSet<RecordKey>,
     /// Those that are not settled on the server.
     sequences: BTreeSet<u64>,
     /// What was sent and has no answer: one push, so few.
@@ -288,6 +303,22 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    pub(crate) fn new(tables: &'static [Table]) -> Self {
+        Self {
+            tables,
+            chains: BTreeMap::new(),
+            ready: BTreeMap::new(),
+            referring: BTreeMap::new(),
+            held_back: BTreeSet::new(),
+            sequences: BTreeSet::new(),
+            in_flight: Vec::new(),
+            failed: 0,
+            passed_over: 0,
+            again: 0,
+            len: 0,
+        }
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
@@ -313,6 +344,11 @@ impl Queue {
 
     pub(crate) const fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// Records that wait for what they refer to.
+    pub(crate) fn held_back(&self) -> usize {
+        self.held_back.len()
     }
 
     fn is_in_flight(&self, key: &RecordKey) -> bool {
@@ -357,6 +393,7 @@ impl Queue {
         match chain.operations.front() {
             None => RecordState::Saved,
             Some(first) if first.failure.is_some() => RecordState::Failed,
+            Some(_) if self.held_back.contains(key) => RecordState::Waiting,
             Some(_) if syncing && chain.operations.len() > 1 => RecordState::Waiting,
             Some(_) if syncing => RecordState::Syncing,
             Some(_) => RecordState::Pending,
@@ -372,6 +409,57 @@ impl Queue {
         if !chain.operations.is_empty() {
             self.chains.insert(key.clone(), chain);
         }
+        self.place(key);
+        for key in self.referring.get(key).cloned().unwrap_or_default() {
+            self.place(&key);
+        }
+    }
+
+    /// What a chain that makes a record refers to.
+    fn referred(&self, chain: &Chain) -> Vec<RecordKey> {
+        let Some(Operation { key, action: Action::Create { fields }, .. }) = chain.first() else {
+            return Vec::new();
+        };
+        let Some(own) = self.tables.iter().position(|table| *table.name == *key.table) else {
+            return Vec::new();
+        };
+        // Of tables before its own alone: no two wait for each other.
+        let (before, own) = (&self.tables[..own], &self.tables[own]);
+        let referred = own.fields.iter().filter_map(|(name, rule)| match rule {
+            Rule::Reference(to) if before.iter().any(|table| table.name == *to) => {
+                let id = fields.get(name)?.text()?.parse().ok()?;
+                Some(RecordKey { table: (*to).into(), id })
+            }
+            _ => None,
+        });
+        referred.collect()
+    }
+
+    /// Whether a record is to be made, and the server has none.
+    fn is_to_be_made(&self, key: &RecordKey) -> bool {
+        let Some(chain) = self.chains.get(key) else { return false };
+        let is_known = chain.known.as_ref().is_some_and(|known| known.fields.is_some());
+        !is_known
+            && chain.first().is_some_and(|first| matches!(first.action, Action::Create { .. }))
+    }
+
+    /// The first operation of a chain can be sent, or is held back, or neither.
+    fn place(&mut self, key: &RecordKey) {
+        let Some(chain) = self.chains.get(key) else { return };
+        let Some(first) = chain.operations.front() else { return };
+        let place = place(first);
+        let can_go = first.failure.is_none() && !first.again && !self.is_in_flight(key);
+        let waits = can_go && self.referred(chain).iter().any(|key| self.is_to_be_made(key));
+        if waits {
+            self.held_back.insert(key.clone());
+        } else {
+            self.held_back.remove(key);
+        }
+        if can_go && !waits {
+            self.ready.insert(place, key.clone());
+        } else {
+            self.ready.remove(&place);
+        }
     }
 
     fn forget(&mut self, key: &RecordKey, chain: &Chain) {
@@ -381,6 +469,15 @@ impl Queue {
             self.passed_over -= usize::from(queued.is_passed_over());
             self.again -= usize::from(queued.again);
             self.sequences.remove(&queued.operation.sequence);
+        }
+        self.held_back.remove(key);
+        for to in self.referred(chain) {
+            if let Some(all) = self.referring.get_mut(&to)
+                && all.remove(key)
+                && all.is_empty()
+            {
+                self.referring.remove(&to);
+            }
         }
         if let Some(place) = chain.operations.front().map(|first| place(first))
             && self.ready.get(&place) == Some(key)
@@ -401,12 +498,8 @@ impl Queue {
                 self.sequences.insert(queued.operation.sequence);
             }
         }
-        if let Some(first) = chain.operations.front()
-            && first.failure.is_none()
-            && !first.again
-            && !self.is_in_flight(key)
-        {
-            self.ready.insert(place(first), key.clone());
+        for to in self.referred(chain) {
+            self.referring.entry(to).or_default().insert(key.clone());
         }
     }
 
@@ -457,7 +550,7 @@ impl Queue {
             if let Some(first) = chain.and_then(|chain| chain.operations.front_mut()) {
                 Arc::make_mut(first).sent = sent_before || landed == Landed::Unknown;
                 left.push(Arc::clone(first));
-                self.ready.insert(place(first), key);
+                self.place(&key);
             }
         }
         left

@@ -19,4 +19,6 @@ pub enum Bug {
     NeverPassedOver,
     /// What a server that was put back has lost is not brought back.
     NotBroughtBack,
+    /// What refers to a record goes before that.
+    ReferencesIgnored,
 }

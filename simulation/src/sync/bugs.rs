@@ -17,13 +17,14 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, and what they are called.
-    pub const ALL: [(Self, &str); 7] = [
+    pub const ALL: [(Self, &str); 8] = [
         (Self::Device(sabotage::Bug::DequeuedWhenSent), "an operation leaves the queue when sent"),
         (Self::Device(sabotage::Bug::DeletedOnLogIn), "what gets a 401 is deleted"),
         (Self::Device(sabotage::Bug::IdsReused), "ids of operations are used again"),
         (Self::Device(sabotage::Bug::DeletionLost), "a deletion is lost with an edit before it"),
         (Self::Device(sabotage::Bug::NeverPassedOver), "what is never settled stays before others"),
         (Self::Device(sabotage::Bug::NotBroughtBack), "what was lost with the server is not sent"),
+        (Self::Device(sabotage::Bug::ReferencesIgnored), "a memo is sent before its book"),
         (Self::NoInbox, "the server does not remember what it has settled"),
     ];
 }

@@ -6,7 +6,6 @@ use sync::merge::{REVISIONS, Revision};
 use sync::model::{Fields, RecordKey, Value};
 
 use super::server::Lost;
-use super::world::MEMOS;
 
 /// What was saved so far.
 #[derive(Debug, Default)]
@@ -89,6 +88,10 @@ impl Saved {
         }
     }
 
+    pub(super) fn was_put_back(&self) -> bool {
+        self.all_put_back || !self.put_back.is_empty()
+    }
+
     fn is_put_back(&self, key: &RecordKey) -> bool {
         self.all_put_back || self.put_back.contains(key)
     }
@@ -104,7 +107,7 @@ impl Saved {
             } else {
                 found.entry(key.to_string()).or_default().extend(words(Some(fields)));
             }
-            if *key.table == *MEMOS {
+            if *key.table != *REVISIONS.name {
                 // Who makes it anew may not have seen that it was deleted.
                 if !self.is_put_back(key)
                     && self.deleted.contains(key)
@@ -112,7 +115,7 @@ impl Saved {
                 {
                     return Err(format!("{key} was deleted, and is there"));
                 }
-                self.check_memo(key, fields)?;
+                self.check_record(key, fields)?;
             }
         }
         for (word, key) in &self.words {
@@ -124,7 +127,7 @@ impl Saved {
         Ok(())
     }
 
-    fn check_memo(&self, key: &RecordKey, fields: &Fields) -> Result<(), String> {
+    fn check_record(&self, key: &RecordKey, fields: &Fields) -> Result<(), String> {
         let content = fields.get("content").and_then(Value::text).unwrap_or("");
         let put_back = self.is_put_back(key);
         let mut seen = BTreeSet::new();

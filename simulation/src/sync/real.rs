@@ -23,24 +23,37 @@ use sync_server::{Limits, SyncError, SyncServer};
 use tokio::runtime::Runtime;
 
 use super::server::{Changed, Lost, Server};
-use super::world::{MEMOS, TABLES};
+use super::world::{BOOKS, MEMOS, NO_BOOK, TABLES};
 
 /// How long two small files may take until they hold the same.
 const WHOLE_MAX: Duration = Duration::from_mins(1);
 
+const fn table(name: &'static str, columns: &'static [Column]) -> Step {
+    Step::CreateTable(multi_master::Table { name, key: &["id"], columns, indexes: &[] })
+}
+
+const COLUMNS: [Column; 4] = [
+    Column::new("id", Kind::Id),
+    Column::new("account_id", Kind::Id),
+    Column::new("content", Kind::Text { chars_max: 5_000 }),
+    Column::nullable("page", Kind::Int),
+];
+
+const MEMO_COLUMNS: [Column; 5] = {
+    let [id, account, content, page] = COLUMNS;
+    [id, account, content, page, Column::nullable("book", Kind::Id)]
+};
+
+/// Books that were there: memos may be written on them.
+const KNOWN_BOOKS: &str = "known_books";
+
 const OWN: Migration = Migration {
     name: "memos",
-    steps: &[Step::CreateTable(multi_master::Table {
-        name: MEMOS,
-        key: &["id"],
-        columns: &[
-            Column::new("id", Kind::Id),
-            Column::new("account_id", Kind::Id),
-            Column::new("content", Kind::Text { chars_max: 5_000 }),
-            Column::nullable("page", Kind::Int),
-        ],
-        indexes: &[],
-    })],
+    steps: &[
+        table(BOOKS, &COLUMNS),
+        table(KNOWN_BOOKS, &[Column::new("id", Kind::Id)]),
+        table(MEMOS, &MEMO_COLUMNS),
+    ],
 };
 
 pub(super) struct Real {
@@ -306,8 +319,13 @@ fn migrations() -> Vec<Migration> {
 
 struct Memos;
 
-fn memo(row: &Row) -> Result<Fields, DbError> {
+fn record(table: &str, row: &Row) -> Result<Fields, DbError> {
     let mut fields = Fields::new();
+    if table == MEMOS
+        && let Some(book) = row.id_or_null::<RecordId>("book")?
+    {
+        fields.set("book", book.to_string().into());
+    }
     fields.set("content", row.get::<String>("content")?.into());
     if let Some(page) = row.get::<Option<i64>>("page")? {
         fields.set("page", page.into());
@@ -317,7 +335,7 @@ fn memo(row: &Row) -> Result<Fields, DbError> {
 
 impl Domain for Memos {
     fn tables(&self) -> &'static [Table] {
-        &TABLES[..1]
+        &TABLES[..2]
     }
 
     fn schema(&self) -> u32 {
@@ -332,15 +350,15 @@ impl Domain for Memos {
         &self,
         db: &mut Db,
         account: AccountId,
-        _: &'static str,
+        table: &'static str,
         ids: &[RecordId],
     ) -> Result<BTreeMap<RecordId, Fields>, DbError> {
         let mut found = BTreeMap::new();
-        for record in ids {
-            if let Some(row) = db.get(MEMOS, params![id(*record)]).await?
+        for one in ids {
+            if let Some(row) = db.get(table, params![id(*one)]).await?
                 && row.id::<AccountId>("account_id")? == account
             {
-                found.insert(*record, memo(&row)?);
+                found.insert(*one, record(table, &row)?);
             }
         }
         Ok(found)
@@ -351,9 +369,10 @@ impl Domain for Memos {
         tx: &mut Tx,
         change: &Change<'_>,
     ) -> Result<Result<Option<Fields>, Refusal>, DbError> {
-        let key = params![id(change.key.id)];
+        let (table, key) = (&*change.key.table, params![id(change.key.id)]);
+        let table = if table == BOOKS { BOOKS } else { MEMOS };
         let Some(after) = change.after else {
-            tx.delete(MEMOS, key).await?;
+            tx.delete(table, key).await?;
             return Ok(Ok(None));
         };
         let page = match after.get("page") {
@@ -365,12 +384,26 @@ impl Domain for Memos {
         };
         let content = after.get("content").and_then(Value::text).unwrap_or("");
         let mut row = fields! {"content" => content, "page" => page};
-        if change.before.is_some() {
-            tx.update(MEMOS, key, row).await?;
-        } else {
-            row.extend(fields! {"id" => id(change.key.id), "account_id" => id(change.account)});
-            tx.insert(MEMOS, row).await?;
+        let book = after.get("book").and_then(Value::text).and_then(|id| id.parse().ok());
+        let book: Option<RecordId> = book;
+        if table == MEMOS {
+            row.push(("book", book.map_or(multi_master::Value::Null, id)));
         }
+        if change.before.is_some() {
+            tx.update(table, key, row).await?;
+            return Ok(Ok(Some(after.clone())));
+        }
+        row.extend(fields! {"id" => id(change.key.id), "account_id" => id(change.account)});
+        if table == MEMOS {
+            if let Some(book) = book
+                && tx.get(KNOWN_BOOKS, params![id(book)]).await?.is_none()
+            {
+                return Ok(Err(Refusal::new(NO_BOOK, "its book was never there")));
+            }
+        } else if tx.get(KNOWN_BOOKS, key).await?.is_none() {
+            tx.insert(KNOWN_BOOKS, fields! {"id" => id(change.key.id)}).await?;
+        }
+        tx.insert(table, row).await?;
         Ok(Ok(Some(after.clone())))
     }
 

@@ -12,7 +12,7 @@ use sync::model::{DeviceId, Fields, LogId, RecordKey, Value, Version};
 use sync::operation::Operation;
 use sync::wire::{Answer, Change, Pull, PullAnswer, Push, PushAnswer};
 
-use super::world::TABLES;
+use super::world::{BOOKS, NO_BOOK, TABLES, book_of};
 
 /// What devices and the judge ask of a server.
 pub(super) trait Server: Debug {
@@ -75,6 +75,8 @@ pub(super) struct Model {
     /// Deletions up to here are forgotten.
     forgotten: Version,
     inboxes: BTreeMap<RecordKey, Inbox>,
+    /// Books that were there.
+    books: BTreeSet<RecordKey>,
     /// Of each device: up to where it has all answers, and its greatest sequence.
     devices: BTreeMap<DeviceId, (u64, u64)>,
     /// The last operation that each device has had settled of each record.
@@ -97,6 +99,7 @@ impl Model {
             head: Version::NONE,
             forgotten: Version::NONE,
             inboxes: BTreeMap::new(),
+            books: BTreeSet::new(),
             devices: BTreeMap::new(),
             order: BTreeMap::new(),
             settled: 0,
@@ -152,6 +155,11 @@ impl Model {
             return refused("TABLE", "there is no such table");
         };
         let held = self.held.get(&operation.key);
+        if held.is_none_or(|held| held.deleted.is_some())
+            && book_of(operation).is_some_and(|book| !self.books.contains(&book))
+        {
+            return refused(NO_BOOK, "its book was never there");
+        }
         let settled = settle(table, held, operation, origin, self.head.next());
         if let Some(held) = settled.held {
             self.put(operation.key.clone(), held);
@@ -165,6 +173,9 @@ impl Model {
     fn put(&mut self, key: RecordKey, held: Held) {
         if let Some(before) = self.held.get(&key) {
             self.log_of.remove(&before.version);
+        }
+        if *key.table == *BOOKS {
+            self.books.insert(key.clone());
         }
         self.head = held.version;
         self.log_of.insert(held.version, key.clone());

@@ -10,6 +10,7 @@ use sync::engine::{
 use sync::inbox;
 use sync::merge::{Outcome, REVISIONS};
 use sync::model::{AccountId, Fields, RecordKey, Rule, Table, Value};
+use sync::operation::{Action, Operation};
 use sync::queue::{Failure, Priority};
 use sync::wire::{Pull, Push};
 
@@ -17,9 +18,22 @@ use super::check::Saved;
 use super::device::{Device, Disk};
 use super::server::Server;
 
+pub(super) const BOOKS: &str = "books";
 pub(super) const MEMOS: &str = "memos";
-pub(super) const TABLES: &[Table] =
-    &[Table { name: MEMOS, fields: &[("content", Rule::Text), ("page", Rule::Latest)] }, REVISIONS];
+pub(super) const TABLES: &[Table] = &[
+    Table { name: BOOKS, fields: &[("content", Rule::Text), ("page", Rule::Latest)] },
+    Table {
+        name: MEMOS,
+        fields: &[
+            ("book", Rule::Reference(BOOKS)),
+            ("content", Rule::Text),
+            ("page", Rule::Latest),
+        ],
+    },
+    REVISIONS,
+];
+/// The code of a memo whose book was never there.
+pub(super) const NO_BOOK: &str = "NO_BOOK";
 
 const SECOND: i64 = 1_000_000;
 /// For how long things go wrong.
@@ -114,7 +128,10 @@ pub(super) struct World {
     listening: BTreeSet<(usize, u64)>,
     saved: Saved,
     words: u64,
-    memos: Vec<RecordKey>,
+    /// Every record that somebody made.
+    records: Vec<RecordKey>,
+    /// Books that somebody deleted or discarded: the server may never hear of them.
+    dropped: BTreeSet<RecordKey>,
     summary: Summary,
 }
 
@@ -156,7 +173,8 @@ impl World {
             listening: BTreeSet::new(),
             saved: Saved::default(),
             words: 0,
-            memos: Vec::new(),
+            records: Vec::new(),
+            dropped: BTreeSet::new(),
             summary,
         }
     }
@@ -234,13 +252,23 @@ impl World {
     fn is_quiet(&self) -> bool {
         self.devices.iter().all(|device| {
             let mut queued = device.stored.operations.values();
+            let waits = |key| self.is_sick(device, key);
             device.engine.as_ref().is_some_and(|engine| {
                 let session = engine.session();
                 self.server.is_all(session.log, session.cursor)
                     && session.anew.is_none()
-                    && queued.all(|queued| self.sick.contains_key(&queued.operation.key))
+                    && queued.all(|queued| waits(&queued.operation.key))
             })
         })
+    }
+
+    /// It can't be settled, or what it refers to.
+    fn is_sick(&self, device: &Device, key: &RecordKey) -> bool {
+        let queued = device.stored.operations.values();
+        let mut books = queued
+            .filter(|queued| queued.operation.key == *key)
+            .filter_map(|queued| book_of(&queued.operation));
+        self.sick.contains_key(key) || books.any(|book| self.sick.contains_key(&book))
     }
 
     fn happen(&mut self, event: Event) {
@@ -279,7 +307,7 @@ impl World {
     }
 
     /// No device counts what was counted before: so none that waits for an answer is
-    /// told that.
+    /// told that. And none sends a memo before its book.
     fn expect_an_answer_that_helps(&mut self, device: usize, input: &Input) {
         let Input::Pushed(_, Ok(answer)) = input else { return };
         for one in &answer.answers {
@@ -290,6 +318,14 @@ impl World {
             {
                 let wrong = format!("{} of device {device} is refused: {code}", one.operation);
                 self.wrong.get_or_insert(wrong);
+            }
+            if let Outcome::Refused { code, .. } = &one.outcome
+                && code == NO_BOOK
+                && let Some(book) = queued.and_then(|queued| book_of(&queued.operation))
+                && !self.dropped.contains(&book)
+                && !self.saved.was_put_back()
+            {
+                self.wrong.get_or_insert(format!("{} went before its book", one.operation));
             }
         }
     }
@@ -491,7 +527,7 @@ impl World {
             7 => self.server.forget(),
             8 => self.refusing = self.now + self.below(300 * SECOND),
             9 => {
-                if let Some(key) = self.some_memo() {
+                if let Some(key) = self.some_record() {
                     let all = [Spoils::Nothing, Spoils::Fails, Spoils::Cut];
                     let spoils = all[usize::try_from(self.random.below(3)).unwrap_or(0)];
                     self.sick.insert(key, spoils);
@@ -547,10 +583,32 @@ impl World {
         }
     }
 
-    fn some_memo(&self) -> Option<RecordKey> {
-        let count = u64::try_from(self.memos.len()).ok().filter(|count| *count > 0)?;
+    fn some_record(&self) -> Option<RecordKey> {
+        self.one_of(&self.records)
+    }
+
+    fn one_of(&self, all: &[RecordKey]) -> Option<RecordKey> {
+        let count = u64::try_from(all.len()).ok().filter(|count| *count > 0)?;
         let at = usize::try_from(self.random.below(count)).unwrap_or(0);
-        self.memos.get(at).cloned()
+        all.get(at).cloned()
+    }
+
+    /// A new record: a book, or a memo, often of a book that the person sees.
+    fn made(&mut self, device: usize) -> (RecordKey, Fields) {
+        let mut fields = Fields::from([
+            ("content", Value::from(format!("{} {}", self.word(), self.word()))),
+            ("page", self.page()),
+        ]);
+        let is_book = self.random.one_in(4);
+        if !is_book && !self.random.one_in(3) {
+            let shown = self.devices[device].shown().into_keys();
+            let books: Vec<RecordKey> = shown.filter(|key| *key.table == *BOOKS).collect();
+            if let Some(book) = self.one_of(&books) {
+                fields.set("book", book.id.to_string().into());
+            }
+        }
+        let table = if is_book { BOOKS } else { MEMOS };
+        (RecordKey { table: table.into(), id: self.ids.next() }, fields)
     }
 
     /// A person does something.
@@ -577,16 +635,12 @@ impl World {
         }
         match self.random.below(20) {
             0..5 => {
-                let key = RecordKey { table: MEMOS.into(), id: self.ids.next() };
-                self.memos.push(key.clone());
-                let fields = Fields::from([
-                    ("content", Value::from(format!("{} {}", self.word(), self.word()))),
-                    ("page", self.page()),
-                ]);
+                let (key, fields) = self.made(device);
+                self.records.push(key.clone());
                 self.edit(device, &key, Edit::Create(fields));
             }
             number => {
-                let Some(key) = self.some_memo() else { return };
+                let Some(key) = self.some_record() else { return };
                 let shown = self.devices[device].stored.records.get(&key);
                 let shown = shown.and_then(|saved| saved.shown.clone());
                 let edit = match (number, shown) {
@@ -623,9 +677,12 @@ impl World {
         let not_taken = self.devices[device].engine.as_ref().is_some_and(|engine| {
             engine.failed().any(|(one, failure, _)| one == key && failure.code == NOT_TAKEN)
         });
+        let has_no_book = self.devices[device].engine.as_ref().is_some_and(|engine| {
+            engine.failed().any(|(one, failure, _)| one == key && failure.code == NO_BOOK)
+        });
         let (tries, discards) = (
             self.random.one_in(if not_taken { 2 } else { 5 }) && (not_taken || self.is_troubled()),
-            !not_taken && self.is_troubled() && self.random.one_in(10),
+            !not_taken && self.is_troubled() && self.random.one_in(10) || has_no_book,
         );
         if tries {
             let _ = self.does(device, |engine| Ok(engine.try_again(key, now).1));
@@ -633,6 +690,7 @@ impl World {
             if self.does(device, |engine| Ok(engine.discard(key, now).1)) == Ok(true) {
                 let after = self.shown(device, key);
                 self.saved.discarded(key, before.as_ref(), after.as_ref());
+                self.dropped.insert(key.clone());
             }
         } else if before.is_some() {
             if not_taken {
@@ -663,6 +721,9 @@ impl World {
             Ok(true) => {
                 self.summary.saved += 1;
                 let after = self.shown(device, key);
+                if after.is_none() {
+                    self.dropped.insert(key.clone());
+                }
                 self.saved.note(key, before.as_ref(), after.as_ref());
             }
             Ok(false) => {}
@@ -748,6 +809,13 @@ impl World {
         }
         self.saved.check(&held)
     }
+}
+
+/// The book of a memo that is to be made.
+pub(super) fn book_of(operation: &Operation) -> Option<RecordKey> {
+    let Action::Create { fields } = &operation.action else { return None };
+    let id = fields.get("book")?.text()?.parse().ok()?;
+    Some(RecordKey { table: BOOKS.into(), id })
 }
 
 fn nobody(id: RequestId, body: &Body) -> Input {

@@ -122,7 +122,8 @@ pub struct Status {
     pub syncing: usize,
     /// Of them, those that need attention.
     pub failed: usize,
-    /// Of them, those that wait for another one of their record.
+    /// Of them, those that wait for another one of their record, or for what they refer
+    /// to.
     pub waiting: usize,
     /// Of them, those that the server has left out so far, though it took others, or was
     /// well: they are tried again, after the others.

@@ -46,7 +46,7 @@ impl Default for Limits {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The tables that are synchronized: records refer to those of tables before their
-    /// own.
+    /// own ([`Rule::Reference`](crate::model::Rule::Reference)).
     pub tables: &'static [Table],
     /// The version of them that operations are made for.
     pub schema: u32,

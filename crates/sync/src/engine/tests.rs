@@ -3,8 +3,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::wire::Answer;
 
-const TABLES: &[Table] =
-    &[Table { name: "memos", fields: &[("content", Rule::Text), ("page", Rule::Latest)] }];
+const TABLES: &[Table] = &[
+    Table { name: "books", fields: &[("content", Rule::Text)] },
+    Table {
+        name: "memos",
+        fields: &[
+            ("book", Rule::Reference("books")),
+            ("content", Rule::Text),
+            ("page", Rule::Latest),
+        ],
+    },
+];
 
 /// A device, what it has stored, and what it wants done.
 struct Device {
@@ -137,6 +146,20 @@ impl Device {
         let key = self.key();
         self.edit(&key, Edit::Create(content("a"))).unwrap();
         key
+    }
+
+    fn create_memo(&mut self, book: &RecordKey) -> RecordKey {
+        let key = self.key();
+        let fields = Fields::from([("book", book.id.to_string()), ("content", "a".to_owned())]);
+        self.edit_of(&key, Edit::Create(fields), (self.now, Priority::HIGH)).unwrap();
+        key
+    }
+
+    fn create_memo_of_book(&mut self) -> (RecordKey, RecordKey) {
+        let book = RecordKey { table: "books".into(), id: self.ids.next() };
+        self.edit(&book, Edit::Create(content("b"))).unwrap();
+        let memo = self.create_memo(&book);
+        (book, memo)
     }
 
     fn shown(&self, key: &RecordKey) -> Option<Fields> {
@@ -838,31 +861,60 @@ fn nothing_is_pushed_before_it_is_known_what_was_lost() {
     assert_eq!(keys[..4], [&lost[0], &lost[1], &lost[2], &memo]);
 }
 
-/// A memo went before its book, which was passed over, and was refused for that.
+/// A memo whose book is not on the server is held back, whatever its priority.
 #[test]
-fn what_was_refused_for_what_was_passed_over_is_tried_again_when_that_is_there() {
-    let mut device = Device::with(|limits| limits.push_count = 1);
-    let [book, memo] = [0; 2].map(|_| device.create());
-    device.connect();
-    for _ in 0..3 {
-        let (push, _) = device.next_push();
-        assert_eq!(push.1.operations[0].key, book);
-        device.fail(push, Trouble::Unreachable);
+fn what_refers_to_a_record_goes_when_the_server_has_that() {
+    let mut device = Device::new();
+    let (book, memo) = device.create_memo_of_book();
+    assert_eq!(device.engine.state(&memo), RecordState::Waiting);
+    for starts_again in [false, true] {
+        if starts_again {
+            device.start_again();
+        }
+        let (status, state) = (device.engine.status(), device.engine.state(&book));
+        assert_eq!((status.to_send, status.waiting, state), (1, 1, RecordState::Pending));
     }
-    let ((id, push), _) = device.next_push();
-    assert_eq!(push.operations[0].key, memo);
-    let (code, message) = ("NO_BOOK".to_owned(), "no book".to_owned());
-    let refused = Outcome::Refused { code, message };
-    let answers = vec![Answer { operation: push.operations[0].id, outcome: refused }];
-    let (now, head, log) = (HybridTime::ZERO, Version(device.head), device.log);
-    let answer = PushAnswer { now, answers, head, sequence: 2, log, common: None };
-    device.hear(Input::Pushed(id, Ok(answer)));
-    assert_eq!(device.engine.state(&memo), RecordState::Failed);
-    let sent = device.sync();
-    let keys: Vec<&RecordKey> = sent.iter().map(|operation| &operation.key).collect();
-    assert_eq!(keys, [&book, &memo]);
-    assert!(sent[1].id != push.operations[0].id && sent[1].sequence > sent[0].sequence);
-    assert_eq!(device.engine.status().queued, 0);
+    device.connect();
+    let sent: Vec<RecordKey> = device.sync().into_iter().map(|operation| operation.key).collect();
+    assert_eq!(sent, [book.clone(), memo]);
+    // Of a book that is there it goes at once, also where somebody edits that.
+    device.hear(Input::Offline);
+    device.edit(&book, Edit::Update(content("c"))).unwrap();
+    device.create_memo(&book);
+    assert_eq!(device.engine.status().to_send, 2);
+}
+
+#[test]
+fn what_refers_to_what_is_refused_waits_for_the_person() {
+    for discards in [true, false] {
+        let mut device = Device::new();
+        let (book, memo) = device.create_memo_of_book();
+        device.connect();
+        let (id, push) = device.push().unwrap();
+        let (code, message) = ("NO".to_owned(), "no".to_owned());
+        let outcome = Outcome::Refused { code, message };
+        let answers = vec![Answer { operation: push.operations[0].id, outcome }];
+        let (now, head, log) = (HybridTime::ZERO, Version(device.head), device.log);
+        let answer = PushAnswer { now, answers, head, sequence: 1, log, common: None };
+        device.hear(Input::Pushed(id, Ok(answer)));
+        let status = device.engine.status();
+        assert_eq!((status.to_send, status.failed, status.waiting), (0, 1, 1));
+        assert_eq!(device.engine.state(&memo), RecordState::Waiting);
+        // What waits for the person is no reason to take no more edits, however long.
+        device.pass(Duration::from_hours(24 * 30));
+        device.create();
+        if discards {
+            let step = device.engine.discard(&book, device.now).1;
+            device.does(step);
+            assert_eq!(device.engine.state(&memo), RecordState::Pending);
+        } else {
+            device.edit(&book, Edit::Update(content("c"))).unwrap();
+            device.connect();
+            let sent = device.sync();
+            let at = |key: &RecordKey| sent.iter().position(|one| one.key == *key).unwrap();
+            assert!(at(&book) < at(&memo));
+        }
+    }
 }
 
 #[test]

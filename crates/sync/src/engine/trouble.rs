@@ -1,6 +1,5 @@
 //! Requests that have no answer that counts, and pauses after them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use stdx::UnixMicros;
@@ -8,8 +7,8 @@ use stdx::UnixMicros;
 use super::{
     ALONE_MAX, Effect, End, Engine, LATER_MAX, Notice, RETRY_BASE, RETRY_MAX, Retry, Step, Trouble,
 };
-use crate::model::{OperationId, RecordKey, Version};
-use crate::queue::{Chain, Failure, Landed, Queued};
+use crate::model::{OperationId, Version};
+use crate::queue::{Chain, Failure, Landed};
 use crate::sabotage::Bug;
 
 impl Engine {
@@ -102,25 +101,6 @@ impl Engine {
             if self.session.not_taken >= ALONE_MAX {
                 self.pass_over(*alone, step);
             }
-        }
-    }
-
-    /// What was refused may have missed what went behind it, and is there now: a memo whose
-    /// book was passed over. It is tried once more.
-    pub(super) fn renew_refused(&mut self, settled_late: &[u64], step: &mut Step) {
-        let Some(first) = settled_late.iter().min() else { return };
-        let is_after = |queued: &Arc<Queued>| {
-            queued.failure.is_some() && !queued.sent && queued.operation.sequence > *first
-        };
-        let refused =
-            self.queue.chains().filter(|(_, chain)| chain.operations.front().is_some_and(is_after));
-        let keys: Vec<RecordKey> = refused.map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            let Some(before) = self.queue.chain(&key).cloned() else { continue };
-            let (mut after, mut sequence) = (before.clone(), self.session.sequence);
-            after.renew(self.ids.next(), &mut sequence);
-            self.session.sequence = sequence;
-            self.put(&key, &before, after, step);
         }
     }
 
