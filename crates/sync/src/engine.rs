@@ -51,7 +51,7 @@ use crate::operation::{Action, Operation, SEQUENCE_MAX};
 use crate::queue::{Chain, Failure, Known, Landed, Priority, Queue, Queued, RecordState};
 use crate::sabotage::Bug;
 use crate::watch::{self, Watch, due};
-use crate::wire::{Change, PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
+use crate::wire::{Answer, Change, PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
 
 /// The first ceiling of the pause after a failure; then it doubles.
 const RETRY_BASE: Duration = Duration::from_secs(5);
@@ -565,6 +565,11 @@ impl Engine {
         let mut own = BTreeSet::new();
         let flight = self.session.flight.clone();
         for one in &answer.answers {
+            if self.is_too_early(one, answer.head) {
+                landed += 1;
+                self.pull_first = true;
+                continue;
+            }
             let Some(key) = self.queue.lands(one.operation) else { continue };
             let Some(before) = self.queue.chain(&key).cloned() else { continue };
             let settled = before.operations[0].clone();
@@ -649,6 +654,21 @@ impl Engine {
                 self.session.cursor = version;
             }
         }
+    }
+
+    /// It is of long ago, and the record was not told since, while there is more to be told:
+    /// whether it is as the answer says or is gone is known then. It is asked for again.
+    fn is_too_early(&self, answer: &Answer, head: Version) -> bool {
+        let (told, Some(version)) = (self.told_up_to(), answer.outcome.version()) else {
+            return false;
+        };
+        version <= told
+            && told < head
+            && self.queue.first_with(answer.operation).is_some_and(|key| {
+                let chain = self.queue.chain(&key);
+                let known = chain.and_then(|chain| chain.known.as_ref());
+                known.is_none_or(|known| known.version < version)
+            })
     }
 
     /// An answer may be of long ago, and what it says deleted since: while everything

@@ -359,7 +359,11 @@ pub fn settle(
                 set_field(table, &mut now, operation, name, value, &stamp, &seen, &mut lost);
             }
             let changed = now.fields != held.fields;
-            let as_wanted = fields.iter().all(|(name, value)| now.fields.get(name) == Some(value));
+            // Who makes a record takes what it named for all that there is.
+            let as_wanted = match &operation.action {
+                Action::Create { .. } => now.fields == *fields,
+                _ => fields.iter().all(|(name, value)| now.fields.get(name) == Some(value)),
+            };
             // Where nothing changes, the version is that of a change before: a device that
             // has not pulled that is told all of it.
             let alone = held

@@ -439,8 +439,12 @@ impl Queue {
     fn is_to_be_made(&self, key: &RecordKey) -> bool {
         let Some(chain) = self.chains.get(key) else { return false };
         let is_known = chain.known.as_ref().is_some_and(|known| known.fields.is_some());
-        !is_known
-            && chain.first().is_some_and(|first| matches!(first.action, Action::Create { .. }))
+        match chain.first().map(|first| &first.action) {
+            Some(Action::Create { .. }) => !is_known,
+            // It is made anew behind that.
+            Some(Action::Delete) => chain.operations.len() > 1,
+            Some(Action::Update { .. }) | None => false,
+        }
     }
 
     /// The first operation of a chain can be sent, or is held back, or neither.
@@ -568,7 +572,9 @@ impl Chain {
     pub(crate) fn add(&mut self, mut edit: Queued) {
         let Some(last) = self.operations.back() else { return self.push(edit) };
         let (refused, priority) = (last.failure.is_some(), last.priority.min(edit.priority));
-        if last.sent || last.again || last.operation.restores && !refused {
+        // The server makes what is older what the newer is, each by itself.
+        let is_older = last.operation.schema != edit.operation.schema;
+        if last.sent || last.again || (last.operation.restores || is_older) && !refused {
             return self.push(edit);
         }
         let merged = match (&last.operation.action, &edit.operation.action) {

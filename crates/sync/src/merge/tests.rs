@@ -101,6 +101,17 @@ fn shared(content: &str) -> (World, DeviceId, DeviceId) {
     (world, a, b)
 }
 
+/// Who makes a record takes what it named for all that there is.
+#[test]
+fn who_makes_what_is_there_with_more_is_told_all_of_it() {
+    let (mut world, a, _) = shared("one");
+    let again = Action::Create { fields: [("content", "one")].into() };
+    let again = world.operation(again, Version(1), 10);
+    let fields: Fields = [("content", Value::from("one")), ("page", Value::Int(1))].into();
+    let (version, revision) = (Version(1), None);
+    assert_eq!(world.settle(a, &again), Outcome::Merged { version, fields, revision });
+}
+
 #[test]
 fn of_two_who_had_not_seen_each_other_the_later_wins_and_of_two_who_had_the_second() {
     let (mut world, a, b) = shared("one");
