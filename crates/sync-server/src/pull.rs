@@ -1,6 +1,6 @@
 //! A device is told what changed after its cursor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use multi_master::{Db, DbError};
@@ -52,8 +52,12 @@ impl<D: Domain> SyncServer<D> {
             let mut changes = Vec::with_capacity(logged.len());
             let (mut cursor, mut bytes) = (pull.cursor, 0);
             'told: for some in logged.chunks(LOADED_AT_ONCE) {
-                let mut values = values(db, &*domain, account, some).await?;
+                let (mut values, unreadable) = values(db, &*domain, account, some).await?;
                 for Logged { key, version, .. } in some {
+                    if unreadable.contains(key) {
+                        cursor = *version;
+                        continue;
+                    }
                     let fields = values.remove(key);
                     bytes += fields.as_ref().map_or(0, Fields::bytes);
                     if bytes > CHANGES_BYTES_MAX && !changes.is_empty() {
@@ -73,29 +77,56 @@ impl<D: Domain> SyncServer<D> {
     }
 }
 
+/// What records hold; and those of which that can't be read, which keep no other from
+/// being told.
 async fn values<D: Domain>(
     db: &mut Db,
     domain: &D,
     account: AccountId,
     logged: &[Logged],
-) -> Result<BTreeMap<RecordKey, Fields>, DbError> {
-    let mut all = BTreeMap::new();
+) -> Result<(BTreeMap<RecordKey, Fields>, BTreeSet<RecordKey>), DbError> {
+    let (mut all, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
     for table in domain.tables().iter().chain([&REVISIONS]) {
-        let ids: Vec<RecordId> = logged
-            .iter()
-            .filter(|logged| !logged.deleted && *logged.key.table == *table.name)
-            .map(|logged| logged.key.id)
-            .collect();
-        let values = if table.name == REVISIONS.name {
-            store::revisions(db, account, &ids).await?
-        } else {
-            domain.load(db, account, table.name, &ids).await?
-        };
-        all.extend(
-            values
-                .into_iter()
-                .map(|(id, fields)| (RecordKey { table: table.name.into(), id }, fields)),
-        );
+        let name = table.name;
+        let there = logged.iter().filter(|one| !one.deleted && *one.key.table == *name);
+        let ids: Vec<RecordId> = there.map(|one| one.key.id).collect();
+        let key = |id| RecordKey { table: name.into(), id };
+        match load(db, domain, account, name, &ids).await {
+            Ok(values) => all.extend(values.into_iter().map(|(id, fields)| (key(id), fields))),
+            Err(DbError::Shape(_)) => {
+                for id in ids {
+                    match load(db, domain, account, name, &[id]).await {
+                        Ok(values) => {
+                            all.extend(values.into_iter().map(|(id, fields)| (key(id), fields)));
+                        }
+                        Err(error @ DbError::Shape(_)) => {
+                            tracing::error!(
+                                %account, record = %key(id), %error,
+                                "a record can't be read: devices are not told of it until this \
+                                 is mended and its change log is ended"
+                            );
+                            unreadable.insert(key(id));
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(all)
+    Ok((all, unreadable))
+}
+
+async fn load<D: Domain>(
+    db: &mut Db,
+    domain: &D,
+    account: AccountId,
+    table: &'static str,
+    ids: &[RecordId],
+) -> Result<BTreeMap<RecordId, Fields>, DbError> {
+    if table == REVISIONS.name {
+        store::revisions(db, account, ids).await
+    } else {
+        domain.load(db, account, table, ids).await
+    }
 }

@@ -41,6 +41,9 @@ pub(crate) fn migrations() -> Vec<Migration> {
 
 pub(crate) struct Notes;
 
+/// A content that this program can't read.
+pub(crate) const STRANGE: &str = "strange";
+
 impl Domain for Notes {
     fn tables(&self) -> &'static [Table] {
         const { &[NOTES] }
@@ -75,7 +78,11 @@ impl Domain for Notes {
                 continue;
             };
             let mut fields = Fields::new();
-            fields.set("content", row.get::<String>("content")?.into());
+            let content: String = row.get("content")?;
+            if content == STRANGE {
+                return Err(DbError::Shape(format!("the content of {record} can't be read")));
+            }
+            fields.set("content", content.into());
             if let Some(page) = row.get::<Option<i64>>("page")? {
                 fields.set("page", page.into());
             }

@@ -8,9 +8,10 @@ use sync::inbox;
 use sync::merge::{Outcome, REVISIONS, Revision};
 use sync::model::{Fields, RecordKey, Value, Version};
 use sync::operation::{Action, Operation};
+use sync::wire::PullAnswer;
 use sync_server::{CHANGES_BYTES_MAX, DEVICES_MAX, Note, OPERATIONS_MAX, SyncError, note};
 
-use crate::common::{Server, applied, code, content, migrations};
+use crate::common::{STRANGE, Server, applied, code, content, migrations};
 
 #[tokio::test]
 async fn what_comes_again_is_answered_as_the_first_time_and_changes_nothing() {
@@ -129,6 +130,29 @@ async fn what_cannot_be_settled_is_left_out_and_the_others_are_settled() {
     assert_eq!(device.pull(5, 10).await.unwrap().changes.len(), 2, "what is settled is told");
     let alone = device.push(vec![updates[1].clone()]).await.unwrap_err();
     assert!(alone.to_string().contains("can't be read: it has the form 9"), "{alone}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_keeps_no_other_from_being_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let mut device = server.device(server.ids.next());
+    let keys: Vec<RecordKey> = (0..3).map(|_| server.key()).collect();
+    let contents = ["a", STRANGE, "b"];
+    let created =
+        keys.iter().zip(contents).map(|(key, content)| device.create(key, content)).collect();
+    assert_eq!(device.outcomes(created).await.len(), 3);
+    let told = |answer: PullAnswer| {
+        let changes = answer.changes.into_iter().map(|change| (change.key, change.fields));
+        (changes.collect::<Vec<_>>(), answer.cursor.0, answer.more)
+    };
+    let first = (keys[0].clone(), Some(content("a")));
+    let last = (keys[2].clone(), Some(content("b")));
+    let all = told(device.pull(0, 10).await.unwrap());
+    assert_eq!(all, (vec![first.clone(), last.clone()], 3, false));
+    assert_eq!(told(device.pull(0, 2).await.unwrap()), (vec![first], 2, true));
+    assert_eq!(told(device.pull(1, 1).await.unwrap()), (vec![], 2, true));
+    assert_eq!(told(device.pull(2, 1).await.unwrap()), (vec![last], 3, false));
 }
 
 #[tokio::test]
