@@ -125,7 +125,7 @@ pub enum Note {
         /// of `$VISUAL` or `$EDITOR` is opened with it
         #[arg(long, allow_hyphen_values = true)]
         text: Option<String>,
-        /// The book, of a memo that the server does not have yet: as of `add`
+        /// The book, of a memo that was refused or waits for its book: as of `add`
         #[arg(long)]
         book: Option<String>,
     },

@@ -67,12 +67,15 @@ pub(crate) fn note(device: &Device, command: &Note, out: Out) -> Result {
                 changed.set("content", given(text)?.into());
             }
             if let Some(book) = book {
-                let is_to_be_made = |operation: &Operation| {
-                    operation.key == key(&MEMOS, note.id)
-                        && matches!(operation.action, Action::Create { .. })
-                };
-                if !device.unsent()?.iter().any(is_to_be_made) {
-                    return Err(Failure::usage("a memo that the server has stays with its book"));
+                // Of what was sent the server may have the memo, with its book.
+                let mut unsent = device.unsent()?;
+                unsent.retain(|operation| operation.key == key(&MEMOS, note.id));
+                let waits_for_its_book = note.state == RecordState::Waiting
+                    && matches!(&unsent[..], [Operation { action: Action::Create { .. }, .. }]);
+                if note.state != RecordState::Failed && !waits_for_its_book {
+                    return Err(Failure::usage(
+                        "a memo stays with its book, but where it was refused, or waits for that",
+                    ));
                 }
                 let shelf = device.all(SHELF.name)?;
                 changed.set("userBookId", find::book(&shelf, book)?.id.to_string().into());

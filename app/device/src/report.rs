@@ -39,7 +39,7 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
                 "server": login.server,
                 "user": login.login_id,
                 "loggedIn": is_in,
-                "pending": status.queued - status.failed - status.waiting,
+                "pending": status.queued.saturating_sub(status.failed + status.waiting),
                 "waiting": status.waiting,
                 "leftOut": status.passed_over,
                 "kept": kept,
@@ -57,7 +57,7 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
     let last = status.last_success.map_or("never".to_owned(), instant);
     print(&format!(
         "⏳ {} to send  ⏸ {} waiting  ❌ {} refused; last sync {last}",
-        status.queued - status.failed - status.waiting,
+        status.queued.saturating_sub(status.failed + status.waiting),
         status.waiting,
         failed.len()
     ));

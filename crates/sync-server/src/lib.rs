@@ -33,7 +33,8 @@
 //!   an account are given out under a lock on the account's row, which is held until
 //!   the commit.
 //! - *One odd row* keeps nobody waiting: an operation that can't be settled is left out of
-//!   its push, and a record that can't be read is told to no device; the log says which.
+//!   its push, and a record that can't be read is told to no device; the log says which. (Who pulls all
+//!   anew waits until it was mended: what it is not told it takes for gone.)
 //!   Where it was mended, [`end_logs`] has every device ask for all once more.
 //! - *Deletions* are remembered for 90 days at least ([`Limits`]). A device that was away
 //!   for longer is told to begin anew.

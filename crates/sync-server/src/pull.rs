@@ -1,6 +1,6 @@
 //! A device is told what changed after its cursor.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use multi_master::{Db, DbError};
@@ -53,8 +53,14 @@ impl<D: Domain> SyncServer<D> {
             let (mut cursor, mut bytes) = (pull.cursor, 0);
             'told: for some in logged.chunks(LOADED_AT_ONCE) {
                 let (mut values, unreadable) = values(db, &*domain, account, some).await?;
+                // Who pulls all anew takes what is not told for gone.
+                if let Some((_, error)) = unreadable.iter().next()
+                    && pull.anew.is_some()
+                {
+                    return Err(error.clone().into());
+                }
                 for Logged { key, version, .. } in some {
-                    if unreadable.contains(key) {
+                    if unreadable.contains_key(key) {
                         cursor = *version;
                         continue;
                     }
@@ -84,8 +90,8 @@ async fn values<D: Domain>(
     domain: &D,
     account: AccountId,
     logged: &[Logged],
-) -> Result<(BTreeMap<RecordKey, Fields>, BTreeSet<RecordKey>), DbError> {
-    let (mut all, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
+) -> Result<(BTreeMap<RecordKey, Fields>, BTreeMap<RecordKey, DbError>), DbError> {
+    let (mut all, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
     for table in domain.tables().iter().chain([&REVISIONS]) {
         let name = table.name;
         let there = logged.iter().filter(|one| !one.deleted && *one.key.table == *name);
@@ -105,7 +111,7 @@ async fn values<D: Domain>(
                                 "a record can't be read: devices are not told of it until this \
                                  is mended and its change log is ended"
                             );
-                            unreadable.insert(key(id));
+                            unreadable.insert(key(id), error);
                         }
                         Err(error) => return Err(error),
                     }

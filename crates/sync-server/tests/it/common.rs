@@ -237,7 +237,11 @@ impl Device {
     }
 
     pub(crate) async fn pull(&self, cursor: u64, limit: u32) -> Result<PullAnswer, SyncError> {
-        let pull = Pull {
+        self.server.sync.pull(self.account, self.pull_of(cursor, limit)).await
+    }
+
+    pub(crate) const fn pull_of(&self, cursor: u64, limit: u32) -> Pull {
+        Pull {
             protocol: PROTOCOL,
             account: self.account,
             device: self.id,
@@ -245,8 +249,7 @@ impl Device {
             cursor: Version(cursor),
             anew: None,
             limit,
-        };
-        self.server.sync.pull(self.account, pull).await
+        }
     }
 }
 

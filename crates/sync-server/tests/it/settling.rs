@@ -8,7 +8,7 @@ use sync::inbox;
 use sync::merge::{Outcome, REVISIONS, Revision};
 use sync::model::{Fields, RecordKey, Value, Version};
 use sync::operation::{Action, Operation};
-use sync::wire::PullAnswer;
+use sync::wire::{Pull, PullAnswer};
 use sync_server::{CHANGES_BYTES_MAX, DEVICES_MAX, Note, OPERATIONS_MAX, SyncError, note};
 
 use crate::common::{STRANGE, Server, applied, code, content, migrations};
@@ -153,6 +153,10 @@ async fn what_cannot_be_read_keeps_no_other_from_being_told() {
     assert_eq!(told(device.pull(0, 2).await.unwrap()), (vec![first], 2, true));
     assert_eq!(told(device.pull(1, 1).await.unwrap()), (vec![], 2, true));
     assert_eq!(told(device.pull(2, 1).await.unwrap()), (vec![last], 3, false));
+    // Who pulls all anew would take it for gone.
+    let anew = Pull { anew: Some(Version::NONE), ..device.pull_of(0, 10) };
+    let refused = server.sync.pull(device.account, anew).await.unwrap_err();
+    assert!(refused.to_string().contains("can't be read"), "{refused}");
 }
 
 #[tokio::test]
