@@ -5,8 +5,8 @@
 //! offline, crash between any two things that they do, fail to write, and have no room to
 //! write for a while; their clocks are wrong by minutes or years, and jump; the server is
 //! down, asks to come later, wants everybody to log in again, forgets old deletions, goes
-//! on without one of its masters, and is put back from a backup. In the end everything
-//! works again, and:
+//! on without one of its masters, and is put back from a backup; its program and those of
+//! devices are made newer. In the end everything works again, and:
 //!
 //! - every device and the server hold the same;
 //! - every word that a person was shown as saved is in its record or in a revision,
@@ -16,7 +16,7 @@
 //!   of records that a server lost changes of which was put back);
 //! - the operations of one record came from each device in their order, and each was
 //!   settled once;
-//! - no memo was sent before its book;
+//! - no memo was sent before its book, and what an older program wrote was understood;
 //! - nothing waits any more but what needs attention.
 
 #[cfg(feature = "faults")]
@@ -25,6 +25,7 @@ mod bugs;
 mod check;
 mod device;
 mod real;
+mod schema;
 mod server;
 mod world;
 
@@ -76,7 +77,7 @@ fn caught<T>(program: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 
 /// What every device is made of: small pushes and pulls, so that there are many.
 fn config() -> Config {
-    let mut config = Config::new(world::TABLES, 1);
+    let mut config = Config::new(schema::tables(schema::FIRST), schema::FIRST);
     config.limits.push_count = 4;
     config.limits.pull_count = 3;
     config

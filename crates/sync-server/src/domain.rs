@@ -52,7 +52,13 @@ pub trait Domain: Send + Sync + 'static {
     fn schema(&self) -> u32;
 
     /// Makes an operation one of this schema, from an older one too, and its texts what
-    /// they are stored as.
+    /// they are stored as. The device is told what became of it.
+    ///
+    /// The names of its fields say of which schema they are, and not the operation's: a
+    /// newer program may have edited what an older one wrote, or bring back what it was
+    /// told long ago. So a field whose meaning changes gets another name. Where records
+    /// that are stored are upgraded, [`end_logs`](crate::end_logs) has every device ask for
+    /// them.
     ///
     /// # Errors
     /// [`Refusal`] where it can't be.

@@ -330,9 +330,9 @@ impl<D: Domain> Settling<'_, D> {
         table: &'static Table,
         record: &mut Record,
         held: Option<&Held>,
-        operation: &Operation,
+        sent: &Operation,
     ) -> Result<Result<Outcome, Refusal>, DbError> {
-        let mut operation = operation.clone();
+        let mut operation = sent.clone();
         let is_revision = table.name == REVISIONS.name;
         if let Some(refused) = self.refused {
             return Ok(Err(refused.clone()));
@@ -350,6 +350,10 @@ impl<D: Domain> Settling<'_, D> {
         }
         let version = self.account.head.next();
         let mut settled = merge::settle(table, held, &operation, &self.origin, version);
+        let is_as_sent = operation.action == sent.action;
+        if let Some(held) = settled.held.as_ref().filter(|_| !is_as_sent) {
+            settled.outcome = settled.outcome.followed(held);
+        }
         if let Some(mut held) = settled.held {
             let after = held.deleted.is_none().then_some(&held.fields);
             if is_revision {

@@ -365,7 +365,7 @@ impl Engine {
         self.clock.set(now);
         let step = now.since(self.session.last).min(STEP_MAX);
         self.session.last = now;
-        if self.queue.to_send() > 0 {
+        if self.queue.is_waiting() {
             self.session.waited = self.session.waited.saturating_add(step);
         } else {
             self.session.waited = Duration::ZERO;
@@ -664,8 +664,8 @@ impl Engine {
         };
         version <= told
             && told < head
-            && self.queue.first_with(answer.operation).is_some_and(|key| {
-                let chain = self.queue.chain(&key);
+            && self.queue.of_flying(answer.operation).is_some_and(|key| {
+                let chain = self.queue.chain(key);
                 let known = chain.and_then(|chain| chain.known.as_ref());
                 known.is_none_or(|known| known.version < version)
             })

@@ -31,7 +31,8 @@ pub struct Operation {
     /// The server's time when the device last heard of it before the edit: the edit
     /// is later, whatever the device's clock says.
     pub after: HybridTime,
-    /// The version of the application's tables that it was made for.
+    /// The version of the application's tables that it was made for: the newest, where an
+    /// older program wrote some of it.
     pub schema: u32,
     /// It brings back what the server had said before it was put back: it is no edit of
     /// this device, which has not seen it more than any other.

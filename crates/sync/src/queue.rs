@@ -342,6 +342,12 @@ impl Queue {
         self.ready.len() + self.in_flight.len()
     }
 
+    /// Whether an edit waits for the server: to be sent, or until it is known what the
+    /// server has lost.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.to_send() > 0 || self.again > 0 && self.len > self.again + self.failed
+    }
+
     pub(crate) const fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
@@ -353,6 +359,11 @@ impl Queue {
 
     fn is_in_flight(&self, key: &RecordKey) -> bool {
         self.in_flight.iter().any(|one| one.key == *key)
+    }
+
+    /// The record of an operation that is in flight.
+    pub(crate) fn of_flying(&self, id: OperationId) -> Option<&RecordKey> {
+        self.in_flight.iter().find(|one| one.id == id).map(|one| &one.key)
     }
 
     /// The answer to an operation has come: of which record. It is in flight no more.
@@ -402,6 +413,7 @@ impl Queue {
 
     /// Puts a chain in the place of what it was. One without operations is no more.
     pub(crate) fn put(&mut self, key: &RecordKey, chain: Chain) {
+        let was_to_be_made = self.is_to_be_made(key);
         if let Some(before) = self.chains.remove(key) {
             self.forget(key, &before);
         }
@@ -410,8 +422,10 @@ impl Queue {
             self.chains.insert(key.clone(), chain);
         }
         self.place(key);
-        for key in self.referring.get(key).cloned().unwrap_or_default() {
-            self.place(&key);
+        if self.is_to_be_made(key) != was_to_be_made {
+            for key in self.referring.get(key).cloned().unwrap_or_default() {
+                self.place(&key);
+            }
         }
     }
 
@@ -420,17 +434,12 @@ impl Queue {
         let Some(Operation { key, action: Action::Create { fields }, .. }) = chain.first() else {
             return Vec::new();
         };
-        let Some(own) = self.tables.iter().position(|table| *table.name == *key.table) else {
-            return Vec::new();
-        };
-        // Of tables before its own alone: no two wait for each other.
-        let (before, own) = (&self.tables[..own], &self.tables[own]);
-        let referred = own.fields.iter().filter_map(|(name, rule)| match rule {
-            Rule::Reference(to) if before.iter().any(|table| table.name == *to) => {
-                let id = fields.get(name)?.text()?.parse().ok()?;
-                Some(RecordKey { table: (*to).into(), id })
-            }
-            _ => None,
+        let table = self.tables.iter().find(|table| *table.name == *key.table);
+        let rules = table.into_iter().flat_map(|table| table.fields);
+        let referred = rules.filter_map(|(name, rule)| {
+            let Rule::Reference(to) = rule else { return None };
+            let id = fields.get(name)?.text()?.parse().ok()?;
+            Some(RecordKey { table: (*to).into(), id })
         });
         referred.collect()
     }
@@ -439,12 +448,9 @@ impl Queue {
     fn is_to_be_made(&self, key: &RecordKey) -> bool {
         let Some(chain) = self.chains.get(key) else { return false };
         let is_known = chain.known.as_ref().is_some_and(|known| known.fields.is_some());
-        match chain.first().map(|first| &first.action) {
-            Some(Action::Create { .. }) => !is_known,
-            // It is made anew behind that.
-            Some(Action::Delete) => chain.operations.len() > 1,
-            Some(Action::Update { .. }) | None => false,
-        }
+        let makes = |queued: &Arc<Queued>| matches!(queued.operation.action, Action::Create { .. });
+        // What is behind the first makes it anew.
+        chain.operations.iter().rposition(makes).is_some_and(|at| at > 0 || !is_known)
     }
 
     /// The first operation of a chain can be sent, or is held back, or neither.
@@ -483,10 +489,8 @@ impl Queue {
                 self.referring.remove(&to);
             }
         }
-        if let Some(place) = chain.operations.front().map(|first| place(first))
-            && self.ready.get(&place) == Some(key)
-        {
-            self.ready.remove(&place);
+        if let Some(first) = chain.operations.front() {
+            self.ready.remove(&place(first));
         }
     }
 
@@ -533,16 +537,20 @@ impl Queue {
 
     /// These are on their way.
     pub(crate) fn fly(&mut self, flight: &[OperationId]) {
+        let began = self.in_flight.len();
         for (key, chain) in &mut self.chains {
             let is_flying = |first: &Arc<Queued>| flight.contains(&first.operation.id);
             if chain.operations.front().is_some_and(is_flying)
                 && let Some(first) = chain.first_mut()
             {
                 let sent_before = std::mem::replace(&mut first.sent, true);
-                self.ready.remove(&place(first));
                 let (id, key) = (first.operation.id, key.clone());
                 self.in_flight.push(InFlight { id, key, sent_before });
             }
+        }
+        for at in began..self.in_flight.len() {
+            let key = self.in_flight[at].key.clone();
+            self.place(&key);
         }
     }
 
@@ -572,9 +580,8 @@ impl Chain {
     pub(crate) fn add(&mut self, mut edit: Queued) {
         let Some(last) = self.operations.back() else { return self.push(edit) };
         let (refused, priority) = (last.failure.is_some(), last.priority.min(edit.priority));
-        // The server makes what is older what the newer is, each by itself.
-        let is_older = last.operation.schema != edit.operation.schema;
-        if last.sent || last.again || (last.operation.restores || is_older) && !refused {
+        let schema = last.operation.schema.max(edit.operation.schema);
+        if last.sent || last.again || last.operation.restores && !refused {
             return self.push(edit);
         }
         let merged = match (&last.operation.action, &edit.operation.action) {
@@ -624,6 +631,7 @@ impl Chain {
         }
         last.priority = priority;
         last.failure = None;
+        last.operation.schema = schema;
         last.operation.action = merged;
         self.push(last);
     }
@@ -636,26 +644,21 @@ impl Chain {
     /// to `cursor`.
     pub(crate) fn settle(&mut self, outcome: &Outcome, generation: u32, cursor: Version) {
         let Some(first) = self.operations.pop_front() else { return };
-        let told = self.known.as_ref().map(|known| (known.version, known.generation));
+        let told = self.known.as_ref().map(|known| known.version);
         if let Some(version) = outcome.version() {
-            if told.is_some_and(|told| told.0 > version) {
-                // The answer is of long ago: what was told since has it, too.
+            if told.is_some_and(|told| told >= version) {
+                // What was told has it, under the names that it has now; where nothing came
+                // of it, it is as it was told.
                 return;
             }
-            if version <= cursor && told.is_none_or(|told| told.0 < version) {
+            if version <= cursor {
                 // It is of so long ago that the record was deleted since, and forgotten.
                 self.known = None;
                 return;
             }
         }
-        // Where nothing came of it, it is as it was told.
-        let generation = |version: Version| match told {
-            Some((before, generation)) if before == version => generation,
-            _ => generation,
-        };
         match outcome {
             Outcome::Applied { version } => {
-                let generation = generation(*version);
                 let before = self.known.take().and_then(|known| known.fields);
                 let fields = match &first.operation.action {
                     Action::Delete => None,
@@ -669,11 +672,10 @@ impl Chain {
                 self.known = Some(Known { version: *version, generation, fields });
             }
             Outcome::Merged { version, fields, .. } => {
-                let (generation, fields) = (generation(*version), Some(fields.clone()));
+                let fields = Some(fields.clone());
                 self.known = Some(Known { version: *version, generation, fields });
             }
             Outcome::Kept { version, .. } => {
-                let generation = generation(*version);
                 self.known = Some(Known { version: *version, generation, fields: None });
             }
             Outcome::Refused { code, message } => {

@@ -36,8 +36,12 @@
 //! assert_eq!(push.operations[0].key.to_string(), "memos/0190163d-8694-739b-aea5-966c26f8ad93");
 //! ```
 //!
+//! `schema` is the version of the tables that the program knows which made the operation. A
+//! server that knows only older ones takes nothing of it; one that knows newer ones gives
+//! what was renamed since its new name.
+//!
 //! What became of operations. `applied`: the record is as the operation says. `merged`: it
-//! has changes of others too, and this is all of it. `kept`: it was deleted, and the edit
+//! has changes of others too, or newer names, and this is all of it. `kept`: it was deleted, and the edit
 //! is a revision. `refused`: nothing was done, and repeating it would not help.
 //!
 //! ```

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use stdx::{Seed, UnixMicros};
 use sync::engine::{Config, Engine, Session, Step, Stored};
 use sync::model::{Fields, RecordKey};
+use sync::operation::Action;
 use sync::queue::Queued;
 
 /// What becomes of what is written down.
@@ -30,7 +31,8 @@ pub(super) struct Device {
     /// Counted up with each start: answers to an engine that is gone are not heard.
     pub(super) run: u64,
     pub(super) disk: Disk,
-    config: Config,
+    /// What its program is made of.
+    pub(super) config: Config,
     seed: u64,
     /// Counted up with each engine of another process.
     besides: u64,
@@ -108,6 +110,20 @@ impl Device {
             self.stored.write(persist);
         }
         true
+    }
+
+    /// It has to make this record, perhaps anew.
+    pub(super) fn is_to_make(&self, key: &RecordKey) -> bool {
+        let makes = |queued: &Queued| {
+            *key == queued.operation.key && matches!(queued.operation.action, Action::Create { .. })
+        };
+        self.stored.operations.values().any(makes)
+    }
+
+    /// The server has this record, as far as it knows.
+    pub(super) fn knows(&self, key: &RecordKey) -> bool {
+        let known = self.stored.records.get(key).and_then(|saved| saved.known.as_ref());
+        known.is_some_and(|known| known.fields.is_some())
     }
 
     /// Why something waits here, for a person.

@@ -22,8 +22,9 @@ use sync_server::domain::{Change, Domain, Refusal};
 use sync_server::{Limits, SyncError, SyncServer};
 use tokio::runtime::Runtime;
 
+use super::schema::{self, BOOKS, MEMOS, SCHEMA, TABLES};
 use super::server::{Changed, Lost, Server};
-use super::world::{BOOKS, MEMOS, NO_BOOK, TABLES};
+use super::world::NO_BOOK;
 
 /// How long two small files may take until they hold the same.
 const WHOLE_MAX: Duration = Duration::from_mins(1);
@@ -39,9 +40,10 @@ const COLUMNS: [Column; 4] = [
     Column::nullable("page", Kind::Int),
 ];
 
-const MEMO_COLUMNS: [Column; 5] = {
+const MEMO_COLUMNS: [Column; 6] = {
     let [id, account, content, page] = COLUMNS;
-    [id, account, content, page, Column::nullable("book", Kind::Id)]
+    let (book, mood) = (Column::nullable("book", Kind::Id), Column::nullable("mood", Kind::Int));
+    [id, account, content, page, book, mood]
 };
 
 /// Books that were there: memos may be written on them.
@@ -192,7 +194,10 @@ impl Server for Real {
 
     fn pull(&mut self, pull: Pull, _: UnixMicros) -> Option<PullAnswer> {
         match self.pulled(pull) {
-            Ok(answer) => Some(answer),
+            Ok(answer) => {
+                self.log = Some(answer.log);
+                Some(answer)
+            }
             Err(SyncError::Expired) => None,
             Err(error) => {
                 self.wrong.get_or_insert(format!("a pull has no answer: {error}"));
@@ -266,6 +271,13 @@ impl Server for Real {
         Some(Lost { shown, changed })
     }
 
+    /// It is the newest.
+    fn upgrade(&mut self, _: LogId) {}
+
+    fn schema(&self) -> u32 {
+        SCHEMA
+    }
+
     fn is_all(&self, log: Option<LogId>, cursor: Version) -> bool {
         log == self.log && cursor == self.head
     }
@@ -321,10 +333,13 @@ struct Memos;
 
 fn record(table: &str, row: &Row) -> Result<Fields, DbError> {
     let mut fields = Fields::new();
-    if table == MEMOS
-        && let Some(book) = row.id_or_null::<RecordId>("book")?
-    {
-        fields.set("book", book.to_string().into());
+    if table == MEMOS {
+        if let Some(book) = row.id_or_null::<RecordId>("book")? {
+            fields.set("book", book.to_string().into());
+        }
+        if let Some(mood) = row.get::<Option<i64>>("mood")? {
+            fields.set("mood", mood.into());
+        }
     }
     fields.set("content", row.get::<String>("content")?.into());
     if let Some(page) = row.get::<Option<i64>>("page")? {
@@ -339,10 +354,11 @@ impl Domain for Memos {
     }
 
     fn schema(&self) -> u32 {
-        1
+        SCHEMA
     }
 
-    fn upgrade(&self, _: &mut Operation) -> Result<(), Refusal> {
+    fn upgrade(&self, operation: &mut Operation) -> Result<(), Refusal> {
+        schema::upgrade_operation(operation);
         Ok(())
     }
 
@@ -388,6 +404,11 @@ impl Domain for Memos {
         let book: Option<RecordId> = book;
         if table == MEMOS {
             row.push(("book", book.map_or(multi_master::Value::Null, id)));
+            let mood = match after.get("mood") {
+                Some(Value::Int(mood)) => (*mood).into(),
+                _ => multi_master::Value::Null,
+            };
+            row.push(("mood", mood));
         }
         if change.before.is_some() {
             tx.update(table, key, row).await?;

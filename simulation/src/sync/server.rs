@@ -7,12 +7,13 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use stdx::{HybridTime, UnixMicros};
 use sync::inbox::Inbox;
-use sync::merge::{Held, Origin, Outcome, Revision, settle};
+use sync::merge::{Held, Origin, Outcome, Revision, settle, stranger};
 use sync::model::{DeviceId, Fields, LogId, RecordKey, Value, Version};
 use sync::operation::Operation;
 use sync::wire::{Answer, Change, Pull, PullAnswer, Push, PushAnswer};
 
-use super::world::{BOOKS, NO_BOOK, TABLES, book_of};
+use super::schema::{self, BOOKS, SCHEMA};
+use super::world::{NO_BOOK, NO_FIELD, book_of};
 
 /// What devices and the judge ask of a server.
 pub(super) trait Server: Debug {
@@ -30,6 +31,10 @@ pub(super) trait Server: Debug {
     /// It is put back from the last backup, as another change log; what it lost by that. None
     /// where there is no backup.
     fn put_back(&mut self, log: LogId) -> Option<Lost>;
+    /// Its program is a newer one from now on, where it was not: its change log is another.
+    fn upgrade(&mut self, log: LogId);
+    /// The schema of its program.
+    fn schema(&self) -> u32;
     /// Whether a device of this log and cursor has heard of everything.
     fn is_all(&self, log: Option<LogId>, cursor: Version) -> bool;
     /// The last change.
@@ -63,6 +68,7 @@ pub(super) struct Changed {
 pub(super) struct Model {
     /// Which operations it has settled.
     pub(super) remembers: bool,
+    schema: u32,
     log: LogId,
     /// The logs before this one, and the last change of each that it has.
     logs: BTreeMap<LogId, Version>,
@@ -90,6 +96,7 @@ impl Model {
     pub(super) fn new(remembers: bool, log: LogId) -> Self {
         Self {
             remembers,
+            schema: schema::FIRST,
             log,
             logs: BTreeMap::new(),
             backup: None,
@@ -151,16 +158,28 @@ impl Model {
         if forbidden == Some(&Value::Int(-1)) {
             return refused("PAGE", "a page is 1 or more");
         }
-        let Some(table) = TABLES.iter().find(|table| *table.name == *operation.key.table) else {
+        let mut newer = operation.clone();
+        if self.schema == SCHEMA {
+            schema::upgrade_operation(&mut newer);
+        }
+        let (sent, operation) = (operation, &newer);
+        let mut tables = schema::tables(self.schema).iter();
+        let Some(table) = tables.find(|table| *table.name == *operation.key.table) else {
             return refused("TABLE", "there is no such table");
         };
+        if stranger(table, operation).is_some() {
+            return refused(NO_FIELD, "its table has no such field");
+        }
         let held = self.held.get(&operation.key);
         if held.is_none_or(|held| held.deleted.is_some())
             && book_of(operation).is_some_and(|book| !self.books.contains(&book))
         {
             return refused(NO_BOOK, "its book was never there");
         }
-        let settled = settle(table, held, operation, origin, self.head.next());
+        let mut settled = settle(table, held, operation, origin, self.head.next());
+        if let Some(held) = settled.held.as_ref().filter(|_| operation.action != sent.action) {
+            settled.outcome = settled.outcome.followed(held);
+        }
         if let Some(held) = settled.held {
             self.put(operation.key.clone(), held);
         }
@@ -301,6 +320,21 @@ impl Server for Model {
         let there = self.shown();
         shown.retain(|key, fields| there.get(key) != Some(fields));
         Some(Lost { shown, changed })
+    }
+
+    fn upgrade(&mut self, log: LogId) {
+        if self.schema == SCHEMA {
+            return;
+        }
+        self.schema = SCHEMA;
+        self.held.values_mut().for_each(|held| schema::renamed(&mut held.fields));
+        self.logs.insert(self.log, self.head);
+        self.log = log;
+        self.since_backup.any = true;
+    }
+
+    fn schema(&self) -> u32 {
+        self.schema
     }
 
     fn settled(&self) -> u64 {

@@ -9,31 +9,20 @@ use sync::engine::{
 };
 use sync::inbox;
 use sync::merge::{Outcome, REVISIONS};
-use sync::model::{AccountId, Fields, RecordKey, Rule, Table, Value};
+use sync::model::{AccountId, Fields, RecordKey, Value};
 use sync::operation::{Action, Operation};
 use sync::queue::{Failure, Priority};
 use sync::wire::{Pull, Push};
 
 use super::check::Saved;
 use super::device::{Device, Disk};
+use super::schema::{self, BOOKS, MEMOS};
 use super::server::Server;
 
-pub(super) const BOOKS: &str = "books";
-pub(super) const MEMOS: &str = "memos";
-pub(super) const TABLES: &[Table] = &[
-    Table { name: BOOKS, fields: &[("content", Rule::Text), ("page", Rule::Latest)] },
-    Table {
-        name: MEMOS,
-        fields: &[
-            ("book", Rule::Reference(BOOKS)),
-            ("content", Rule::Text),
-            ("page", Rule::Latest),
-        ],
-    },
-    REVISIONS,
-];
 /// The code of a memo whose book was never there.
 pub(super) const NO_BOOK: &str = "NO_BOOK";
+/// The code of an operation with a field that its table has not.
+pub(super) const NO_FIELD: &str = "NO_SUCH_FIELD";
 
 const SECOND: i64 = 1_000_000;
 /// For how long things go wrong.
@@ -146,14 +135,21 @@ impl World {
         let ids = IdSource::new(clock.clone(), random.clone());
         let count = 2 + usize::try_from(random.below(4)).unwrap_or(0);
         let account = ids.next();
+        let mut server = server(account, &clock);
+        if random.one_in(2) {
+            server.upgrade(ids.next());
+        }
         let devices = (0..count).map(|_| {
             let ahead = wrong_clock(&random);
             let session = Session::new(account, ids.next());
-            Device::new(config.clone(), session, ahead, random.next_u64())
+            let mut config = config.clone();
+            if server.schema() == schema::SCHEMA && random.one_in(2) {
+                schema::upgrade(&mut config);
+            }
+            Device::new(config, session, ahead, random.next_u64())
         });
         let devices: Vec<Device> = devices.collect();
         let summary = Summary { devices: count, ..Summary::default() };
-        let server = server(account, &clock);
         Self {
             now: clock.now().0,
             wakes: vec![0; count],
@@ -262,13 +258,14 @@ impl World {
         })
     }
 
-    /// It can't be settled, or what it refers to.
+    /// It can't be settled, or the book of it that is to be made.
     fn is_sick(&self, device: &Device, key: &RecordKey) -> bool {
         let queued = device.stored.operations.values();
         let mut books = queued
             .filter(|queued| queued.operation.key == *key)
             .filter_map(|queued| book_of(&queued.operation));
-        self.sick.contains_key(key) || books.any(|book| self.sick.contains_key(&book))
+        self.sick.contains_key(key)
+            || books.any(|book| self.sick.contains_key(&book) && device.is_to_make(&book))
     }
 
     fn happen(&mut self, event: Event) {
@@ -320,12 +317,32 @@ impl World {
                 self.wrong.get_or_insert(wrong);
             }
             if let Outcome::Refused { code, .. } = &one.outcome
+                && code == NO_FIELD
+            {
+                let wrong = format!("{queued:?} of device {device} has an old name in it");
+                self.wrong.get_or_insert(wrong);
+            }
+            if let Outcome::Refused { code, .. } = &one.outcome
                 && code == NO_BOOK
                 && let Some(book) = queued.and_then(|queued| book_of(&queued.operation))
                 && !self.dropped.contains(&book)
                 && !self.saved.was_put_back()
             {
                 self.wrong.get_or_insert(format!("{} went before its book", one.operation));
+            }
+        }
+    }
+
+    /// No device sends a memo while it has yet to make the book.
+    fn expect_books_before_memos(&mut self, device: usize, push: &Push) {
+        let device = &self.devices[device];
+        for operation in &push.operations {
+            if let Some(book) = book_of(operation)
+                && device.is_to_make(&book)
+                && !device.knows(&book)
+            {
+                let wrong = format!("{} is on its way before {book}", operation.key);
+                self.wrong.get_or_insert(wrong);
             }
         }
     }
@@ -352,7 +369,10 @@ impl World {
             }
             match effect {
                 Effect::AskHealth(id) => self.send(device, *id, &Body::Health),
-                Effect::Push(id, push) => self.send(device, *id, &Body::Push(push.clone())),
+                Effect::Push(id, push) => {
+                    self.expect_books_before_memos(device, push);
+                    self.send(device, *id, &Body::Push(push.clone()));
+                }
                 Effect::Pull(id, pull) => self.send(device, *id, &Body::Pull(*pull)),
                 Effect::Listen => self.send(device, RequestId(0), &Body::Listen),
                 Effect::Recall(version) => {
@@ -456,6 +476,13 @@ impl World {
             (Body::Push(push), None) if let Some(trouble) = self.spoilt(push) => {
                 Input::Pushed(id, Err(trouble))
             }
+            (Body::Push(push), None)
+                if push.operations.iter().any(|one| one.schema > self.server.schema()) =>
+            {
+                let message = "the program is newer than the server".to_owned();
+                let failure = Failure { code: NOT_TAKEN.to_owned(), message };
+                Input::Pushed(id, Err(Trouble::Stopped(failure)))
+            }
             (Body::Push(push), None) => {
                 let mut push = push.clone();
                 push.operations.retain(|operation| !self.sick.contains_key(&operation.key));
@@ -502,7 +529,7 @@ impl World {
 
     fn fault(&mut self) {
         let device = usize::try_from(self.random.below(self.devices.len() as u64)).unwrap_or(0);
-        match self.random.below(14) {
+        match self.random.below(16) {
             0 | 1 => self.switch_network(device, !self.devices[device].has_network),
             2 => {
                 let clock = wrong_clock(&self.random);
@@ -535,9 +562,13 @@ impl World {
             }
             10 => self.server.back_up(),
             11 => {
+                let schema = self.server.schema();
                 if let Some(lost) = self.server.put_back(self.ids.next()) {
                     self.saved.lost(lost);
                     self.listening.clear();
+                    if self.server.schema() < schema {
+                        self.server.upgrade(self.ids.next());
+                    }
                 }
             }
             12 => {
@@ -546,7 +577,14 @@ impl World {
                     self.answer(device, run, Input::LiveEnded);
                 }
             }
-            _ => {
+            13 => {
+                self.server.upgrade(self.ids.next());
+                self.listening.clear();
+            }
+            number => {
+                if number == 14 {
+                    schema::upgrade(&mut self.devices[device].config);
+                }
                 self.summary.crashes += 1;
                 self.devices[device].engine = None;
                 self.start_again(device);
@@ -572,6 +610,9 @@ impl World {
         (self.down, self.busy, self.refusing) = (0, 0, 0);
         self.logged_out.clear();
         self.server.restart();
+        if self.devices.iter().any(|device| device.config.schema > self.server.schema()) {
+            self.server.upgrade(self.ids.next());
+        }
         for device in 0..self.devices.len() {
             self.devices[device].disk = Disk::Works;
             self.later(self.below(SECOND), Event::Start { device });
@@ -593,6 +634,12 @@ impl World {
         all.get(at).cloned()
     }
 
+    /// Books that the person sees.
+    fn books_of(&self, device: usize) -> Vec<RecordKey> {
+        let shown = self.devices[device].shown().into_keys();
+        shown.filter(|key| *key.table == *BOOKS).collect()
+    }
+
     /// A new record: a book, or a memo, often of a book that the person sees.
     fn made(&mut self, device: usize) -> (RecordKey, Fields) {
         let mut fields = Fields::from([
@@ -600,15 +647,20 @@ impl World {
             ("page", self.page()),
         ]);
         let is_book = self.random.one_in(4);
-        if !is_book && !self.random.one_in(3) {
-            let shown = self.devices[device].shown().into_keys();
-            let books: Vec<RecordKey> = shown.filter(|key| *key.table == *BOOKS).collect();
-            if let Some(book) = self.one_of(&books) {
-                fields.set("book", book.id.to_string().into());
-            }
+        let of_book = !is_book && !self.random.one_in(3);
+        let books = if of_book { self.books_of(device) } else { Vec::new() };
+        if let Some(book) = self.one_of(&books) {
+            fields.set("book", book.id.to_string().into());
+        }
+        if !is_book && self.random.one_in(2) {
+            fields.set(self.mood(device), self.good_page());
         }
         let table = if is_book { BOOKS } else { MEMOS };
         (RecordKey { table: table.into(), id: self.ids.next() }, fields)
+    }
+
+    fn mood(&self, device: usize) -> &'static str {
+        schema::mood(self.devices[device].config.schema)
     }
 
     /// A person does something.
@@ -649,7 +701,11 @@ impl World {
                         let content = Value::from(self.changed(content));
                         Edit::Update(Fields::from([("content", content)]))
                     }
-                    (12..17, Some(_)) => Edit::Update(Fields::from([("page", self.page())])),
+                    (12..15, Some(_)) => Edit::Update(Fields::from([("page", self.page())])),
+                    (15..17, Some(_)) if *key.table == *MEMOS => {
+                        let mood = (self.mood(device), self.good_page());
+                        Edit::Update(Fields::from([mood]))
+                    }
                     (17..19, Some(_)) => Edit::Delete,
                     (_, Some(shown)) => {
                         let content = shown.get("content").and_then(Value::text).unwrap_or("");
@@ -680,6 +736,11 @@ impl World {
         let has_no_book = self.devices[device].engine.as_ref().is_some_and(|engine| {
             engine.failed().any(|(one, failure, _)| one == key && failure.code == NO_BOOK)
         });
+        let books = if has_no_book { self.books_of(device) } else { Vec::new() };
+        if let Some(book) = self.one_of(&books).filter(|_| self.random.one_in(2)) {
+            let book = Value::from(book.id.to_string());
+            return self.edit(device, key, Edit::Update(Fields::from([("book", book)])));
+        }
         let (tries, discards) = (
             self.random.one_in(if not_taken { 2 } else { 5 }) && (not_taken || self.is_troubled()),
             !not_taken && self.is_troubled() && self.random.one_in(10) || has_no_book,

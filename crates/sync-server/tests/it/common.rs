@@ -55,9 +55,9 @@ impl Domain for Notes {
 
     /// In the first schema a page was called a leaf.
     fn upgrade(&self, operation: &mut Operation) -> Result<(), Refusal> {
-        if operation.schema == 1
-            && let Action::Create { fields } | Action::Update { fields, .. } = &mut operation.action
+        if let Action::Create { fields } | Action::Update { fields, .. } = &mut operation.action
             && let Some(leaf) = fields.remove("leaf")
+            && fields.get("page").is_none()
         {
             fields.set("page", leaf);
         }

@@ -76,9 +76,9 @@ impl Engine {
         common: Version,
         now: UnixMicros,
     ) -> Option<Queued> {
-        let at = self.config.tables.iter().position(|table| *table.name == *key.table)?;
+        let table = self.table_of(key)?;
         let is_of_server = |(_, rule): &(&str, Rule)| *rule == Rule::Server;
-        if self.config.tables[at].fields.iter().all(is_of_server) {
+        if table.fields.iter().all(is_of_server) {
             return None;
         }
         let version = i64::try_from(known.version.0).unwrap_or(i64::MAX);
@@ -97,9 +97,6 @@ impl Engine {
             schema: self.config.schema,
             restores: true,
         };
-        // What records refer to goes before them.
-        let at = u8::try_from(at).unwrap_or(u8::MAX).saturating_add(1);
-        let priority = Priority::try_from(at).unwrap_or(Priority::LOW);
-        Some(Queued { again: true, ..Queued::new(operation, priority, now) })
+        Some(Queued { again: true, ..Queued::new(operation, Priority::NORMAL, now) })
     }
 }

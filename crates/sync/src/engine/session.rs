@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stdx::{HybridTime, UnixMicros};
 
-use crate::model::{AccountId, DeviceId, LogId, OperationId, Table, Version};
+use crate::model::{AccountId, DeviceId, LogId, OperationId, Rule, Table, Version};
 use crate::queue::Failure;
 use crate::sabotage::Bug;
 
@@ -59,8 +59,24 @@ pub struct Config {
 
 impl Config {
     /// With the default sizes.
+    ///
+    /// # Panics
+    /// Where a table refers to one that is not before it: two records might wait for each
+    /// other.
     #[must_use]
     pub fn new(tables: &'static [Table], schema: u32) -> Self {
+        for (at, table) in tables.iter().enumerate() {
+            for (field, rule) in table.fields {
+                if let Rule::Reference(to) = rule {
+                    let is_before = tables[..at].iter().any(|before| before.name == *to);
+                    assert!(
+                        is_before,
+                        "`{field}` of `{}` refers to no table before it",
+                        table.name
+                    );
+                }
+            }
+        }
         Self {
             tables,
             schema,
