@@ -7,8 +7,10 @@ use std::time::Duration;
 use serde_json::json;
 use sync::engine::{Notice, Status};
 use sync::model::Version;
+use sync::watch::{ASKING_MAX, Watch};
 use sync_sqlite::drive::Synced;
-use sync_sqlite::{Device, DriveError};
+use sync_sqlite::{Device, DriveError, Server as _};
+use tokio::time::timeout;
 
 use crate::folder::{Folder, LoggedIn};
 use crate::records::instant;
@@ -91,6 +93,30 @@ fn opened(folder: &Folder, login: &LoggedIn) -> Result<Device> {
     Ok(device)
 }
 
+/// Whether the server answers now, and whether its source of books does.
+pub(crate) fn reach(folder: &Folder, login: &LoggedIn) -> Result<(bool, Option<bool>)> {
+    let server = account::server(folder, login)?;
+    block_on(async {
+        let online = timeout(ASKING_MAX, server.is_well()).await.unwrap_or(false);
+        if !online {
+            return Ok((false, None));
+        }
+        let source = timeout(ASKING_MAX, server.is_source_well()).await.unwrap_or(false);
+        Ok((true, Some(source)))
+    })
+}
+
+/// The same for a person.
+pub(crate) const fn stands(online: bool, source: Option<bool>) -> &'static str {
+    match (online, source) {
+        (false, _) => "offline: the server does not answer; what is edited is kept here",
+        (true, Some(false)) => {
+            "online; the server's source of books is away, and memos do not wait for that"
+        }
+        (true, _) => "online",
+    }
+}
+
 /// How many.
 pub(crate) fn edits(count: usize) -> String {
     if count == 1 { "1 edit".to_owned() } else { format!("{count} edits") }
@@ -103,6 +129,19 @@ pub(crate) fn watch(folder: &Folder, out: Out) -> Result {
     let server = account::server(folder, &login)?;
     out.say(|| json!({ "watching": true }), || "watching; Ctrl-C ends".to_owned());
     block_on(async {
+        let last = Cell::new("");
+        let tell = |status: &Status| {
+            let online = match status.watch {
+                Watch::Online => true,
+                Watch::Offline | Watch::Waiting { .. } => false,
+                Watch::Settling { .. } | Watch::Asking { .. } => return,
+            };
+            let line = stands(online, status.source.is_there());
+            if last.replace(line) != line {
+                let kind = if online { "online" } else { "offline" };
+                out.say(|| json!({ "notice": kind, "message": line }), || line.to_owned());
+            }
+        };
         let drive = async {
             loop {
                 let told = |notice: Notice| {
@@ -110,7 +149,11 @@ pub(crate) fn watch(folder: &Folder, out: Out) -> Result {
                         out.say(|| json!({ "notice": kind, "message": line }), || line.clone());
                     }
                 };
-                match device.drive(&server, told, |_| false).await {
+                let ends = |status: &Status| {
+                    tell(status);
+                    false
+                };
+                match device.drive(&server, told, ends).await {
                     Err(DriveError::Busy) => return Err(DriveError::Busy.into()),
                     Err(DriveError::Store(error)) => eprintln!("{error}"),
                     Ok(_) => {}
@@ -200,14 +243,18 @@ impl Progress {
         self.received.set(status.received);
         if std::io::stderr().is_terminal() {
             self.shown.set(true);
-            let Status { sent, received, to_send, .. } = status;
+            let (Status { received, .. }, (done, all)) = (status, status.progress);
+            let sent = match all {
+                0 => format!("{} sent", status.sent),
+                _ => format!("{done} of {all} sent"),
+            };
             let of = match status.pulling {
                 Some((at, head)) if head > Version::NONE => {
                     format!(" ({}%)", at.0.saturating_mul(100) / head.0)
                 }
                 _ => String::new(),
             };
-            eprint!("\r{sent} sent, {to_send} to send, {received} received{of} ");
+            eprint!("\r{sent}, {received} received{of}    ");
         }
     }
 

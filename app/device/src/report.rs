@@ -13,7 +13,7 @@ use sync_sqlite::Device;
 
 use crate::folder::Folder;
 use crate::records::{instant, json_of};
-use crate::{Failure, Out, Result, device, find, print};
+use crate::{Failure, Out, Result, device, find, network, print};
 
 pub(crate) fn status(folder: &Folder, out: Out) -> Result {
     let login = folder.login()?;
@@ -23,6 +23,7 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
     let kept = device.all(REVISIONS.name)?.len();
     let is_in = login.tokens.is_some() && !status.logged_out;
     if out.json {
+        let (online, source) = network::reach(folder, &login)?;
         let failed: Vec<Json> = failed
             .iter()
             .map(|one| {
@@ -39,7 +40,10 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
                 "server": login.server,
                 "user": login.login_id,
                 "loggedIn": is_in,
-                "pending": status.queued.saturating_sub(status.failed + status.waiting),
+                "online": online,
+                "bookSource": source,
+                "pending": status.to_send,
+                "progress": { "settled": status.progress.0, "of": status.progress.1 },
                 "waiting": status.waiting,
                 "leftOut": status.passed_over,
                 "kept": kept,
@@ -55,9 +59,13 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
     let state = if is_in { "logged in" } else { "logged out: `endpaper device login`" };
     print(&format!("{} at {}: {state}", login.login_id, login.server));
     let last = status.last_success.map_or("never".to_owned(), instant);
+    let of = match status.progress {
+        (0, _) => String::new(),
+        (settled, all) => format!(" ({settled} of {all} done)"),
+    };
     print(&format!(
-        "⏳ {} to send  ⏸ {} waiting  ❌ {} refused; last sync {last}",
-        status.queued.saturating_sub(status.failed + status.waiting),
+        "⏳ {} to send{of}  ⏸ {} waiting  ❌ {} refused; last sync {last}",
+        status.to_send,
         status.waiting,
         failed.len()
     ));
@@ -82,6 +90,9 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
         let (table, id, why) = (&key.table, find::short(key.id), &one.failure.message);
         print(&format!("❌ {table} {id}: {why} ({})", cure(&one.failure, &id)));
     }
+    // Last, as it may take a moment.
+    let (online, source) = network::reach(folder, &login)?;
+    print(network::stands(online, source));
     Ok(())
 }
 

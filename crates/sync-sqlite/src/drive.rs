@@ -128,6 +128,10 @@ impl Device {
                         let asked = tokio::time::timeout(ASKING_MAX, server.is_well()).await;
                         Input::Health(id, asked.unwrap_or(false))
                     })),
+                    Effect::AskSource(id) => requests.push(Box::pin(async move {
+                        let asked = tokio::time::timeout(ASKING_MAX, server.is_source_well()).await;
+                        Input::Source(id, asked.unwrap_or(false))
+                    })),
                     Effect::Push(id, push) => requests
                         .push(Box::pin(async move { Input::Pushed(id, server.push(&push).await) })),
                     Effect::Pull(id, pull) => requests

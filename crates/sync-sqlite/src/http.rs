@@ -3,6 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /api/v1/health` | `{"ok":true,"data":…}`: it is well |
+//! | `GET /api/v1/health/books` | `{"ok":true,"data":…}`: its sources of books answer |
 //! | `POST /api/v1/sync/push` with a [`Push`] | a [`PushAnswer`] |
 //! | `GET /api/v1/sync/pull?account=…&device=…&cursor=…&anew=…&limit=…` | a [`PullAnswer`] |
 //! | `GET /api/v1/sync/live` | server-sent events named `head`, whose data is a number |
@@ -84,6 +85,11 @@ impl<T: Tokens> HttpServer<T> {
         url
     }
 
+    async fn says_yes(&self, path: &str) -> bool {
+        let request = self.client.get(self.url(path)).timeout(REQUEST_MAX);
+        answer::<serde_json::Value>(request).await.is_ok()
+    }
+
     /// Sends a request as who is logged in; once more where the token had expired.
     async fn ask<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, Trouble> {
         let again = request.try_clone();
@@ -126,8 +132,11 @@ async fn within<F: Future>(future: F) -> Option<F::Output> {
 
 impl<T: Tokens> Server for HttpServer<T> {
     async fn is_well(&self) -> bool {
-        let request = self.client.get(self.url("/api/v1/health"));
-        answer::<serde_json::Value>(request.timeout(REQUEST_MAX)).await.is_ok()
+        self.says_yes("/api/v1/health").await
+    }
+
+    async fn is_source_well(&self) -> bool {
+        self.says_yes("/api/v1/health/books").await
     }
 
     async fn push(&self, push: &Push) -> Result<PushAnswer, Trouble> {

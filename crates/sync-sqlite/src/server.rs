@@ -15,6 +15,9 @@ pub trait Server {
     /// a yes: the page of a captive portal is none.
     async fn is_well(&self) -> bool;
 
+    /// Whether what the server needs from outside is there, as far as it says.
+    async fn is_source_well(&self) -> bool;
+
     /// Sends operations.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ use crate::model::{Fields, LogId, OperationId, RecordKey, Rule, Table, Version};
 use crate::operation::{Action, Operation, SEQUENCE_MAX};
 use crate::queue::{Chain, Failure, Known, Landed, Priority, Queue, Queued, RecordState};
 use crate::sabotage::Bug;
-use crate::watch::{self, Watch, due};
+use crate::watch::{self, Source, Watch, due};
 use crate::wire::{Answer, Change, PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
 
 /// The first ceiling of the pause after a failure; then it doubles.
@@ -88,11 +88,13 @@ pub struct Engine {
     session: Session,
     queue: Queue,
     watch: Watch,
+    source: Source,
     ids: IdSource,
     clock: Clock,
     random: Random,
     requests: u64,
     asking: Option<RequestId>,
+    asking_source: Option<RequestId>,
     outstanding: Option<Outstanding>,
     /// There may be changes after the cursor, of which nobody has told.
     behind: bool,
@@ -115,7 +117,6 @@ pub struct Engine {
     pull_first: bool,
     sent: u64,
     received: u64,
-    progress: (u64, u64),
 }
 
 impl Engine {
@@ -206,11 +207,13 @@ impl Engine {
             config,
             session,
             watch: Watch::Settling { until: now.after(watch::SETTLING) },
+            source: Source::default(),
             ids,
             clock,
             random,
             requests: 0,
             asking: None,
+            asking_source: None,
             outstanding: None,
             behind: true,
             head: Version::NONE,
@@ -224,7 +227,6 @@ impl Engine {
             pull_first: false,
             sent: 0,
             received: 0,
-            progress: (0, 0),
         }
     }
 
@@ -239,6 +241,9 @@ impl Engine {
             let chain = Chain { known: known.remove(&key), operations: operations.into() };
             self.queue.put(&key, chain);
         }
+        if self.queue.len() == 0 {
+            self.session.progress = 0;
+        }
     }
 
     /// Whose records they are, and which device it is.
@@ -251,15 +256,16 @@ impl Engine {
     #[must_use]
     pub fn status(&self) -> Status {
         let (len, failed) = (self.queue.len(), self.queue.failed());
-        let chains = self.queue.chains().len();
+        let (chains, settled) = (self.queue.chains().len(), self.session.progress);
         Status {
             watch: self.watch,
+            source: self.source,
             queued: len,
             syncing: self.queue.in_flight(),
             failed,
             waiting: len - chains + self.queue.held_back(),
             passed_over: self.queue.passed_over(),
-            progress: self.progress,
+            progress: if len == 0 { (0, 0) } else { (settled, settled + len as u64) },
             last_success: self.session.last_success,
             to_send: self.queue.to_send(),
             behind: self.is_behind() || self.outstanding.is_some_and(|one| !one.push),
@@ -498,6 +504,7 @@ impl Engine {
             Input::SyncNow => {
                 self.behind = true;
                 self.watch.is_asked_for(now);
+                self.source = Source::default();
                 if self.session.retry.take_if(|retry| !retry.asked_for).is_some() {
                     self.save_session(&mut step);
                 }
@@ -508,6 +515,10 @@ impl Engine {
                 self.behind = true;
                 self.unheard = 0;
                 self.listen_at = None;
+            }
+            Input::Source(id, yes) if self.asking_source == Some(id) => {
+                self.source.answered(yes, now);
+                step.effects.push(Effect::Tell(Notice::Status));
             }
             Input::Pushed(id, answer) if self.is_answer(id, true) => {
                 self.outstanding = None;
@@ -527,13 +538,19 @@ impl Engine {
                 }
             }
             // An answer here is that of a request that was given up.
-            Input::Wake | Input::Health(..) | Input::Pushed(..) | Input::Pulled(..) => {}
+            Input::Wake
+            | Input::Health(..)
+            | Input::Source(..)
+            | Input::Pushed(..)
+            | Input::Pulled(..) => {}
             Input::Live(head) => {
                 self.head = self.head.max(head);
                 self.unheard = 0;
             }
             Input::LiveEnded => {
                 self.listening = false;
+                // Whether the server is there still is found out by asking for changes.
+                self.behind |= self.unheard == 0;
                 self.listen_at = Some(now.after(self.pause(self.unheard)));
                 self.unheard = self.unheard.saturating_add(1);
             }
@@ -612,7 +629,7 @@ impl Engine {
             };
             self.log(&settled, end, now, step);
             if end != End::Refused {
-                self.progress.0 += 1;
+                self.session.progress += 1;
                 self.sent += 1;
             }
         }
@@ -847,6 +864,11 @@ impl Engine {
         } else if asked != self.watch {
             self.asking = None;
         }
+        if self.source.is_to_ask(self.watch, now) {
+            let id = self.request();
+            self.asking_source = Some(id);
+            step.effects.push(Effect::AskSource(id));
+        }
         let paused = self.paused(now);
         let is_in = self.watch == Watch::Online && !self.session.logged_out;
         let may_send = is_in && paused.is_none();
@@ -866,10 +888,10 @@ impl Engine {
         let listen = self.listen_at.filter(|_| may_send);
         let lost = self.outstanding.map(|one| one.until);
         let pull = (may_send && lost.is_none()).then_some(self.pull_at);
-        step.wake = [self.watch.wake(), retry, listen, lost, pull].into_iter().flatten().min();
-        self.progress.1 = self.progress.0 + self.queue.len() as u64;
+        let wakes = [self.watch.wake(), self.source.wake(), retry, listen, lost, pull];
+        step.wake = wakes.into_iter().flatten().min();
         if self.queue.len() == 0 {
-            self.progress = (0, 0);
+            self.session.progress = 0;
         }
         step
     }

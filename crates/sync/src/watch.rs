@@ -13,6 +13,9 @@
 //!     └───────────────────────────────────── WAITING ◀──────────────────────┘
 //!                                                      a request found nobody
 //! ```
+//!
+//! When it is there it is asked for what it needs from outside as well, such as a
+//! catalogue of books ([`Source`]). That is for the person to know: nothing waits for it.
 
 use std::time::Duration;
 
@@ -24,6 +27,9 @@ pub const SETTLING: Duration = Duration::from_secs(1);
 pub const ASKING_MAX: Duration = Duration::from_secs(3);
 /// Then it is asked again.
 pub const PAUSE: Duration = Duration::from_secs(5);
+
+/// A source outside that is away is asked for again then.
+pub const SOURCE_PAUSE: Duration = Duration::from_mins(1);
 
 /// Where the watch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +117,68 @@ impl Watch {
     }
 }
 
+/// Whether what the server needs from outside is there, as far as the server says: the second
+/// phase of the watch, which informs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    is_there: Option<bool>,
+    wait: Wait,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wait {
+    #[default]
+    No,
+    /// For an answer, which counts until then.
+    Answer(UnixMicros),
+    /// To ask again.
+    Pause(UnixMicros),
+}
+
+impl Source {
+    /// Whether it is there, as the server said last; none where the server can't be
+    /// reached, or has not answered yet.
+    #[must_use]
+    pub const fn is_there(&self) -> Option<bool> {
+        self.is_there
+    }
+
+    /// The server has answered.
+    pub fn answered(&mut self, yes: bool, now: UnixMicros) {
+        if let Wait::Answer(_) = self.wait {
+            let wait = if yes { Wait::No } else { Wait::Pause(now.after(SOURCE_PAUSE)) };
+            *self = Self { is_there: Some(yes), wait };
+        }
+    }
+
+    /// Time has gone on; true where the server has to be asked now.
+    pub fn is_to_ask(&mut self, watch: Watch, now: UnixMicros) -> bool {
+        if watch != Watch::Online {
+            *self = Self::default();
+            return false;
+        }
+        match self.wait {
+            Wait::Answer(until) if due(until, now, ASKING_MAX) => self.answered(false, now),
+            Wait::Pause(until) if due(until, now, SOURCE_PAUSE) => self.wait = Wait::No,
+            Wait::Answer(_) | Wait::Pause(_) | Wait::No => {}
+        }
+        let asks = self.wait == Wait::No && self.is_there != Some(true);
+        if asks {
+            self.wait = Wait::Answer(now.after(ASKING_MAX));
+        }
+        asks
+    }
+
+    /// When time is to go on.
+    #[must_use]
+    pub const fn wake(&self) -> Option<UnixMicros> {
+        match self.wait {
+            Wait::Answer(until) | Wait::Pause(until) => Some(until),
+            Wait::No => None,
+        }
+    }
+}
+
 /// Whether it is time, also where the clock was set back meanwhile: nothing is
 /// further away than it was when it began.
 pub(crate) fn due(until: UnixMicros, now: UnixMicros, pause_max: Duration) -> bool {
@@ -164,6 +232,28 @@ mod tests {
         watch.answered(true, at(2));
         watch.is_asked_for(at(3));
         assert_eq!(watch, Watch::Online);
+    }
+
+    #[test]
+    fn a_source_is_asked_for_when_the_server_is_there() {
+        let (mut source, online) = (Source::default(), Watch::Online);
+        assert!(!source.is_to_ask(Watch::Settling { until: at(1) }, at(0)));
+        assert!(source.is_to_ask(online, at(0)));
+        assert!(!source.is_to_ask(online, at(1)));
+        assert_eq!((source.is_there(), source.wake()), (None, Some(at(3))));
+        // No answer is a no; it is asked for again in a minute.
+        assert!(!source.is_to_ask(online, at(3)));
+        source.answered(true, at(4));
+        assert_eq!((source.is_there(), source.wake()), (Some(false), Some(at(63))));
+        assert!(source.is_to_ask(online, at(63)));
+        assert_eq!(source.is_there(), Some(false), "until something else is known");
+        source.answered(false, at(64));
+        assert!(source.is_to_ask(online, at(-40_000_000)), "the clock was set back");
+        source.answered(true, at(-40_000_000));
+        assert_eq!((source.is_there(), source.wake()), (Some(true), None));
+        assert!(!source.is_to_ask(Watch::Waiting { until: at(9) }, at(5)));
+        assert_eq!(source.is_there(), None);
+        assert!(source.is_to_ask(online, at(6)));
     }
 
     #[test]

@@ -88,6 +88,7 @@ enum Spoils {
 #[derive(Clone, Debug)]
 enum Body {
     Health,
+    Source,
     Push(Box<Push>),
     Pull(Pull),
     Listen,
@@ -369,6 +370,7 @@ impl World {
             }
             match effect {
                 Effect::AskHealth(id) => self.send(device, *id, &Body::Health),
+                Effect::AskSource(id) => self.send(device, *id, &Body::Source),
                 Effect::Push(id, push) => {
                     self.expect_books_before_memos(device, push);
                     self.send(device, *id, &Body::Push(push.clone()));
@@ -470,6 +472,8 @@ impl World {
         let now = UnixMicros(self.now);
         let input = match (body, trouble) {
             (Body::Health, _) => Input::Health(id, true),
+            // It may be away for as long as it likes.
+            (Body::Source, _) => Input::Source(id, self.random.one_in(2)),
             (Body::Push(_), Some(trouble)) => Input::Pushed(id, Err(trouble)),
             (Body::Pull(_), Some(trouble)) => Input::Pulled(id, Err(trouble)),
             (Body::Listen, Some(_)) => Input::LiveEnded,
@@ -882,6 +886,7 @@ pub(super) fn book_of(operation: &Operation) -> Option<RecordKey> {
 fn nobody(id: RequestId, body: &Body) -> Input {
     match body {
         Body::Health => Input::Health(id, false),
+        Body::Source => Input::Source(id, false),
         Body::Push(_) => Input::Pushed(id, Err(Trouble::Unreachable)),
         Body::Pull(_) => Input::Pulled(id, Err(Trouble::Unreachable)),
         Body::Listen => Input::LiveEnded,

@@ -51,7 +51,8 @@ async fn a_captive_portal_is_no_server() {
         let portal = Router::new().fallback(async move || page());
         let portal = tokio::spawn(async move { axum::serve(listener, portal).await });
         laptop.fails(&["sync"], 1, "can't be reached; 1 edit to send");
-        assert_eq!(laptop.status()["loggedIn"], true);
+        let status = laptop.status();
+        assert_eq!((&status["loggedIn"], &status["online"]), (&json!(true), &json!(false)));
         portal.abort();
         let _ = portal.await;
     }
@@ -59,6 +60,37 @@ async fn a_captive_portal_is_no_server() {
     laptop.done(&["sync"]);
     assert_eq!(laptop.status()["pending"], 0);
     drop(server);
+}
+
+/// A person is told that searches find less, and memos do not wait for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_of_books_that_is_away_holds_nothing_back() {
+    let scratch = Scratch::new("device-source").unwrap();
+    let nobody = lab::Port::reserve().unwrap();
+    let config = scratch.path().join("endpaper.toml");
+    let address = nobody.address();
+    let text = format!("[books]\naladin_key = \"key\"\naladin_url = \"http://{address}/ttb\"\n");
+    std::fs::write(&config, text).unwrap();
+    let config = config.display().to_string();
+    let server = Server::start(&scratch.path().join("data"), &["--config", &config]);
+    Reader::sign_up(&server, "reader").await;
+    let laptop = Device::new(scratch.path().join("laptop"));
+    laptop.log_in(&server.program.url(""), "reader");
+    let mut watch = Process::start(laptop.command(&["watch"])).unwrap();
+    let mut is_told = |what: &str| {
+        let told = |line: &str| line.contains(what).then_some(());
+        watch.wait_for_line(Duration::from_mins(1), told).unwrap();
+    };
+    is_told("source of books is away");
+    let status = laptop.status();
+    assert_eq!((&status["online"], &status["bookSource"]), (&json!(true), &json!(false)));
+    laptop.done(&["shelf", "add", "--title", "흰"]);
+    is_told("SUCCESS");
+    assert_eq!(laptop.status()["pending"], 0);
+    drop(server);
+    is_told("offline");
+    let status = laptop.status();
+    assert_eq!((&status["online"], &status["bookSource"]), (&json!(false), &json!(null)));
 }
 
 /// Connections are taken, and nobody says anything.

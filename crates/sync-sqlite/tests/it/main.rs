@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use stdx::ids::Id as _;
 use stdx::{Clock, HybridTime, IdSource, UnixMicros};
-use sync::engine::{Config, Edit, Trouble};
+use sync::engine::{Config, Edit, Status, Trouble};
 use sync::merge::Outcome;
 use sync::model::{Fields, LogId, OperationId, RecordKey, Rule, Table, Value, Version};
 use sync::queue::{Failure, Priority, RecordState};
@@ -35,11 +35,16 @@ struct Scripted {
     gate: Option<Notify>,
     has_come: Notify,
     away: bool,
+    source_away: bool,
 }
 
 impl Server for Scripted {
     async fn is_well(&self) -> bool {
         !self.away
+    }
+
+    async fn is_source_well(&self) -> bool {
+        !self.source_away
     }
 
     async fn push(&self, push: &Push) -> Result<PushAnswer, Trouble> {
@@ -103,6 +108,20 @@ impl Test {
 
 async fn sync(device: &Device, server: &Scripted) -> Synced {
     device.sync(server, |_| (), |_| ()).await.unwrap()
+}
+
+#[tokio::test]
+async fn nothing_waits_for_what_the_server_needs_from_outside() {
+    let test = Test::new();
+    let device = test.device();
+    test.write(&device);
+    let server = Scripted { source_away: true, ..Scripted::default() };
+    assert_eq!(sync(&device, &server).await, Synced::Done);
+    assert_eq!(device.status().unwrap().progress, (0, 0));
+    let ends = |status: &Status| status.source.is_there().is_some();
+    let driven = tokio::time::timeout(WITHIN, device.drive(&server, |_| (), ends));
+    let (driven, ()) = tokio::join!(driven, async { test.clock.advance(Duration::from_secs(1)) });
+    assert_eq!(driven.unwrap().unwrap().source.is_there(), Some(false));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use stdx::UnixMicros;
 use super::RequestId;
 use crate::model::{Fields, RecordKey, Version};
 use crate::queue::{Failure, Known};
-use crate::watch::Watch;
+use crate::watch::{Source, Watch};
 use crate::wire::{PullAnswer, PushAnswer};
 
 /// What has happened.
@@ -21,6 +21,8 @@ pub enum Input {
     Offline,
     /// Whether the server is well; an answer that is not its own is no yes.
     Health(RequestId, bool),
+    /// Whether what the server needs from outside is there, as far as it says.
+    Source(RequestId, bool),
     /// Operations were sent.
     Pushed(RequestId, Result<PushAnswer, Trouble>),
     /// Changes were asked for.
@@ -116,9 +118,13 @@ pub enum EditError {
 pub struct Status {
     /// Whether the server can be reached.
     pub watch: Watch,
+    /// Whether what it needs from outside is there: nothing waits for that.
+    pub source: Source,
     /// Operations that are not settled.
     pub queued: usize,
-    /// Of them, those that are being sent.
+    /// Of them, those that are to be sent, one of each record.
+    pub to_send: usize,
+    /// Of those, the ones that are being sent.
     pub syncing: usize,
     /// Of them, those that need attention.
     pub failed: usize,
@@ -128,12 +134,11 @@ pub struct Status {
     /// Of them, those that the server has left out so far, though it took others, or was
     /// well: they are tried again, after the others.
     pub passed_over: usize,
-    /// Since the queue was last empty: how many were settled, and of how many.
+    /// Since the queue was last empty, whichever process did it: how many were settled, and
+    /// of how many.
     pub progress: (u64, u64),
     /// When the server last settled or told something.
     pub last_success: Option<UnixMicros>,
-    /// Records of which something is being sent, or can be.
-    pub to_send: usize,
     /// There may be changes on the server that this device has not.
     pub behind: bool,
     /// A push or a pull has no answer yet.

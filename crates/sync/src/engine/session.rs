@@ -133,6 +133,9 @@ pub struct Session {
     /// How many of them somebody rejected.
     #[serde(default)]
     pub rejected: u32,
+    /// Operations that were settled since the queue was last empty.
+    #[serde(default)]
+    pub progress: u64,
     /// The account has to log in again.
     pub logged_out: bool,
     /// Why the server takes nothing of this device.
@@ -165,6 +168,7 @@ impl Session {
             push_max: None,
             not_taken: 0,
             rejected: 0,
+            progress: 0,
             logged_out: false,
             stopped: None,
             last_success: None,

@@ -110,6 +110,8 @@ pub struct RequestId(pub u64);
 pub enum Effect {
     /// Ask the server whether it is well: [`Input::Health`](super::Input::Health).
     AskHealth(RequestId),
+    /// Ask the server for what it needs from outside: [`Input::Source`](super::Input::Source).
+    AskSource(RequestId),
     /// Send operations: [`Input::Pushed`](super::Input::Pushed).
     Push(RequestId, Box<Push>),
     /// Ask for changes: [`Input::Pulled`](super::Input::Pulled).

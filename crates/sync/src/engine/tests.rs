@@ -4,6 +4,7 @@ use super::*;
 use crate::wire::Answer;
 
 mod references;
+mod status;
 
 const TABLES: &[Table] = &[
     Table { name: "books", fields: &[("content", Rule::Text)] },
