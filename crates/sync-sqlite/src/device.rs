@@ -329,6 +329,7 @@ impl Device {
     /// Somebody begins to do what the engine wants: of one that has asked for nothing.
     pub(crate) fn begin_driving(&self) -> Result<Run, StoreError> {
         let mut state = self.lock();
+        state.store.may_stay_open()?;
         state.engine = None;
         state.driven = true;
         let begun = state.step(&self.0.options, |_, _, at| Ok((None, at.run)));

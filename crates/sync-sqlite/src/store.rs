@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stdx::ids::Id as _;
@@ -125,6 +127,9 @@ pub enum StoreError {
 pub(crate) struct Store {
     path: PathBuf,
     connection: Connection,
+    /// There was no room for the file that processes share: while this has the file open,
+    /// no other process does.
+    is_alone: bool,
 }
 
 impl Store {
@@ -149,13 +154,35 @@ impl Store {
             // The file is there after a power cut, too.
             std::fs::File::open(directory).and_then(|file| file.sync_all()).map_err(io)?;
         }
+        let flags = OpenFlags::default();
+        match Self::of(Connection::open_with_flags(path, flags), path, false, made) {
+            // What is there can be read all the same.
+            Err(StoreError::Full { .. }) if cfg!(unix) => {
+                let alone = Connection::open_with_flags_and_vfs(path, flags, c"unix-excl");
+                Self::of(alone, path, true, made)
+            }
+            opened => opened,
+        }
+    }
+
+    fn of(
+        opened: rusqlite::Result<Connection>,
+        path: &Path,
+        is_alone: bool,
+        made: &Session,
+    ) -> Result<Self, StoreError> {
         let failed = |error: rusqlite::Error| failed(path, error);
-        let connection = Connection::open(path).map_err(failed)?;
+        let connection = opened.map_err(failed)?;
         connection.busy_timeout(BUSY_MAX).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        let mut store = Self { path: path.to_owned(), connection };
+        let mut store = Self { path: path.to_owned(), connection, is_alone };
         store.make(made)?;
         Ok(store)
+    }
+
+    /// Whoever has it open for long does not keep others away.
+    pub(crate) fn may_stay_open(&self) -> Result<(), StoreError> {
+        if self.is_alone { Err(StoreError::Full { path: self.path.clone() }) } else { Ok(()) }
     }
 
     fn make(&mut self, made: &Session) -> Result<(), StoreError> {
@@ -460,10 +487,17 @@ fn failed(path: &Path, error: rusqlite::Error) -> StoreError {
     match error {
         rusqlite::Error::SqliteFailure(code, why) => match code.code {
             ErrorCode::DiskFull => StoreError::Full { path },
+            // There was no room for the file that processes share.
+            _ if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+                StoreError::Full { path }
+            }
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy { path },
             ErrorCode::NotADatabase => StoreError::NotOurs { path },
             ErrorCode::DatabaseCorrupt => unreadable("a page", code.to_string()),
-            _ => StoreError::Io { path, why: why.unwrap_or_else(|| code.to_string()) },
+            _ => {
+                let why = why.unwrap_or_else(|| code.to_string());
+                StoreError::Io { path, why: format!("{why} (SQLite {})", code.extended_code) }
+            }
         },
         rusqlite::Error::FromSqlConversionFailure(column, Type::Blob | Type::Text, why) => {
             unreadable(&format!("column {column}"), why.to_string())

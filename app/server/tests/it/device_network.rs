@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Redirect};
 use futures_util::future::join_all;
 use lab::proxy::{Proxy, Traffic, Way};
-use lab::{Process, Scratch};
+use lab::{Process, Scratch, SmallDisk, Suite};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -91,6 +91,54 @@ async fn a_source_of_books_that_is_away_holds_nothing_back() {
     is_told("offline");
     let status = laptop.status();
     assert_eq!((&status["online"], &status["bookSource"]), (&json!(false), &json!(null)));
+}
+
+/// An edit that can't be written down is not taken, and what was is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_costs_nothing_that_was_saved() {
+    const NAME: &str = "a device whose disk is full";
+    if Suite::current() == Suite::Quick {
+        return lab::suite::left_out(NAME, "a user who may mount");
+    }
+    let scratch = Scratch::new("device-full").unwrap();
+    let disk = match SmallDisk::mount(&scratch.path().join("laptop"), 8 << 20) {
+        Ok(disk) => disk,
+        Err(why) => return lab::suite::left_out(NAME, &format!("a user who may mount ({why})")),
+    };
+    let server = Server::start(&scratch.path().join("data"), &[]);
+    Reader::sign_up(&server, "reader").await;
+    let laptop = Device::new(disk.path().to_owned());
+    // Its password is beside the folder.
+    laptop.log_in(&server.program.url(""), "reader");
+    laptop.done(&["shelf", "add", "--title", "흰"]);
+    let long = "긴 ".repeat(2_000);
+    let add = ["note", "add", "--book", "흰", "--page", "1", &long];
+    laptop.done(&add);
+    disk.fill().unwrap();
+    let mut saved = 1;
+    loop {
+        assert!(saved < 10_000, "it is never full");
+        let finished = lab::run(laptop.command(&add), Duration::from_mins(1)).unwrap();
+        if finished.code != Some(0) {
+            assert!(finished.stderr.contains("the disk is full: make room"), "{finished:?}");
+            break;
+        }
+        saved += 1;
+    }
+    assert_eq!(laptop.memos().len(), saved);
+    assert_eq!(laptop.status()["failed"], json!([]));
+    laptop.fails(&["sync"], 1, "the disk is full: make room");
+    let export = scratch.path().join("export.json").display().to_string();
+    laptop.done(&["export", &export]);
+    let export: Value = serde_json::from_slice(&std::fs::read(export).unwrap()).unwrap();
+    assert_eq!(export["memos"].as_array().map(Vec::len), Some(saved));
+    disk.free().unwrap();
+    laptop.done(&add);
+    laptop.done(&["sync"]);
+    assert_eq!(laptop.status()["pending"], 0);
+    let tablet = Device::new(scratch.path().join("tablet"));
+    tablet.log_in(&server.program.url(""), "reader");
+    assert_eq!(tablet.memos().len(), saved + 1);
 }
 
 /// Connections are taken, and nobody says anything.
