@@ -36,6 +36,9 @@
 //!   its push, and a record that can't be read is told to no device; the log says which. (Who pulls all
 //!   anew waits until it was mended: what it is not told it takes for gone.)
 //!   Where it was mended, [`end_logs`] has every device ask for all once more.
+//! - *One account* keeps no other waiting: what it may send, and how much at once, is bounded
+//!   ([`OPERATIONS_MAX`], [`CHANGES_MAX`], [`REQUESTS_MAX`], [`DEVICES_MAX`],
+//!   [`live::LISTENERS_MAX`]).
 //! - *Deletions* are remembered for 90 days at least ([`Limits`]). A device that was away
 //!   for longer is told to begin anew.
 //!
@@ -60,6 +63,7 @@ pub mod schema;
 
 mod logs;
 mod note;
+mod requests;
 mod state;
 mod store;
 
@@ -87,6 +91,10 @@ pub const CHANGES_BYTES_MAX: usize = 1 << 20;
 /// Devices of one account at most; one that was not seen for seven days makes room.
 pub const DEVICES_MAX: usize = 200;
 
+/// Pushes and pulls of one account that a process answers at once. Devices of ours send one
+/// at a time.
+pub const REQUESTS_MAX: usize = 8;
+
 /// What can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -110,6 +118,7 @@ struct Inner<D> {
     limits: Limits,
     clock: Clock,
     listeners: live::Listeners,
+    requests: requests::Requests,
 }
 
 impl<D> Clone for SyncServer<D> {
@@ -151,6 +160,9 @@ pub enum SyncError {
     /// Changes after the cursor were forgotten: everything is to be pulled anew.
     #[error("the cursor is older than what is remembered: pull everything anew")]
     Expired,
+    /// As many requests of the account are being answered as may.
+    #[error("{REQUESTS_MAX} requests of this account are being answered: come back in a moment")]
+    TooManyRequests,
     /// As many listen to the account as may.
     #[error("{max} listen to this account already", max = live::LISTENERS_MAX)]
     TooManyListeners,
@@ -178,8 +190,9 @@ impl<D: Domain> SyncServer<D> {
     /// Over a store that was opened with [`MIGRATIONS`] among its migrations.
     #[must_use]
     pub fn new(store: MultiMaster, domain: D, limits: Limits, clock: Clock) -> Self {
-        let (domain, listeners) = (Arc::new(domain), live::Listeners::default());
-        Self(Arc::new(Inner { store, domain, limits, clock, listeners }))
+        let domain = Arc::new(domain);
+        let (listeners, requests) = (live::Listeners::default(), requests::Requests::default());
+        Self(Arc::new(Inner { store, domain, limits, clock, listeners, requests }))
     }
 
     /// The last change of an account.

@@ -29,6 +29,7 @@ impl<D: Domain> SyncServer<D> {
         if pull.account != account {
             return Err(SyncError::WrongAccount);
         }
+        let _request = self.0.requests.begin(account)?;
         self.listed(account).await?;
         let (server, domain) = (self.clone(), Arc::clone(&self.0.domain));
         let read = self.0.store.read(async move |db: &mut Db| {

@@ -54,6 +54,7 @@ impl<D: Domain> SyncServer<D> {
         if let Some(theirs) = newest.filter(|theirs| *theirs > ours) {
             return Err(SyncError::NewerSchema { theirs, ours });
         }
+        let _request = self.0.requests.begin(account)?;
         self.listed(account).await?;
         // The answer to the first of a record has to be heard before the second.
         let mut first = BTreeSet::new();

@@ -70,6 +70,7 @@ pub(super) struct Document;
     responses(
         (status = 200, description = "What became of each", body = Success<serde_json::Value>),
         (status = 403, description = "They are of another account", body = Failure),
+        (status = 429, description = "Several requests of the account are being answered", body = Failure),
         (status = 504, description = "It is not known whether it was settled: send the same again", body = Failure),
         (status = "default", description = "Nothing was settled", body = Failure),
     ),
@@ -185,6 +186,9 @@ fn problem(error: SyncError) -> Problem {
         SyncError::TooManyDevices => ErrorCode::SyncTooManyDevices,
         SyncError::NewerSchema { .. } => ErrorCode::SyncServerOlder,
         SyncError::Expired => ErrorCode::SyncCursorExpired,
+        SyncError::TooManyRequests => {
+            return Problem::new(ErrorCode::RateLimited).retry_after(Duration::from_secs(1));
+        }
         SyncError::TooManyListeners => ErrorCode::RateLimited,
         SyncError::Stopping => ErrorCode::ServerBusy,
     };

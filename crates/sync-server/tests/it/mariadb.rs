@@ -41,8 +41,8 @@ impl Pair {
 /// nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn devices_that_push_at_the_same_time_are_settled_once_and_pullers_miss_nothing() {
-    const DEVICES: usize = 6;
-    const PUSHES: usize = 12;
+    const DEVICES: usize = 3;
+    const PUSHES: usize = 24;
     const EACH: usize = 5;
     let Some(pair) = Pair::start("devices push at once") else { return };
     let server = Server::open(pair.config()).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use multi_master::archive::{self, Snapshot};
 use multi_master::{Config, Db, DbError, Policy, Tx, fields, id, params};
 use sync::inbox;
@@ -9,7 +10,9 @@ use sync::merge::{Outcome, REVISIONS, Revision};
 use sync::model::{Fields, RecordKey, Value, Version};
 use sync::operation::{Action, Operation};
 use sync::wire::{Pull, PullAnswer};
-use sync_server::{CHANGES_BYTES_MAX, DEVICES_MAX, Note, OPERATIONS_MAX, SyncError, note};
+use sync_server::{
+    CHANGES_BYTES_MAX, DEVICES_MAX, Note, OPERATIONS_MAX, REQUESTS_MAX, SyncError, note,
+};
 
 use crate::common::{STRANGE, Server, applied, code, content, migrations};
 
@@ -369,6 +372,26 @@ async fn an_older_program_is_understood_and_a_newer_one_told() {
     new.schema = 3;
     let error = SyncError::NewerSchema { theirs: 3, ours: 2 };
     assert_eq!(device.push(vec![new]).await, Err(error));
+}
+
+/// Who sends everything at once keeps no other account waiting.
+#[tokio::test]
+async fn an_account_is_answered_some_requests_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let (mut device, mut other) =
+        (server.device(server.ids.next()), server.device(server.ids.next()));
+    let memo = device.create(&server.key(), "a");
+    let push = device.push_of(vec![memo]);
+    let all = (0..REQUESTS_MAX + 5).map(|_| server.sync.push(device.account, push.clone()));
+    let others = other.create(&server.key(), "b");
+    let others = other.push(vec![others]);
+    let (answers, others) = tokio::join!(join_all(all), others);
+    assert_eq!(others.map(|answer| answer.head), Ok(Version(1)));
+    let (done, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!((done.len(), refused.len()), (REQUESTS_MAX, 5));
+    assert!(refused.iter().all(|one| *one == Err(SyncError::TooManyRequests)));
+    assert_eq!(server.sync.push(device.account, push).await.map(|answer| answer.head.0), Ok(1));
 }
 
 #[tokio::test]
