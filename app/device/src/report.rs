@@ -44,6 +44,7 @@ pub(crate) fn status(folder: &Folder, out: Out) -> Result {
                 "bookSource": source,
                 "pending": status.to_send,
                 "progress": { "settled": status.progress.0, "of": status.progress.1 },
+                "syncing": status.syncing,
                 "waiting": status.waiting,
                 "leftOut": status.passed_over,
                 "kept": kept,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use lab::proxy::{Proxy, Traffic};
 use lab::{Finished, Process};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -529,6 +530,8 @@ struct Killing {
     ids: BTreeMap<String, String>,
     writes: u32,
     kills: u32,
+    /// Of them, those after which a push has no answer.
+    in_a_push: u32,
 }
 
 impl Killing {
@@ -593,17 +596,17 @@ impl Killing {
         let device = usize::from(self.below(2) == 0);
         let mut process = Process::start(self.devices[device].command(&["sync"])).unwrap();
         // Some are written while it runs, on the same device or the other one.
-        for _ in 0..self.below(3) {
+        for _ in 0..self.below(6).saturating_sub(3) {
             self.write();
         }
-        match self.below(4) {
-            0 => {
-                self.a_moment(150_000);
+        match self.below(6) {
+            3..6 => {
+                self.a_moment(200_000);
                 drop(process.kill());
                 self.kills += 1;
             }
-            1 => {
-                self.a_moment(150_000);
+            1 | 2 => {
+                self.a_moment(200_000);
                 let server = self.server.take().unwrap();
                 server.program.kill().unwrap();
                 self.kills += 1;
@@ -615,11 +618,15 @@ impl Killing {
         let says = |what: &str| finished.stderr.contains(what);
         let away = finished.code == Some(1) && (says("can't be reached") || says("come later"));
         assert!(finished.signal.is_some() || finished.code == Some(0) || away, "{finished:?}");
+        if finished.code != Some(0) && self.devices[device].status()["syncing"] != 0 {
+            self.in_a_push += 1;
+        }
     }
 }
 
-/// Kills in the full suite.
-const KILLS: u32 = 200;
+/// Kills in the full suite; and those of them, of a device, after which a push has no answer.
+const KILLS: u32 = 300;
+const KILLS_IN_A_PUSH: u32 = 40;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_was_told_to_be_saved_is_lost_or_doubled_whoever_is_killed() {
@@ -628,7 +635,10 @@ async fn nothing_that_was_told_to_be_saved_is_lost_or_doubled_whoever_is_killed(
     let port = lab::Port::reserve().unwrap();
     let server = start_at(&data, &port);
     let reader = Reader::sign_up(&server, "reader").await;
-    let url = server.program.url("");
+    // A push takes a while, as it does over a real network.
+    let proxy = Proxy::to(port.address()).unwrap();
+    proxy.set_both(Traffic::Delayed(Duration::from_millis(20))).unwrap();
+    let url = format!("http://{}", proxy.address());
     let devices = ["one", "two"].map(|name| Device::new(scratch.path().join(name)));
     for device in &devices {
         device.log_in(&url, "reader");
@@ -641,16 +651,26 @@ async fn nothing_that_was_told_to_be_saved_is_lost_or_doubled_whoever_is_killed(
     println!("{seed:?}");
     let (random, server) = (Random::new(seed), Some(server));
     let (told, ids) = (BTreeMap::new(), BTreeMap::new());
-    let mut killing =
-        Killing { random, data, port, server, devices, told, ids, writes: 0, kills: 0 };
-    let kills = if lab::Suite::current() == lab::Suite::Full { KILLS } else { KILLS / 20 };
-    while killing.kills < kills {
+    let mut killing = Killing {
+        random,
+        data,
+        port,
+        server,
+        devices,
+        told,
+        ids,
+        writes: 0,
+        kills: 0,
+        in_a_push: 0,
+    };
+    let share = if lab::Suite::current() == lab::Suite::Full { 1 } else { 20 };
+    while killing.kills < KILLS / share || killing.in_a_push < KILLS_IN_A_PUSH / share {
         for _ in 0..=killing.below(3) {
             killing.write();
         }
         killing.sync();
     }
-    let Killing { server, devices, told, .. } = killing;
+    let Killing { server, devices, told, kills, in_a_push, .. } = killing;
     // The second hears of what the first sent last.
     for device in [&devices[0], &devices[1], &devices[0]] {
         device.done(&["sync"]);
@@ -680,5 +700,5 @@ async fn nothing_that_was_told_to_be_saved_is_lost_or_doubled_whoever_is_killed(
     }
     assert!(found.is_empty(), "nobody wrote {found:?}");
     assert!(devices[0].done(&["kept", "ls"]).is_empty(), "nobody edited another's memo");
-    println!("{} memos, {kills} kills", memos.len());
+    println!("{} memos, {kills} kills, {in_a_push} in the middle of a push", memos.len());
 }
