@@ -385,11 +385,15 @@ mod tests {
             r#"{"content":"책 \"읽기\"","finished":null,"open":true,"page":-3,"tags":["a",""]}"#
         );
         assert_eq!(serde_json::from_str::<Fields>(&text).unwrap(), fields);
+        let bounds = Fields::from([("least", i64::MIN), ("most", i64::MAX)]);
+        let text = serde_json::to_string(&bounds).unwrap();
+        assert_eq!(serde_json::from_str::<Fields>(&text).unwrap(), bounds);
         for (wrong, why) in [
             (r#"{"a":1,"a":2}"#, "the field `a` comes twice"),
             (r#"{"a":1.5}"#, "expected nothing, yes or no, a whole number, a text or a list"),
             (r#"{"a":{"b":1}}"#, "invalid type: map"),
             (r#"{"a":["b",1]}"#, "invalid type: integer `1`, expected a string"),
+            (r#"{"a":["b",null]}"#, "invalid type: null, expected a string"),
             (r#"{"a":9223372036854775808}"#, "expected an i64"),
             ("[]", "a map of fields"),
         ] {

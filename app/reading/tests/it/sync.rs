@@ -343,6 +343,9 @@ async fn what_can_not_be_is_refused_by_its_code_and_harms_nothing_else(world: Wo
     let mut device = Device::new(&world);
     let book = world.shelved(1, "9780441172719").await;
     let theirs = world.shelved(2, "9780441172719").await;
+    let diary = json!({"title": "Diary", "totalPages": 9});
+    let their_diary = world.post("/user/books", diary).of(2).send().await.created();
+    let their_diary = their_diary["userBookId"].as_str().unwrap().to_owned();
     let their_memo = world.memo(2, &theirs, "2024-05-01T10:00:00+09:00", &[]).await;
     let was_there = world.shelved(1, "9780140449136").await;
     world.delete(&format!("/user/books/{was_there}")).send().await.ok();
@@ -378,6 +381,7 @@ async fn what_can_not_be_is_refused_by_its_code_and_harms_nothing_else(world: Wo
         ("shelf", id(), json!({"title": "x", "rating": "five"}), "VALIDATION_FAILED"),
         ("shelf", id(), json!({"author": "nobody"}), "VALIDATION_FAILED"),
         ("shelf", id(), json!({"title": "x", "readingProgress": -1}), "VALIDATION_FAILED"),
+        ("shelf", their_diary, json!({"title": "x"}), "ID_TAKEN"),
         ("elsewhere", id(), json!({}), "NO_SUCH_TABLE"),
     ];
     let well = id();
@@ -400,7 +404,7 @@ async fn what_can_not_be_is_refused_by_its_code_and_harms_nothing_else(world: Wo
     let last = answers.last().unwrap();
     assert!(last["outcome"] == "merged" || last["outcome"] == "applied", "{last}");
     assert_eq!(held(&world).await, shown(&world).await);
-    assert_eq!(device.push(&world, &operations).await[..16], answers[..16]);
+    assert_eq!(device.push(&world, &operations).await[..wrong.len()], answers[..wrong.len()]);
     // The book and the time of a memo stay.
     let other = world.shelved(1, "9780306406157").await;
     for fields in [json!({"memoStartTime": 5}), json!({"userBookId": other})] {
