@@ -370,7 +370,7 @@ impl Writing<'_> {
         version: Version,
     ) -> Result<Vec<(RecordKey, Known)>, StoreError> {
         let sql = "select table_name, id, version, generation, known from records \
-             where version > ?";
+             where version > ? or version < 0";
         let failed = |error| self.failed(error);
         let mut statement = self.tx.prepare(sql).map_err(failed)?;
         let after = i64::try_from(version.0).unwrap_or(i64::MAX);
@@ -381,9 +381,9 @@ impl Writing<'_> {
                 (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
             let id = RecordId::from_uuid(Uuid::from_bytes(id));
             let key = RecordKey { table: table.into(), id };
-            if let Some(known) = self.known(&key, row, 2)? {
-                all.push((key, known));
-            }
+            // What is greater than an integer of SQLite is stored as a negative one.
+            let known = self.known(&key, row, 2)?;
+            all.extend(known.filter(|known| known.version > version).map(|known| (key, known)));
         }
         Ok(all)
     }

@@ -52,6 +52,11 @@ fn read(store: &mut Store, keys: impl Iterator<Item = RecordKey>) -> Stored {
         for logged in store.log()? {
             stored.log.insert(logged.settled.0.cast_unsigned(), logged);
         }
+        let versions =
+            stored.records.values().filter_map(|saved| Some(saved.known.as_ref()?.version));
+        for after in versions.chain([Version::NONE]) {
+            assert_eq!(store.told_after(after)?, stored.told_after(after));
+        }
         for table in ["memos", "shelf"] {
             let of = |(key, saved): (&RecordKey, &Saved)| {
                 Some((key.id, saved.shown.clone().filter(|_| *key.table == *table)?))
