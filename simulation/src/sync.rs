@@ -53,9 +53,7 @@ pub enum Against {
 /// What is wrong in the end, for a person.
 pub fn run(seed: u64, against: Against) -> Result<Summary, String> {
     let server = |account, clock: &Clock| match against {
-        Against::Model => {
-            Box::new(server::Model::new(true, log_of(account))) as Box<dyn server::Server>
-        }
+        Against::Model => Box::new(server::Model::new(log_of(account))) as Box<dyn server::Server>,
         Against::Real => Box::new(real::Real::new(account, clock)),
     };
     caught(|| world::World::new(Seed(seed), &config(), server).run())

@@ -97,12 +97,12 @@ fn opened(folder: &Folder, login: &LoggedIn) -> Result<Device> {
 pub(crate) fn reach(folder: &Folder, login: &LoggedIn) -> Result<(bool, Option<bool>)> {
     let server = account::server(folder, login)?;
     block_on(async {
-        let online = timeout(ASKING_MAX, server.is_well()).await.unwrap_or(false);
-        if !online {
-            return Ok((false, None));
-        }
-        let source = timeout(ASKING_MAX, server.is_source_well()).await.unwrap_or(false);
-        Ok((true, Some(source)))
+        let (online, source) = tokio::join!(
+            timeout(ASKING_MAX, server.is_well()),
+            timeout(ASKING_MAX, server.is_source_well())
+        );
+        let online = online.unwrap_or(false);
+        Ok((online, online.then(|| source.unwrap_or(false))))
     })
 }
 
@@ -142,23 +142,32 @@ pub(crate) fn watch(folder: &Folder, out: Out) -> Result {
                 out.say(|| json!({ "notice": kind, "message": line }), || line.to_owned());
             }
         };
-        let drive = async {
-            loop {
-                let told = |notice: Notice| {
-                    if let Some((kind, line)) = line(&device, &notice) {
-                        out.say(|| json!({ "notice": kind, "message": line }), || line.clone());
-                    }
-                };
-                let ends = |status: &Status| {
-                    tell(status);
-                    false
-                };
-                match device.drive(&server, told, ends).await {
-                    Err(DriveError::Busy) => return Err(DriveError::Busy.into()),
-                    Err(DriveError::Store(error)) => eprintln!("{error}"),
-                    Ok(_) => {}
+        let drive = async |device: Device| {
+            let told = |notice: Notice| {
+                if let Some((kind, line)) = line(&device, &notice) {
+                    out.say(|| json!({ "notice": kind, "message": line }), || line.clone());
                 }
+            };
+            let ends = |status: &Status| {
+                tell(status);
+                false
+            };
+            device.drive(&server, told, ends).await
+        };
+        let drive = async {
+            let mut device = Ok(device);
+            loop {
+                match device {
+                    Err(Failure::Usage(why) | Failure::Failed(why)) => eprintln!("{why}"),
+                    Ok(device) => match drive(device).await {
+                        Err(DriveError::Busy) => return Err(DriveError::Busy.into()),
+                        Err(DriveError::Store(error)) => eprintln!("{error}"),
+                        Ok(_) => {}
+                    },
+                }
+                // Meanwhile it is closed, and nobody else kept from it.
                 tokio::time::sleep(PAUSE).await;
+                device = opened(folder, &login);
             }
         };
         tokio::select! {

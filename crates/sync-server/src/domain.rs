@@ -55,10 +55,12 @@ pub trait Domain: Send + Sync + 'static {
     /// they are stored as. The device is told what became of it.
     ///
     /// The names of its fields say of which schema they are, and not the operation's: a
-    /// newer program may have edited what an older one wrote, or bring back what it was
-    /// told long ago. So a field whose meaning changes gets another name. Where records
-    /// that are stored are upgraded, [`end_logs`](crate::end_logs) has every device ask for
-    /// them.
+    /// newer program may have mended what an older one wrote and was refused, or bring back
+    /// what it was told long ago. So a field whose meaning changes gets another name, among
+    /// the bases of an update too. Where records that are stored are upgraded,
+    /// [`end_logs`](crate::end_logs) has every device ask for them. When and by whom a field
+    /// was set is known by its name: under a new one it counts as set long ago, so that what
+    /// a device set before, and sends only now, takes its place (a text is merged with it).
     ///
     /// # Errors
     /// [`Refusal`] where it can't be.

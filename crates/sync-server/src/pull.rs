@@ -29,10 +29,11 @@ impl<D: Domain> SyncServer<D> {
         if pull.account != account {
             return Err(SyncError::WrongAccount);
         }
-        let _request = self.0.requests.begin(account)?;
+        let request = self.0.requests.begin(account)?;
         self.listed(account).await?;
         let (server, domain) = (self.clone(), Arc::clone(&self.0.domain));
         let read = self.0.store.read(async move |db: &mut Db| {
+            let _request = &request;
             let Some(known) = store::account(db, account).await? else {
                 return Err(SyncError::Expired);
             };

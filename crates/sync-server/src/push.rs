@@ -7,7 +7,7 @@
 //! out of the answer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::domain::{Change, Domain, Refusal};
 use crate::note::{MEETINGS_MAX, is_meeting};
+use crate::requests::Request;
 use crate::state::State;
 use crate::store::{self, Account, Device};
 use crate::{DEVICES_MAX, OPERATIONS_MAX, SyncError, SyncServer};
@@ -32,6 +33,21 @@ const MESSAGE_CHARS_MAX: usize = 300;
 const DEVICE_KEPT: Duration = Duration::from_hours(7 * 24);
 /// Old deletions that one push forgets.
 const FORGOTTEN_AT_ONCE: u32 = 100;
+
+/// A push that is settled: a write of it goes on when nobody waits for it any more, and
+/// counts until then.
+struct Accepted {
+    push: Push,
+    _request: Request,
+}
+
+impl Deref for Accepted {
+    type Target = Push;
+
+    fn deref(&self) -> &Push {
+        &self.push
+    }
+}
 
 impl<D: Domain> SyncServer<D> {
     /// Settles the operations of a device of `account`, which is who is logged in, in
@@ -54,12 +70,12 @@ impl<D: Domain> SyncServer<D> {
         if let Some(theirs) = newest.filter(|theirs| *theirs > ours) {
             return Err(SyncError::NewerSchema { theirs, ours });
         }
-        let _request = self.0.requests.begin(account)?;
+        let request = self.0.requests.begin(account)?;
         self.listed(account).await?;
         // The answer to the first of a record has to be heard before the second.
         let mut first = BTreeSet::new();
         push.operations.retain(|operation| first.insert(operation.key.clone()));
-        let push = Arc::new(push);
+        let push = Arc::new(Accepted { push, _request: request });
         let all = 0..push.operations.len();
         let answer = match self.attempt(&push, all, None).await {
             Err(SyncError::Db(error)) if !error.is_retryable() => self.one_by_one(&push).await,
@@ -73,7 +89,7 @@ impl<D: Domain> SyncServer<D> {
     /// settled now. One that can't be settled at all (the masters differ in its record,
     /// or what is stored of it can't be read) is left out: an operator has to look, and
     /// the others do not wait for that.
-    async fn one_by_one(&self, push: &Arc<Push>) -> Result<PushAnswer, SyncError> {
+    async fn one_by_one(&self, push: &Arc<Accepted>) -> Result<PushAnswer, SyncError> {
         let mut answers = Vec::new();
         let (mut last, mut failed): (Option<PushAnswer>, Option<SyncError>) = (None, None);
         for at in 0..push.operations.len() {
@@ -104,7 +120,7 @@ impl<D: Domain> SyncServer<D> {
         }
     }
 
-    async fn alone(&self, push: &Arc<Push>, at: usize) -> Result<PushAnswer, SyncError> {
+    async fn alone(&self, push: &Arc<Accepted>, at: usize) -> Result<PushAnswer, SyncError> {
         let one = || at..at + 1;
         let answer = self.attempt(push, one(), None).await;
         if let Err(SyncError::Db(error)) = &answer
@@ -119,7 +135,7 @@ impl<D: Domain> SyncServer<D> {
     /// to be said of them.
     async fn attempt(
         &self,
-        push: &Arc<Push>,
+        push: &Arc<Accepted>,
         range: Range<usize>,
         refused: Option<Refusal>,
     ) -> Result<PushAnswer, SyncError> {

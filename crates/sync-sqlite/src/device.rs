@@ -119,6 +119,10 @@ pub(crate) struct Todo {
 impl Device {
     /// Opens the file of a device, and makes it where it is not there.
     ///
+    /// Where the disk has no room for the file that processes share, this one has the file
+    /// for itself while it is open: what is there can be read, and others are told that it
+    /// is busy. Such a device can't be driven; opened again it can, when there is room.
+    ///
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path, options: Options) -> Result<Self, StoreError> {

@@ -241,7 +241,7 @@ impl Engine {
             let chain = Chain { known: known.remove(&key), operations: operations.into() };
             self.queue.put(&key, chain);
         }
-        if self.queue.len() == 0 {
+        if self.queue.is_done() {
             self.session.progress = 0;
         }
     }
@@ -265,7 +265,11 @@ impl Engine {
             failed,
             waiting: len - chains + self.queue.held_back(),
             passed_over: self.queue.passed_over(),
-            progress: if len == 0 { (0, 0) } else { (settled, settled + len as u64) },
+            progress: if self.queue.is_done() {
+                (0, 0)
+            } else {
+                (settled, settled.saturating_add((len - failed) as u64))
+            },
             last_success: self.session.last_success,
             to_send: self.queue.to_send(),
             behind: self.is_behind() || self.outstanding.is_some_and(|one| !one.push),
@@ -549,8 +553,8 @@ impl Engine {
             }
             Input::LiveEnded => {
                 self.listening = false;
-                // Whether the server is there still is found out by asking for changes.
-                self.behind |= self.unheard == 0;
+                // Whether the server is there at all is found out by asking for changes.
+                self.behind |= self.unheard == 1;
                 self.listen_at = Some(now.after(self.pause(self.unheard)));
                 self.unheard = self.unheard.saturating_add(1);
             }
@@ -890,7 +894,7 @@ impl Engine {
         let pull = (may_send && lost.is_none()).then_some(self.pull_at);
         let wakes = [self.watch.wake(), self.source.wake(), retry, listen, lost, pull];
         step.wake = wakes.into_iter().flatten().min();
-        if self.queue.len() == 0 {
+        if self.queue.is_done() {
             self.session.progress = 0;
         }
         step

@@ -438,9 +438,12 @@ fn set_field(
                 Action::Create { .. } => unseen.map(|_| NO_TEXT),
                 Action::Delete => None,
             };
-            let Some((other, current)) = old.zip(current) else {
+            let Some(current) = current else {
                 return now.set(name, value.clone(), *stamp);
             };
+            // What has no stamp is of before there were any, or had another name then.
+            let of_long_ago = Stamp { at: HybridTime::ZERO, device: None, ..*stamp };
+            let other = old.unwrap_or(of_long_ago);
             // The text itself says what was seen: of what was merged meanwhile a
             // device has seen only its own part.
             if base == Some(&current) || base.is_none() && unseen.is_none() {

@@ -303,7 +303,24 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// Nothing waits.
+    ///
+    /// # Panics
+    /// Where a table refers to one that is not before it: two records might wait for each
+    /// other.
     pub(crate) fn new(tables: &'static [Table]) -> Self {
+        for (at, table) in tables.iter().enumerate() {
+            for (field, rule) in table.fields {
+                if let Rule::Reference(to) = rule {
+                    let is_before = tables[..at].iter().any(|before| before.name == *to);
+                    assert!(
+                        is_before,
+                        "`{field}` of `{}` refers to no table before it",
+                        table.name
+                    );
+                }
+            }
+        }
         Self {
             tables,
             chains: BTreeMap::new(),
@@ -346,6 +363,11 @@ impl Queue {
     /// server has lost.
     pub(crate) fn is_waiting(&self) -> bool {
         self.to_send() > 0 || self.again > 0 && self.len > self.again + self.failed
+    }
+
+    /// Nothing is left to be done before the person has looked at what was refused.
+    pub(crate) fn is_done(&self) -> bool {
+        self.to_send() == 0 && self.again == 0
     }
 
     pub(crate) const fn in_flight(&self) -> usize {
@@ -581,7 +603,10 @@ impl Chain {
         let Some(last) = self.operations.back() else { return self.push(edit) };
         let (refused, priority) = (last.failure.is_some(), last.priority.min(edit.priority));
         let schema = last.operation.schema.max(edit.operation.schema);
-        if last.sent || last.again || last.operation.restores && !refused {
+        // The server makes what is older newer, each by itself. A deletion is of any schema.
+        let is_other = edit.operation.action != Action::Delete
+            && last.operation.schema != edit.operation.schema;
+        if last.sent || last.again || (last.operation.restores || is_other) && !refused {
             return self.push(edit);
         }
         let merged = match (&last.operation.action, &edit.operation.action) {

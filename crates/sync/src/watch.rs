@@ -30,6 +30,8 @@ pub const PAUSE: Duration = Duration::from_secs(5);
 
 /// A source outside that is away is asked for again then.
 pub const SOURCE_PAUSE: Duration = Duration::from_mins(1);
+/// One that is there, too.
+pub const SOURCE_TRUSTED: Duration = Duration::from_mins(5);
 
 /// Where the watch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +148,8 @@ impl Source {
     /// The server has answered.
     pub fn answered(&mut self, yes: bool, now: UnixMicros) {
         if let Wait::Answer(_) = self.wait {
-            let wait = if yes { Wait::No } else { Wait::Pause(now.after(SOURCE_PAUSE)) };
-            *self = Self { is_there: Some(yes), wait };
+            let pause = if yes { SOURCE_TRUSTED } else { SOURCE_PAUSE };
+            *self = Self { is_there: Some(yes), wait: Wait::Pause(now.after(pause)) };
         }
     }
 
@@ -159,10 +161,10 @@ impl Source {
         }
         match self.wait {
             Wait::Answer(until) if due(until, now, ASKING_MAX) => self.answered(false, now),
-            Wait::Pause(until) if due(until, now, SOURCE_PAUSE) => self.wait = Wait::No,
+            Wait::Pause(until) if due(until, now, SOURCE_TRUSTED) => self.wait = Wait::No,
             Wait::Answer(_) | Wait::Pause(_) | Wait::No => {}
         }
-        let asks = self.wait == Wait::No && self.is_there != Some(true);
+        let asks = self.wait == Wait::No;
         if asks {
             self.wait = Wait::Answer(now.after(ASKING_MAX));
         }
@@ -250,7 +252,9 @@ mod tests {
         source.answered(false, at(64));
         assert!(source.is_to_ask(online, at(-40_000_000)), "the clock was set back");
         source.answered(true, at(-40_000_000));
-        assert_eq!((source.is_there(), source.wake()), (Some(true), None));
+        assert_eq!(source.is_there(), Some(true));
+        assert!(!source.is_to_ask(online, at(-40_000_000 + 299)));
+        assert!(source.is_to_ask(online, at(-40_000_000 + 300)));
         assert!(!source.is_to_ask(Watch::Waiting { until: at(9) }, at(5)));
         assert_eq!(source.is_there(), None);
         assert!(source.is_to_ask(online, at(6)));

@@ -41,8 +41,9 @@
 //! what was renamed since its new name.
 //!
 //! What became of operations. `applied`: the record is as the operation says. `merged`: it
-//! has changes of others too, or newer names, and this is all of it. `kept`: it was deleted, and the edit
-//! is a revision. `refused`: nothing was done, and repeating it would not help.
+//! is another, as somebody else changed it too, or as the server has it under newer names or
+//! with its texts composed; this is all of it. `kept`: it was deleted, and the edit is a
+//! revision. `refused`: nothing was done, and repeating it would not help.
 //!
 //! ```
 //! use sync::wire::PushAnswer;

@@ -13,11 +13,13 @@ pub enum Bug {
     Device(sabotage::Bug),
     /// The server does not remember which operations it has settled.
     NoInbox,
+    /// The server does not say what it calls now what an older program sent.
+    NamesUntold,
 }
 
 impl Bug {
     /// All of them, and what they are called.
-    pub const ALL: [(Self, &str); 8] = [
+    pub const ALL: [(Self, &str); 9] = [
         (Self::Device(sabotage::Bug::DequeuedWhenSent), "an operation leaves the queue when sent"),
         (Self::Device(sabotage::Bug::DeletedOnLogIn), "what gets a 401 is deleted"),
         (Self::Device(sabotage::Bug::IdsReused), "ids of operations are used again"),
@@ -26,6 +28,7 @@ impl Bug {
         (Self::Device(sabotage::Bug::NotBroughtBack), "what was lost with the server is not sent"),
         (Self::Device(sabotage::Bug::ReferencesIgnored), "a memo is sent before its book"),
         (Self::NoInbox, "the server does not remember what it has settled"),
+        (Self::NamesUntold, "the server does not tell who sent an old name of the new one"),
     ];
 }
 
@@ -47,7 +50,10 @@ pub fn find(bug: Bug, seeds: u64) -> Option<Found> {
     }
     (0..seeds).find_map(|seed| {
         let server = |account, _: &Clock| {
-            Box::new(Model::new(bug != Bug::NoInbox, super::log_of(account))) as Box<dyn Server>
+            let mut model = Model::new(super::log_of(account));
+            model.remembers = bug != Bug::NoInbox;
+            model.tells_names = bug != Bug::NamesUntold;
+            Box::new(model) as Box<dyn Server>
         };
         World::new(Seed(seed), &config, server).run().err().map(|wrong| Found { seed, wrong })
     })

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync::merge::{REVISIONS, Revision};
 use sync::model::{Fields, RecordKey, Value};
 
+use super::schema::{self, FIRST, SCHEMA};
 use super::server::Lost;
 
 /// What was saved so far.
@@ -26,6 +27,10 @@ pub(super) struct Saved {
     all_put_back: bool,
     /// Records that somebody deleted.
     deleted: BTreeSet<RecordKey>,
+    /// The moods that were set in each record.
+    moods: BTreeMap<RecordKey, BTreeSet<i64>>,
+    /// Records of which somebody discarded something.
+    discarded: BTreeSet<RecordKey>,
 }
 
 impl Saved {
@@ -47,6 +52,8 @@ impl Saved {
         for word in new.difference(&old) {
             self.words.insert(word.clone(), key.clone());
         }
+        let set = moods(after).filter(|mood| moods(before).all(|before| before != *mood));
+        self.moods.entry(key.clone()).or_default().extend(set);
         if let (Some(old), Some(new)) = (page(before), page(after))
             && old != new
             && new > 0
@@ -71,6 +78,7 @@ impl Saved {
         if after.is_some() {
             self.deleted.remove(key);
         }
+        self.discarded.insert(key.clone());
         self.taken.extend(words(before).difference(&words(after)).cloned());
         if let Some(page) = page(after) {
             self.overwritten.remove(&page);
@@ -136,6 +144,13 @@ impl Saved {
                 return Err(format!("`{word}` is twice in {key}: {content}"));
             }
         }
+        let set = self.moods.get(key).filter(|set| !set.is_empty());
+        let is_of_one_life = self.made.get(key) == Some(&1) && !self.discarded.contains(key);
+        if let Some(set) = set.filter(|_| is_of_one_life && !put_back)
+            && !moods(Some(fields)).any(|mood| set.contains(&mood))
+        {
+            return Err(format!("the moods {set:?} of {key} are lost: {fields:?}"));
+        }
         match fields.get("page") {
             Some(Value::Int(page)) if !put_back && self.overwritten.contains(page) => {
                 Err(format!("the page {page} of {key} was overwritten, and is there again"))
@@ -150,6 +165,14 @@ fn page(fields: Option<&Fields>) -> Option<i64> {
         Some(Value::Int(page)) => Some(*page),
         _ => None,
     }
+}
+
+/// Under its name of now, and of before.
+fn moods(fields: Option<&Fields>) -> impl Iterator<Item = i64> {
+    [SCHEMA, FIRST].into_iter().filter_map(move |schema| match fields?.get(schema::mood(schema)) {
+        Some(Value::Int(mood)) => Some(*mood),
+        _ => None,
+    })
 }
 
 fn words(fields: Option<&Fields>) -> BTreeSet<String> {

@@ -68,6 +68,8 @@ pub(super) struct Changed {
 pub(super) struct Model {
     /// Which operations it has settled.
     pub(super) remembers: bool,
+    /// Who sent an old name is told the new one.
+    pub(super) tells_names: bool,
     schema: u32,
     log: LogId,
     /// The logs before this one, and the last change of each that it has.
@@ -93,9 +95,10 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(remembers: bool, log: LogId) -> Self {
+    pub(super) fn new(log: LogId) -> Self {
         Self {
-            remembers,
+            remembers: true,
+            tells_names: true,
             schema: schema::FIRST,
             log,
             logs: BTreeMap::new(),
@@ -177,7 +180,9 @@ impl Model {
             return refused(NO_BOOK, "its book was never there");
         }
         let mut settled = settle(table, held, operation, origin, self.head.next());
-        if let Some(held) = settled.held.as_ref().filter(|_| operation.action != sent.action) {
+        if let Some(held) = settled.held.as_ref().filter(|_| operation.action != sent.action)
+            && self.tells_names
+        {
             settled.outcome = settled.outcome.followed(held);
         }
         if let Some(held) = settled.held {

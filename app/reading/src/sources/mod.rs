@@ -19,6 +19,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 pub mod aladin;
 
 pub mod open_library;
@@ -162,14 +164,11 @@ impl BookSources {
         self.sources.iter().map(|source| (source.name(), source.state())).collect()
     }
 
-    /// Asks each source how it is, those that were not heard of for half a
+    /// Asks all sources at once how they are, those that were not heard of for half a
     /// minute; within the time limit of each.
     pub async fn check(&self) -> Vec<(SourceName, SourceState)> {
-        let mut states = Vec::with_capacity(self.sources.len());
-        for source in self.sources.iter() {
-            states.push((source.name(), source.check().await));
-        }
-        states
+        let all = self.sources.iter().map(async |source| (source.name(), source.check().await));
+        join_all(all).await
     }
 }
 

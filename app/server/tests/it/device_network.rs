@@ -128,12 +128,19 @@ async fn a_disk_that_is_full_costs_nothing_that_was_saved() {
     assert_eq!(laptop.memos().len(), saved);
     assert_eq!(laptop.status()["failed"], json!([]));
     laptop.fails(&["sync"], 1, "the disk is full: make room");
+    // Who watches keeps nobody away, and goes on when there is room.
+    let mut watch = Process::start(laptop.command(&["watch"])).unwrap();
+    let told = |what: &'static str| move |line: &str| line.contains(what).then_some(());
+    watch.wait_for_line(Duration::from_mins(1), told("watching")).unwrap();
+    watch.wait_for_log_line(Duration::from_mins(1), told("the disk is full")).unwrap();
     let export = scratch.path().join("export.json").display().to_string();
     laptop.done(&["export", &export]);
     let export: Value = serde_json::from_slice(&std::fs::read(export).unwrap()).unwrap();
     assert_eq!(export["memos"].as_array().map(Vec::len), Some(saved));
     disk.free().unwrap();
     laptop.done(&add);
+    watch.wait_for_line(Duration::from_mins(1), told("SUCCESS")).unwrap();
+    drop(watch);
     laptop.done(&["sync"]);
     assert_eq!(laptop.status()["pending"], 0);
     let tablet = Device::new(scratch.path().join("tablet"));

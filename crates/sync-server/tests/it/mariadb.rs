@@ -36,7 +36,7 @@ impl Pair {
     }
 }
 
-/// Devices of one account push at the same time, each thing twice at once, while one
+/// Devices of two accounts push at the same time, each thing twice at once, while one
 /// pulls: each operation is settled once, versions have no gap, and who pulls misses
 /// nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +46,7 @@ async fn devices_that_push_at_the_same_time_are_settled_once_and_pullers_miss_no
     const EACH: usize = 5;
     let Some(pair) = Pair::start("devices push at once") else { return };
     let server = Server::open(pair.config()).await;
-    let account = server.ids.next();
+    let (account, another) = (server.ids.next(), server.ids.next());
     let done = Arc::new(AtomicBool::new(false));
     let puller = {
         let (device, done) = (server.device(account), Arc::clone(&done));
@@ -66,9 +66,10 @@ async fn devices_that_push_at_the_same_time_are_settled_once_and_pullers_miss_no
             }
         })
     };
-    let pushers: Vec<_> = (0..DEVICES)
-        .map(|_| {
-            let mut device = server.device(account);
+    let pushers: Vec<_> = (0..2 * DEVICES)
+        .map(|number| {
+            let is_other = number >= DEVICES;
+            let mut device = server.device(if is_other { another } else { account });
             tokio::spawn(async move {
                 let mut made = Vec::new();
                 for _ in 0..PUSHES {
@@ -82,13 +83,14 @@ async fn devices_that_push_at_the_same_time_are_settled_once_and_pullers_miss_no
                     assert_eq!(first.answers, again.await.unwrap().answers);
                     made.extend(keys);
                 }
-                made
+                (is_other, made)
             })
         })
         .collect();
     let mut made = Vec::new();
     for pusher in pushers {
-        made.extend(pusher.await.unwrap());
+        let (is_other, some) = pusher.await.unwrap();
+        made.extend(some.into_iter().filter(|_| !is_other));
     }
     done.store(true, Ordering::SeqCst);
     let (seen, cursor) = puller.await.unwrap();
@@ -97,7 +99,8 @@ async fn devices_that_push_at_the_same_time_are_settled_once_and_pullers_miss_no
     assert!(made.iter().all(|key| seen.contains_key(key)));
     let count = "select count(*) from notes; select count(*) from sync_records";
     for one in &pair.servers {
-        assert_eq!(one.sql("sync", count).unwrap().trim(), format!("{all}\n{all}"));
+        let both = 2 * all;
+        assert_eq!(one.sql("sync", count).unwrap().trim(), format!("{both}\n{both}"));
     }
 }
 

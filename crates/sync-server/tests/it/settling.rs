@@ -394,6 +394,51 @@ async fn an_account_is_answered_some_requests_at_once() {
     assert_eq!(server.sync.push(device.account, push).await.map(|answer| answer.head.0), Ok(1));
 }
 
+/// A write goes on when nobody waits for it any more, and counts until it is over.
+#[tokio::test]
+async fn who_sends_and_goes_away_sends_no_more_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::embedded(folder.path()).await;
+    let mut device = server.device(server.ids.next());
+    let memo = device.create(&server.key(), "a");
+    device.push(vec![]).await.unwrap();
+    let (free, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let (begins, begun) = tokio::sync::oneshot::channel();
+    let begins = std::sync::Mutex::new(Some(begins));
+    let writer = server.store.clone();
+    let writer = tokio::spawn(async move {
+        let write = writer.write(async move |_: &mut Tx| {
+            let begins = begins.lock().unwrap().take();
+            begins.map(|begins| begins.send(()));
+            let _ = held.lock().unwrap().recv();
+            Ok::<_, DbError>(())
+        });
+        write.await.into_result().unwrap();
+    });
+    begun.await.unwrap();
+    let push = device.push_of(vec![memo]);
+    // Each is dropped while it waits for the write before it, or before that.
+    let mut one_more = None;
+    for _ in 0..1_000 {
+        let gone = server.sync.push(device.account, push.clone());
+        one_more = tokio::time::timeout(Duration::from_millis(10), gone).await.ok();
+        if one_more.is_some() {
+            break;
+        }
+    }
+    assert_eq!(one_more, Some(Err(SyncError::TooManyRequests)));
+    drop(free);
+    writer.await.unwrap();
+    let done = async || server.sync.push(device.account, push.clone()).await;
+    let mut answer = done().await;
+    while answer == Err(SyncError::TooManyRequests) {
+        tokio::task::yield_now().await;
+        answer = done().await;
+    }
+    assert_eq!(answer.map(|answer| answer.head.0), Ok(1));
+}
+
 #[tokio::test]
 async fn requests_that_are_none_are_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -134,8 +134,8 @@ pub struct Status {
     /// Of them, those that the server has left out so far, though it took others, or was
     /// well: they are tried again, after the others.
     pub passed_over: usize,
-    /// Since the queue was last empty, whichever process did it: how many were settled, and
-    /// of how many.
+    /// Since nothing was to be sent, whichever process did it: how many were settled, and of
+    /// how many; without those that need attention.
     pub progress: (u64, u64),
     /// When the server last settled or told something.
     pub last_success: Option<UnixMicros>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stdx::{HybridTime, UnixMicros};
 
-use crate::model::{AccountId, DeviceId, LogId, OperationId, Rule, Table, Version};
+use crate::model::{AccountId, DeviceId, LogId, OperationId, Table, Version};
 use crate::queue::Failure;
 use crate::sabotage::Bug;
 
@@ -46,7 +46,8 @@ impl Default for Limits {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The tables that are synchronized: records refer to those of tables before their
-    /// own ([`Rule::Reference`](crate::model::Rule::Reference)).
+    /// own ([`Rule::Reference`](crate::model::Rule::Reference)); an engine panics that is
+    /// made with others.
     pub tables: &'static [Table],
     /// The version of them that operations are made for.
     pub schema: u32,
@@ -59,24 +60,8 @@ pub struct Config {
 
 impl Config {
     /// With the default sizes.
-    ///
-    /// # Panics
-    /// Where a table refers to one that is not before it: two records might wait for each
-    /// other.
     #[must_use]
     pub fn new(tables: &'static [Table], schema: u32) -> Self {
-        for (at, table) in tables.iter().enumerate() {
-            for (field, rule) in table.fields {
-                if let Rule::Reference(to) = rule {
-                    let is_before = tables[..at].iter().any(|before| before.name == *to);
-                    assert!(
-                        is_before,
-                        "`{field}` of `{}` refers to no table before it",
-                        table.name
-                    );
-                }
-            }
-        }
         Self {
             tables,
             schema,
@@ -133,7 +118,7 @@ pub struct Session {
     /// How many of them somebody rejected.
     #[serde(default)]
     pub rejected: u32,
-    /// Operations that were settled since the queue was last empty.
+    /// Operations that were settled since nothing was to be sent.
     #[serde(default)]
     pub progress: u64,
     /// The account has to log in again.

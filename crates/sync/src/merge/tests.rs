@@ -127,6 +127,29 @@ fn of_two_who_had_not_seen_each_other_the_later_wins_and_of_two_who_had_the_seco
     assert_eq!(world.field("page"), Some(&Value::Int(9)));
 }
 
+/// A text that had another name when it was set has no stamp under the new one.
+#[test]
+fn a_text_without_a_stamp_loses_no_word_to_who_has_not_seen_it() {
+    for (first, (base, second), there, kept) in [
+        ("영 하나 둘", ("하나 둘", "하나 둘 셋"), "영 하나 둘 셋", vec![]),
+        ("하나 일", ("하나 둘", "하나 이"), "하나 이", vec!["하나 일"]),
+        ("영 하나 둘", ("영 하나 둘", "하나"), "하나", vec![]),
+    ] {
+        let (mut world, a, b) = shared("하나 둘");
+        let first = world.operation(write("하나 둘", first), Version(1), 9);
+        world.settle(a, &first);
+        if let Some(held) = &mut world.held {
+            held.stamps.retain(|(name, _)| &**name != "content");
+        }
+        let second = world.operation(write(base, second), Version(1), 0);
+        world.settle(b, &second);
+        assert_eq!(world.content(), there);
+        let of = |one: &Revision| one.fields.get("content").cloned();
+        let texts: Vec<Value> = world.revisions.iter().filter_map(of).collect();
+        assert_eq!(texts, kept.into_iter().map(Value::from).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn other_fields_are_all_taken() {
     let (mut world, a, b) = shared("one");

@@ -25,6 +25,20 @@ fn how_far_a_sync_is_is_stored() {
     device.create();
     device.start_again();
     assert_eq!(device.engine.status().progress, (0, 1));
+    // What waits for the person is no part of it.
+    device.connect();
+    let (id, push) = device.push().unwrap();
+    let outcome = Outcome::Refused { code: "NO".to_owned(), message: "no".to_owned() };
+    let answers = vec![Answer { operation: push.operations[0].id, outcome }];
+    let (now, head, log) = (HybridTime::ZERO, Version(device.head), device.log);
+    let answer = PushAnswer { now, answers, head, sequence: 9, log, common: None };
+    device.hear(Input::Pushed(id, Ok(answer)));
+    for _ in 0..2 {
+        device.create();
+        assert_eq!(device.engine.status().progress, (0, 1));
+        device.sync();
+        assert_eq!(device.engine.status().progress, (0, 0));
+    }
 }
 
 #[test]
@@ -55,7 +69,10 @@ fn a_server_that_talks_no_more_is_asked_whether_it_is_there() {
     device.connect();
     device.sync();
     device.hear(Input::Live(Version::NONE));
-    assert!(device.push().is_none());
+    device.hear(Input::LiveEnded);
+    assert!(device.push().is_none(), "it listens again first");
+    device.pass(Duration::from_secs(5));
+    assert!(device.taken(|effect| matches!(effect, Effect::Listen)).is_some());
     device.hear(Input::LiveEnded);
     let Some(Effect::Pull(id, _)) = device.taken(|effect| matches!(effect, Effect::Pull(..)))
     else {
