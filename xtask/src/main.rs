@@ -6,6 +6,7 @@
 //! | `test` | installs what the full suite needs where it may, then runs every check and test |
 //! | `ci` | the same, under the name that says so |
 //! | `tidy` | keeps the rules of `docs/STYLE.md` that a program can keep |
+//! | `wasm` | checks that the crates that say so compile for browsers |
 //! | `bench` | measures, beside rivals, in release |
 //! | `fuzz` | any bytes, at the places where bytes come in |
 //! | `sim` | programs of chance under virtual time, as many as wanted |
@@ -35,6 +36,8 @@ mod tidy;
 
 mod shell;
 
+mod wasm;
+
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Commands for developing this project")]
 struct Arguments {
@@ -52,6 +55,8 @@ enum Task {
     Ci,
     /// Check the rules of docs/STYLE.md that a program can
     Tidy,
+    /// Check that the crates that say so compile for browsers
+    Wasm,
     /// Measure: a table for people, then one line of JSON
     Bench(bench::Arguments),
     /// Run programs of chance under virtual time: the same seed gives the same bytes
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run_task(&arguments),
         Task::Ci => test::run_task(&test::Arguments::default()),
         Task::Tidy => tidy::run(),
+        Task::Wasm => wasm::check(),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Sim(arguments) => sim::run_task(&arguments),
         Task::Fuzz(arguments) => fuzz::run_task(&arguments),

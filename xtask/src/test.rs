@@ -7,7 +7,7 @@ use lab::suite;
 
 use crate::serve::{Profile, build};
 use crate::shell::{Result, cargo, run, target_dir};
-use crate::{setup, tidy};
+use crate::{setup, tidy, wasm};
 
 /// The only packages with crash points and planted bugs, and the crates that have
 /// them.
@@ -75,6 +75,7 @@ fn checks() -> Result {
     let mut docs = cargo(["doc", "--workspace", "--no-deps", "--quiet"]);
     docs.env("RUSTDOCFLAGS", "--deny warnings");
     run(docs)?;
+    wasm::check()?;
     for check in left_out {
         eprintln!("left out: {check}; `rustup component add rustfmt clippy` installs it");
     }
