@@ -633,7 +633,7 @@ impl Engine {
             };
             self.log(&settled, end, now, step);
             if end != End::Refused {
-                self.session.progress += 1;
+                self.session.progress = self.session.progress.saturating_add(1);
                 self.sent += 1;
             }
         }

@@ -143,13 +143,13 @@ pub fn sessions() -> impl Strategy<Value = Session> {
     let shrunk = (prop::option::of(any::<usize>()), any::<[u32; 2]>());
     let sending = (prop::option::of(retry), prop::collection::vec(ids(), 0..3), shrunk);
     let stands = (any::<bool>(), prop::option::of(failures()), prop::option::of(instants()));
-    let counts = (any::<u64>(), any::<u64>(), any::<u64>(), instants());
+    let counts = (any::<[u64; 4]>(), instants());
     (ids(), ids(), pulling, sending, stands, counts).prop_map(
         |(account, device, pulling, sending, stands, counts)| {
             let ((log, cursor), generation, anew, heard) = pulling;
             let (retry, flight, (push_max, [not_taken, rejected])) = sending;
             let (logged_out, stopped, last_success) = stands;
-            let (sequence, logged, waited, last) = counts;
+            let ([sequence, logged, waited, progress], last) = counts;
             let waited = Duration::from_micros(waited);
             Session {
                 sequence,
@@ -163,6 +163,7 @@ pub fn sessions() -> impl Strategy<Value = Session> {
                 push_max,
                 not_taken,
                 rejected,
+                progress,
                 logged_out,
                 stopped,
                 last_success,
