@@ -76,6 +76,8 @@ fn all_keys() -> impl Iterator<Item = RecordKey> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// What is written is read again, by this process and by the next one, and what was
     /// not committed was never there.
     #[test]
