@@ -89,3 +89,18 @@ fn what_refers_to_what_is_refused_waits_for_the_person() {
         }
     }
 }
+
+/// The server has given what was sent another name since, and has told that.
+#[test]
+fn an_answer_of_before_what_was_told_changes_nothing() {
+    let mut device = Device::new();
+    let key = device.create();
+    let told = Some(Fields::from([("named otherwise", "a")]));
+    let known = |version| Known { version: Version(version), generation: 1, fields: told.clone() };
+    for (version, answered, keeps) in [(3, 3, true), (4, 3, true), (2, 3, false)] {
+        let mut chain = device.engine.queue.chain(&key).unwrap().clone();
+        chain.known = Some(known(version));
+        chain.settle(&Outcome::Applied { version: Version(answered) }, 1, Version::NONE);
+        assert_eq!(chain.known == Some(known(version)), keeps);
+    }
+}
