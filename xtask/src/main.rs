@@ -6,6 +6,7 @@
 //! | `test` | installs what the full suite needs where it may, then runs every check and test |
 //! | `ci` | the same, under the name that says so |
 //! | `tidy` | keeps the rules of `docs/STYLE.md` that a program can keep |
+//! | `web` | builds the reader's app for browsers |
 //! | `wasm` | checks that the crates that say so compile for browsers |
 //! | `bench` | measures, beside rivals, in release |
 //! | `fuzz` | any bytes, at the places where bytes come in |
@@ -38,6 +39,8 @@ mod shell;
 
 mod wasm;
 
+mod web;
+
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Commands for developing this project")]
 struct Arguments {
@@ -55,6 +58,8 @@ enum Task {
     Ci,
     /// Check the rules of docs/STYLE.md that a program can
     Tidy,
+    /// Build the reader's app into app/web/dist
+    Web,
     /// Check that the crates that say so compile for browsers
     Wasm,
     /// Measure: a table for people, then one line of JSON
@@ -74,6 +79,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run_task(&arguments),
         Task::Ci => test::run_task(&test::Arguments::default()),
         Task::Tidy => tidy::run(),
+        Task::Web => web::build(),
         Task::Wasm => wasm::check(),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Sim(arguments) => sim::run_task(&arguments),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::shell::{self, Failure, Result, cargo, root, target_dir};
+use crate::web;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -17,6 +18,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
+    web::build()?;
     let binary = build(if arguments.dev { Profile::Dev } else { Profile::Release })?;
     // The server takes this process's place, so that a signal to the one is a
     // signal to the other.

@@ -5,10 +5,9 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use serde_json::json;
-use sync::engine::{Notice, Status};
+use sync::engine::{Notice, Status, Synced};
 use sync::model::Version;
 use sync::watch::{ASKING_MAX, Watch};
-use sync_sqlite::drive::Synced;
 use sync_sqlite::{Device, DriveError, Server as _};
 use tokio::time::timeout;
 

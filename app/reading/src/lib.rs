@@ -19,6 +19,9 @@
 //! | [`service`] | [`ReadingService`]: the operations |
 //! | [`http`] | [`router`]: the routes under `/api/v1` |
 //!
+//! Without the feature `server` there are [`isbn`], [`text`], [`model`] and [`rules`] alone:
+//! they compile for browsers.
+//!
 //! ```
 //! use endpaper_api::{Text, reading::ShelveBook};
 //! use endpaper_reading::{MIGRATIONS, ReadingService, model::ReaderId, sources::BookSources};
@@ -46,30 +49,43 @@ pub mod isbn;
 
 pub mod text;
 
+#[cfg(feature = "server")]
 pub mod collation;
 
+#[cfg(feature = "server")]
 pub mod sources;
 
+#[cfg(feature = "server")]
 pub mod csv_rows;
 
+#[cfg(feature = "server")]
 pub mod goodbooks;
 
+#[cfg(feature = "server")]
 pub mod goodreads;
 
+#[cfg(feature = "server")]
 pub mod export;
 
+#[cfg(feature = "server")]
 pub mod import;
 
 pub mod model;
 
 pub mod rules;
 
+#[cfg(feature = "server")]
 pub mod store;
 
+#[cfg(feature = "server")]
 pub mod service;
 
+#[cfg(feature = "server")]
 pub mod http;
 
+#[cfg(feature = "server")]
 pub use http::{openapi, router};
+#[cfg(feature = "server")]
 pub use service::{ReadingError, ReadingService};
+#[cfg(feature = "server")]
 pub use store::schema::MIGRATIONS;

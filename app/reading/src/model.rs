@@ -373,7 +373,8 @@ impl Origin {
         }
     }
 
-    pub(crate) const ALL: [Self; 3] = [Self::Reader, Self::Source, Self::Import];
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Reader, Self::Source, Self::Import];
 }
 
 /// A book of the catalogue, which all readers share.

@@ -18,7 +18,7 @@ use stdx::{Clock, IdSource, Random};
 
 use crate::config::{BooksSettings, MailOutbox, Settings};
 use crate::failure::{Failure, Result};
-use crate::http::{document, health};
+use crate::http::{document, health, web};
 
 /// Every domain over one store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -56,6 +56,7 @@ impl App {
             .layer(Extension(authenticator))
             .merge(health::router(self.store.clone()))
             .merge(document::router(&document::whole()))
+            .merge(web::router())
     }
 
     /// Tells devices that listen what changes, for as long as it is polled; what this

@@ -20,6 +20,8 @@ pub(crate) mod document;
 
 mod document_page;
 
+pub(crate) mod web;
+
 use axum::Router;
 use axum::middleware;
 

@@ -48,6 +48,8 @@ pub mod redis;
 
 pub mod galera;
 
+pub mod chromium;
+
 pub mod replication;
 
 pub mod proxy;

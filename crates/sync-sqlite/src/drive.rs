@@ -13,10 +13,8 @@ use std::time::Duration;
 
 use futures_util::future::{Either, LocalBoxFuture, pending};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use stdx::UnixMicros;
-use sync::engine::{Effect, Input, Notice, Status};
-use sync::queue::Failure;
-use sync::watch::{ASKING_MAX, Watch};
+use sync::engine::{Effect, Input, Notice, Status, Synced};
+use sync::watch::ASKING_MAX;
 use tokio::sync::mpsc;
 
 use crate::device::{Device, Run};
@@ -27,8 +25,6 @@ use crate::store::StoreError;
 const LOOK: Duration = Duration::from_secs(1);
 /// After so many looks the engine is woken in any case: the clock may have been set.
 const WAKES: u32 = 30;
-/// A pause that ends so soon is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Heads that were heard of and not told yet: the next says as much.
 const HEADS_WAITING_MAX: usize = 4;
 
@@ -41,21 +37,6 @@ pub enum DriveError {
     /// The file can't be used. What could not be written down was not done.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// How it stands when [`Device::sync`] has done what it could.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Synced {
-    /// The server has every edit that it takes, and the device has every change.
-    Done,
-    /// The server can't be reached.
-    Unreachable,
-    /// It asks to come later, or could not be understood.
-    Later(UnixMicros),
-    /// The account has to log in again.
-    LogIn,
-    /// The server takes nothing of this device.
-    Stopped(Failure),
 }
 
 impl Device {
@@ -86,10 +67,10 @@ impl Device {
     ) -> Result<Synced, DriveError> {
         let ends = |status: &Status| {
             shown(status);
-            came_to(status, self.now()).is_some()
+            status.came_to(self.now()).is_some()
         };
         let status = self.run(server, Some(Input::SyncNow), told, ends).await?;
-        Ok(came_to(&status, self.now()).unwrap_or(Synced::Done))
+        Ok(status.came_to(self.now()).unwrap_or(Synced::Done))
     }
 
     async fn run<S: Server>(
@@ -169,25 +150,6 @@ impl Device {
                 }
             }
         }
-    }
-}
-
-/// What came of a sync, where it is over.
-fn came_to(status: &Status, now: UnixMicros) -> Option<Synced> {
-    if status.logged_out {
-        return Some(Synced::LogIn);
-    }
-    match status.watch {
-        Watch::Offline | Watch::Waiting { .. } => return Some(Synced::Unreachable),
-        Watch::Settling { .. } | Watch::Asking { .. } | Watch::Online => {}
-    }
-    match (&status.stopped, status.retry) {
-        (Some(failure), Some(_)) => (!status.asking).then(|| Synced::Stopped(failure.clone())),
-        (None, Some(until)) => (until.since(now) > PATIENCE).then_some(Synced::Later(until)),
-        (_, None) if status.watch == Watch::Online && status.to_send == 0 && !status.behind => {
-            Some(Synced::Done)
-        }
-        (_, None) => None,
     }
 }
 

@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use stdx::{Clock, HybridTime, IdSource, Random, Seed, UnixMicros};
 
-pub use self::input::{Edit, EditError, Input, Status, Trouble};
+pub use self::input::{Edit, EditError, Input, Status, Synced, Trouble};
 pub use self::session::{Config, Limits, Retry, Session};
 pub use self::step::{Effect, End, Kind, Logged, Notice, Persist, RequestId, Saved, Step};
 pub use self::stored::Stored;

@@ -11,6 +11,7 @@
 //! | [`merge`] | how the server settles an operation with what it holds |
 //! | [`inbox`] | how it settles each operation once |
 //! | [`wire`] | the protocol |
+//! | [`http`] | what it is over HTTP, without the HTTP |
 //! | `strategies` | values for property tests, behind the feature `proptest` |
 //! | [`sabotage`] | bugs that a simulation plants, behind the feature `faults` |
 //!
@@ -54,6 +55,7 @@
 //! ```
 
 pub mod engine;
+pub mod http;
 pub mod inbox;
 pub mod merge;
 pub mod model;

@@ -19,6 +19,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use stdx::UnixMicros;
 
 /// A hint is waited out: networks come and go in their first moments.
@@ -34,7 +35,7 @@ pub const SOURCE_PAUSE: Duration = Duration::from_mins(1);
 pub const SOURCE_TRUSTED: Duration = Duration::from_mins(5);
 
 /// Where the watch stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Watch {
     /// The device says that it has no network.
     Offline,
@@ -121,13 +122,13 @@ impl Watch {
 
 /// Whether what the server needs from outside is there, as far as the server says: the second
 /// phase of the watch, which informs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     is_there: Option<bool>,
     wait: Wait,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Wait {
     #[default]
     No,

@@ -118,7 +118,7 @@
 //! ```
 //!
 //! Over HTTP an answer stands in `{"ok":true,"data":…}`; what is no answer says why, and
-//! `sync-sqlite` has what a device makes of each status:
+//! [`http`](crate::http) has what a device makes of each status:
 //!
 //! ```json
 //! {"ok": false, "error": {"code": "SYNC_CURSOR_EXPIRED", "message": "…", "retryable": false}}

@@ -3,8 +3,37 @@
 use std::time::Duration;
 
 use endpaper_api::reading::TagCategory;
+use stdx::UnixMicros;
 
 use crate::model::{Memo, Tag, UserBookId};
+
+/// A memo, as far as the flow of a day cares.
+pub trait InFlow: Clone {
+    /// What names a book.
+    type Book: PartialEq;
+    /// When it was begun.
+    fn started_at(&self) -> UnixMicros;
+    /// Its book.
+    fn book(&self) -> Self::Book;
+    /// Its tags.
+    fn tags(&self) -> &[Tag];
+}
+
+impl InFlow for Memo {
+    type Book = UserBookId;
+
+    fn started_at(&self) -> UnixMicros {
+        self.draft.started_at
+    }
+
+    fn book(&self) -> UserBookId {
+        self.draft.user_book_id
+    }
+
+    fn tags(&self) -> &[Tag] {
+        self.draft.tags.as_slice()
+    }
+}
 
 /// Memos with at most this much time between them are of one sitting. Half an
 /// hour: a chapter without a memo does not end a sitting, lunch does.
@@ -13,15 +42,15 @@ pub const SESSION_GAP: Duration = Duration::from_mins(30);
 /// The sittings of a day, from `memos` in the order of their time. No sitting
 /// is empty.
 #[must_use]
-pub fn by_session(memos: Vec<Memo>) -> Vec<Vec<Memo>> {
-    let mut sessions: Vec<Vec<Memo>> = Vec::new();
+pub fn by_session<M: InFlow>(memos: Vec<M>) -> Vec<Vec<M>> {
+    let mut sessions: Vec<Vec<M>> = Vec::new();
     for memo in memos {
-        let at = memo.draft.started_at;
+        let at = memo.started_at();
         match sessions.last_mut() {
             Some(session)
                 if session
                     .last()
-                    .is_some_and(|last| at.since(last.draft.started_at) <= SESSION_GAP) =>
+                    .is_some_and(|last| at.since(last.started_at()) <= SESSION_GAP) =>
             {
                 session.push(memo);
             }
@@ -33,10 +62,10 @@ pub fn by_session(memos: Vec<Memo>) -> Vec<Vec<Memo>> {
 
 /// The memos of each book, books in the order of their first memo.
 #[must_use]
-pub fn by_book(memos: Vec<Memo>) -> Vec<(UserBookId, Vec<Memo>)> {
-    let mut books: Vec<(UserBookId, Vec<Memo>)> = Vec::new();
+pub fn by_book<M: InFlow>(memos: Vec<M>) -> Vec<(M::Book, Vec<M>)> {
+    let mut books: Vec<(M::Book, Vec<M>)> = Vec::new();
     for memo in memos {
-        let book = memo.draft.user_book_id;
+        let book = memo.book();
         match books.iter_mut().find(|(id, _)| *id == book) {
             Some((_, of_book)) => of_book.push(memo),
             None => books.push((book, vec![memo])),
@@ -49,17 +78,17 @@ pub fn by_book(memos: Vec<Memo>) -> Vec<(UserBookId, Vec<Memo>)> {
 /// tag; where a category is asked for, of its tags alone. A memo with two tags
 /// is in two groups.
 #[must_use]
-pub fn by_tag(memos: &[Memo], category: Option<TagCategory>) -> Vec<(Option<Tag>, Vec<Memo>)> {
+pub fn by_tag<M: InFlow>(memos: &[M], category: Option<TagCategory>) -> Vec<(Option<Tag>, Vec<M>)> {
     let asked = |tag: &&Tag| category.is_none_or(|category| tag.category() == category);
-    let mut groups: Vec<(Option<Tag>, Vec<Memo>)> = Tag::ALL
+    let mut groups: Vec<(Option<Tag>, Vec<M>)> = Tag::ALL
         .iter()
         .filter(asked)
         .map(|tag| {
-            let has_it = |memo: &&Memo| memo.draft.tags.as_slice().contains(tag);
+            let has_it = |memo: &&M| memo.tags().contains(tag);
             (Some(*tag), memos.iter().filter(has_it).cloned().collect())
         })
         .collect();
-    let untagged = |memo: &&Memo| !memo.draft.tags.as_slice().iter().any(|tag| asked(&tag));
+    let untagged = |memo: &&M| !memo.tags().iter().any(|tag| asked(&tag));
     groups.push((None, memos.iter().filter(untagged).cloned().collect()));
     groups.retain(|(_, memos)| !memos.is_empty());
     groups
@@ -113,7 +142,7 @@ mod tests {
         let day = [0, 30, 60, 91].iter().map(|minute| memo(1, 1, *minute, &[])).collect();
         let sessions = by_session(day);
         assert_eq!(sessions.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1]);
-        assert!(by_session(Vec::new()).is_empty());
+        assert!(by_session(Vec::<Memo>::new()).is_empty());
     }
 
     #[test]

@@ -33,3 +33,5 @@ mod ops;
 mod walk;
 
 mod tables;
+
+mod web;

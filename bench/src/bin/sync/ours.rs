@@ -9,10 +9,10 @@ use endpaper_api::sync::{SCHEMA, TABLES};
 use lab::{Program, Scratch, TakenAway};
 use serde_json::{Value as Json, json};
 use stdx::{IdSource, UnixMicros};
+use sync::engine::Synced;
 use sync::engine::{Config, Edit, Trouble};
 use sync::model::{AccountId, Fields, RecordId, RecordKey, Value};
 use sync::queue::Priority;
-use sync_sqlite::drive::Synced;
 use sync_sqlite::{Device, HttpServer, Options, Tokens};
 use tokio::runtime::Runtime;
 

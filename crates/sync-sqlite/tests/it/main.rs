@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use stdx::ids::Id as _;
 use stdx::{Clock, HybridTime, IdSource, UnixMicros};
+use sync::engine::Synced;
 use sync::engine::{Config, Edit, Status, Trouble};
 use sync::merge::Outcome;
 use sync::model::{Fields, LogId, OperationId, RecordKey, Rule, Table, Value, Version};
 use sync::queue::{Failure, Priority, RecordState};
 use sync::wire::{Answer, Pull, PullAnswer, Push, PushAnswer};
-use sync_sqlite::drive::Synced;
 use sync_sqlite::{Device, DriveError, Options, Server};
 use tokio::sync::{Notify, mpsc};
 

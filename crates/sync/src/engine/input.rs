@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use stdx::UnixMicros;
 
 use super::RequestId;
@@ -9,6 +10,9 @@ use crate::model::{Fields, RecordKey, Version};
 use crate::queue::{Failure, Known};
 use crate::watch::{Source, Watch};
 use crate::wire::{PullAnswer, PushAnswer};
+
+/// A pause that ends so soon is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +118,7 @@ pub enum EditError {
 }
 
 /// How everything stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Whether the server can be reached.
     pub watch: Watch,
@@ -156,4 +160,41 @@ pub struct Status {
     /// While everything is pulled anew: how far it is, and up to where;
     /// [`Version::NONE`] before the first answer.
     pub pulling: Option<(Version, Version)>,
+}
+
+/// How it stands when a sync has done what it could.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Synced {
+    /// The server has every edit that it takes, and the device has every change.
+    Done,
+    /// The server can't be reached.
+    Unreachable,
+    /// It asks to come later, or could not be understood.
+    Later(UnixMicros),
+    /// The account has to log in again.
+    LogIn,
+    /// The server takes nothing of this device.
+    Stopped(Failure),
+}
+
+impl Status {
+    /// What came of a sync, where it is over.
+    #[must_use]
+    pub fn came_to(&self, now: UnixMicros) -> Option<Synced> {
+        if self.logged_out {
+            return Some(Synced::LogIn);
+        }
+        match self.watch {
+            Watch::Offline | Watch::Waiting { .. } => return Some(Synced::Unreachable),
+            Watch::Settling { .. } | Watch::Asking { .. } | Watch::Online => {}
+        }
+        match (&self.stopped, self.retry) {
+            (Some(failure), Some(_)) => (!self.asking).then(|| Synced::Stopped(failure.clone())),
+            (None, Some(until)) => (until.since(now) > PATIENCE).then_some(Synced::Later(until)),
+            (_, None) if self.watch == Watch::Online && self.to_send == 0 && !self.behind => {
+                Some(Synced::Done)
+            }
+            (_, None) => None,
+        }
+    }
 }

@@ -126,7 +126,7 @@ pub enum Effect {
 }
 
 /// What observers are told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
     /// What is shown of a record, or how it stands, has changed.
     Record(RecordKey),

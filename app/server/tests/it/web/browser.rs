@@ -1,0 +1,358 @@
+//! A real Chromium, driven as a person would: by what is to be read and touched on a page.
+//!
+//! WebDriver (W3C) over Debian's `chromedriver`, which is of the same version as the browser.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use fantoccini::elements::Element;
+use fantoccini::wd::{TimeoutConfiguration, WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator};
+use http::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
+use lab::Process;
+use lab::suite::{Suite, left_out, target_dir};
+use serde_json::{Value, json};
+
+/// Whatever is waited for in a browser.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Whether `test` may start a browser: where the full suite runs.
+pub(crate) fn require_chromium(test: &str) -> bool {
+    match (Suite::current(), lab::chromium::missing()) {
+        (Suite::Quick, _) => {
+            left_out(test, lab::chromium::PACKAGES.join(", ").as_str());
+            false
+        }
+        (Suite::Full, None) => true,
+        (Suite::Full, Some(missing)) => panic!("{missing}"),
+    }
+}
+
+/// A browser with a profile of its own: what it keeps is there when it is opened again.
+pub(crate) struct Browser {
+    client: Client,
+    /// Of the browser itself, and not of what drives it.
+    pid: u32,
+    _driver: Process,
+}
+
+/// How a browser is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Opens {
+    pub(crate) language: &'static str,
+    pub(crate) dark: bool,
+    pub(crate) size: (u32, u32),
+}
+
+impl Default for Opens {
+    fn default() -> Self {
+        Self { language: "en", dark: false, size: (1280, 900) }
+    }
+}
+
+impl Browser {
+    pub(crate) async fn open(profile: &Path, opens: &Opens) -> Self {
+        let mut driver = Command::new("chromedriver");
+        driver.arg("--port=0");
+        let mut driver = Process::start(driver).unwrap();
+        let port = driver.wait_for_line(WITHIN, |line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        let mut arguments = vec![
+            "--headless=new".to_owned(),
+            // The suite runs as root, in a container.
+            "--no-sandbox".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--disable-gpu".to_owned(),
+            "--no-first-run".to_owned(),
+            "--disable-background-networking".to_owned(),
+            "--disable-component-update".to_owned(),
+            "--disable-sync".to_owned(),
+            "--hide-scrollbars".to_owned(),
+            "--force-color-profile=srgb".to_owned(),
+            format!("--lang={}", opens.language),
+            format!("--window-size={},{}", opens.size.0, opens.size.1),
+            format!("--user-data-dir={}", profile.display()),
+        ];
+        if opens.dark {
+            arguments.push("--force-dark-mode".to_owned());
+        }
+        let options = json!({
+            "goog:chromeOptions": {
+                "args": arguments,
+                "prefs": { "intl.accept_languages": opens.language },
+            },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let Value::Object(capabilities) = options else { unreachable!("it is an object") };
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(capabilities);
+        let url = format!("http://127.0.0.1:{}", port.unwrap());
+        let client = builder.connect(&url).await.unwrap();
+        let pid = client.capabilities().and_then(|all| all.get("goog:processID")?.as_u64());
+        let pid = u32::try_from(pid.expect("chromedriver says which process it is")).unwrap();
+        let waits = TimeoutConfiguration::new(Some(WITHIN), Some(WITHIN), None);
+        client.update_timeouts(waits).await.unwrap();
+        Self { client, pid, _driver: driver }
+    }
+
+    /// Closes it, as a person would.
+    pub(crate) async fn close(self) {
+        self.client.close().await.unwrap();
+    }
+
+    /// Ends it this instant, without a chance to write anything down.
+    pub(crate) fn kill(self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        // Its other processes end when they hear nothing of it.
+        while Path::new(&format!("/proc/{pid}/stat", pid = self.pid)).exists()
+            && !is_zombie(self.pid)
+        {
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) async fn go(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    pub(crate) async fn reload(&self) {
+        self.client.refresh().await.unwrap();
+    }
+
+    /// What a script of ours returns.
+    pub(crate) async fn eval(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// What a promise of a script of ours comes to.
+    pub(crate) async fn promise(&self, script: &str) -> Value {
+        let script = format!(
+            "const done = arguments[arguments.length - 1]; \
+             (async () => {{ {script} }})().then(done, (why) => done('failed: ' + why));"
+        );
+        self.client.execute_async(&script, Vec::new()).await.unwrap()
+    }
+
+    /// Waits until the page says so.
+    pub(crate) async fn sees(&self, text: &str) {
+        let script = "return document.body.innerText.includes(arguments[0])";
+        let wanted = async || {
+            self.client.execute(script, vec![json!(text)]).await.is_ok_and(|yes| yes == json!(true))
+        };
+        if !until(wanted).await {
+            panic!("`{text}` is not on {}", self.says().await);
+        }
+    }
+
+    /// What a failed test says of the page: its text, and the browser's log.
+    async fn says(&self) -> String {
+        let shown = self.eval("return location.href + ': ' + document.body.innerText").await;
+        let log = self.client.issue_cmd(Log).await.unwrap_or_default();
+        format!("the page {}\n{log:#}", shown.as_str().unwrap_or("-"))
+    }
+
+    /// Waits until the page says so no more.
+    pub(crate) async fn sees_no_more(&self, text: &str) {
+        let script = "return document.body.innerText.includes(arguments[0])";
+        let wanted = async || {
+            self.client
+                .execute(script, vec![json!(text)])
+                .await
+                .is_ok_and(|yes| yes == json!(false))
+        };
+        assert!(until(wanted).await, "`{text}` is still on the page");
+    }
+
+    /// Waits until a script says yes.
+    pub(crate) async fn until(&self, what: &str, script: &str) {
+        let wanted = async || {
+            self.client.execute(script, Vec::new()).await.is_ok_and(|yes| yes == json!(true))
+        };
+        assert!(until(wanted).await, "{what}: not within {WITHIN:?}");
+    }
+
+    /// Touches what is named so: a button, a link, a summary.
+    pub(crate) async fn click(&self, name: &str) {
+        let named = format!(
+            "//*[self::button or self::a or self::summary]\
+             [normalize-space(.)={name:?} or @aria-label={name:?}]"
+        );
+        self.touch(&named, name).await;
+    }
+
+    /// Types into the field of this label, or that a person hears called so.
+    pub(crate) async fn fill(&self, label: &str, text: &str) {
+        let field = self.field(label).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Types on in a field.
+    pub(crate) async fn types(&self, label: &str, text: &str) {
+        self.field(label).await.send_keys(text).await.unwrap();
+    }
+
+    async fn field(&self, label: &str) -> Element {
+        let named = format!(
+            "//*[self::input or self::textarea or self::select][@aria-label={label:?} or \
+             ancestor::label[starts-with(normalize-space(.), {label:?})]]"
+        );
+        self.found(&named, label).await
+    }
+
+    async fn found(&self, xpath: &str, name: &str) -> Element {
+        let mut found = None;
+        let wanted = async || {
+            let all = self.client.find_all(Locator::XPath(xpath)).await.unwrap_or_default();
+            for one in all {
+                if one.is_displayed().await.unwrap_or(false) {
+                    return Some(one);
+                }
+            }
+            None
+        };
+        let looked = tokio::time::timeout(WITHIN, async {
+            while found.is_none() {
+                found = wanted().await;
+                if found.is_none() {
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        });
+        let _ = looked.await;
+        match found {
+            Some(found) => found,
+            None => {
+                panic!("no `{name}` on {}", self.says().await);
+            }
+        }
+    }
+
+    async fn touch(&self, xpath: &str, name: &str) {
+        let touched = tokio::time::timeout(WITHIN, async {
+            // It may be drawn anew while it is touched.
+            while self.found(xpath, name).await.click().await.is_err() {
+                tokio::time::sleep(AGAIN).await;
+            }
+        });
+        if touched.await.is_err() {
+            panic!("`{name}` can't be touched on {}", self.says().await);
+        }
+    }
+
+    /// A picture of the page, under `target/screens`.
+    pub(crate) async fn picture(&self, name: &str) {
+        let folder = target_dir().join("screens");
+        std::fs::create_dir_all(&folder).unwrap();
+        let picture = self.client.screenshot().await.unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+    }
+
+    /// Tells the browser something in the protocol of its developer tools.
+    pub(crate) async fn tell(&self, command: &'static str, parameters: Value) -> Value {
+        self.client.issue_cmd(DevTools { command, parameters }).await.unwrap()
+    }
+
+    /// Takes the network away from the page, or gives it back, as the browser's own switch.
+    pub(crate) async fn network(&self, is_there: bool) {
+        self.tell("Network.enable", json!({})).await;
+        let conditions = json!({
+            "offline": !is_there, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
+        });
+        self.tell("Network.emulateNetworkConditions", conditions).await;
+    }
+
+    /// Opens another tab, and looks at it.
+    pub(crate) async fn new_tab(&self) -> Tab {
+        let opened = self.client.new_window(true).await.unwrap();
+        self.client.switch_to_window(opened.handle.clone()).await.unwrap();
+        Tab(opened.handle)
+    }
+
+    pub(crate) async fn tab(&self) -> Tab {
+        Tab(self.client.window().await.unwrap())
+    }
+
+    pub(crate) async fn look_at(&self, tab: &Tab) {
+        self.client.switch_to_window(tab.0.clone()).await.unwrap();
+    }
+
+    /// Ends the process that shows the tab which is looked at.
+    pub(crate) async fn crash_tab(&self) {
+        // It can't answer any more.
+        let _ =
+            self.client.issue_cmd(DevTools { command: "Page.crash", parameters: json!({}) }).await;
+    }
+
+    pub(crate) async fn close_tab(&self) {
+        self.client.close_window().await.unwrap();
+    }
+}
+
+/// A tab of a browser.
+pub(crate) struct Tab(fantoccini::wd::WindowHandle);
+
+const AGAIN: Duration = Duration::from_millis(30);
+
+async fn until(wanted: impl AsyncFn() -> bool) -> bool {
+    let waited = tokio::time::timeout(WITHIN, async {
+        while !wanted().await {
+            tokio::time::sleep(AGAIN).await;
+        }
+    });
+    waited.await.is_ok()
+}
+
+fn is_zombie(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')))
+}
+
+/// Where a test's browser keeps its profile.
+pub(crate) fn profile(scratch: &lab::Scratch, name: &str) -> PathBuf {
+    scratch.path().join(name)
+}
+
+#[derive(Debug)]
+struct DevTools {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        let body = json!({ "cmd": self.command, "params": self.parameters });
+        (Method::POST, Some(body.to_string()))
+    }
+}
+
+/// What the browser has logged.
+#[derive(Debug)]
+struct Log;
+
+impl WebDriverCompatibleCommand for Log {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({ "type": "browser" }).to_string()))
+    }
+}

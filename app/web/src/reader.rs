@@ -1,0 +1,474 @@
+//! The reader who is logged in: their records, their edits, and how it all stands.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use endpaper_api::sync::{MEMOS, SCHEMA, SHELF, TABLES};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use serde::{Deserialize, Serialize};
+use stdx::Clock;
+use sync::engine::{Config, Edit, EditError, Notice, Status, Synced};
+use sync::merge::REVISIONS;
+use sync::model::{AccountId, RecordId, RecordKey, Value};
+use sync::queue::Priority;
+use sync_web::device::DeviceError;
+use sync_web::{Device, Fetch, Options, StoreError, Told};
+
+use crate::account::{self, Account, AccountTokens, KEEP};
+use crate::browser;
+use crate::records::{Book, Memo, key};
+use crate::ui::toasts::Toasts;
+use crate::words::t;
+
+/// What memos are looked up by.
+const OF_BOOK: (&str, &str) = (MEMOS.name, "userBookId");
+const OF_TIME: (&str, &str) = (MEMOS.name, "memoStartTime");
+/// How long what was deleted can be had back with a touch.
+const UNDO: Duration = Duration::from_secs(6);
+
+fn options(account: AccountId) -> Options {
+    Options {
+        config: Config::new(TABLES, SCHEMA),
+        account,
+        name: "endpaper",
+        indexes: &[OF_BOOK, OF_TIME],
+        clock: Clock::real(),
+    }
+}
+
+/// What a memo was when it was last typed in, and not yet taken as an edit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// The book on the shelf.
+    pub book: String,
+    /// The page, as it was typed.
+    pub page: String,
+    /// The text.
+    pub content: String,
+}
+
+/// The reader who is logged in. A copy is the same one.
+#[derive(Clone, Copy)]
+pub struct Reader {
+    device: StoredValue<Device, LocalStorage>,
+    account: StoredValue<Account>,
+    /// Counted up when memos change, here, in another tab or on another device.
+    memos: RwSignal<u32>,
+    shelf: RwSignal<u32>,
+    revisions: RwSignal<u32>,
+    status: RwSignal<Option<Status>>,
+    /// What is about to be deleted, and can still be had back.
+    going: RwSignal<BTreeSet<RecordId>>,
+    /// A newer program has taken over.
+    is_replaced: RwSignal<bool>,
+    /// What can't be written is said, until something can be.
+    is_full: RwSignal<bool>,
+    toasts: Toasts,
+}
+
+impl Reader {
+    /// Opens what is stored of an account, and begins to speak with the server. What it has
+    /// is there for as long as `owner`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open(account: Account, toasts: Toasts, owner: &Owner) -> Result<Self, StoreError> {
+        let (memos, shelf, revisions, status, is_replaced, changed) = owner.with(|| {
+            let new = || RwSignal::new(0_u32);
+            (new(), new(), new(), RwSignal::new(None), RwSignal::new(false), new())
+        });
+        let told = move |told| match told {
+            Told::Notice(notice) => {
+                if let Notice::Record(key) = &notice {
+                    let of = match &*key.table {
+                        table if table == MEMOS.name => memos,
+                        table if table == SHELF.name => shelf,
+                        _ => revisions,
+                    };
+                    of.update(|count| *count += 1);
+                } else {
+                    toasts.notice(&notice);
+                }
+                changed.update(|count| *count += 1);
+            }
+            Told::Leader => changed.update(|count| *count += 1),
+            Told::Replaced => is_replaced.set(true),
+        };
+        let id = account.id;
+        let device = Device::open(options(id), told).await?;
+        let reader = owner.with(|| Self {
+            device: StoredValue::new_local(device.clone()),
+            account: StoredValue::new(account),
+            memos,
+            shelf,
+            revisions,
+            status,
+            going: RwSignal::new(BTreeSet::new()),
+            is_replaced,
+            is_full: RwSignal::new(false),
+            toasts,
+        });
+        // Asked once for whatever has changed meanwhile.
+        let is_asking = Rc::new(Cell::new(false));
+        let ask = move |_: Option<()>| {
+            changed.track();
+            if is_asking.replace(true) {
+                return;
+            }
+            let (device, is_asking) = (reader.device(), Rc::clone(&is_asking));
+            spawn_local(async move {
+                is_asking.set(false);
+                if let Ok(now) = device.status().await {
+                    // The page may have gone on to another reader.
+                    let _ = status.try_set(Some(now));
+                }
+            });
+        };
+        owner.with(|| Effect::new(ask));
+        browser::on_window("online", {
+            let device = device.clone();
+            move || device.network(true)
+        });
+        browser::on_window("offline", {
+            let device = device.clone();
+            move || device.network(false)
+        });
+        browser::on_document("visibilitychange", {
+            let device = device.clone();
+            move || device.awake()
+        });
+        if !browser::has_network() {
+            device.network(false);
+        }
+        device.logged_in().await?;
+        spawn_local(async move {
+            let server = Fetch::new(AccountTokens { account: id });
+            device.lead(&server, browser::is_seen).await;
+        });
+        Ok(reader)
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(self) -> Device {
+        self.device.get_value()
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn account(self) -> Account {
+        self.account.get_value()
+    }
+
+    /// The server, as this reader.
+    #[must_use]
+    pub fn server(self) -> Fetch<AccountTokens> {
+        Fetch::new(AccountTokens { account: self.account().id })
+    }
+
+    /// How everything stands; none before it was asked.
+    #[must_use]
+    pub fn status(self) -> Option<Status> {
+        self.status.get()
+    }
+
+    /// Whether a newer program has taken over.
+    #[must_use]
+    pub fn is_replaced(self) -> bool {
+        self.is_replaced.get()
+    }
+
+    /// Whether there was no room for the last edit.
+    #[must_use]
+    pub fn is_full(self) -> bool {
+        self.is_full.get()
+    }
+
+    /// The books of the shelf, as they are now, and each time that they change.
+    #[must_use]
+    pub fn books(self) -> Live<Vec<Book>> {
+        Live::new(move || {
+            self.shelf.track();
+            let going = self.going.get();
+            async move {
+                let all = self.device().all(SHELF.name).await?;
+                let books = all.into_iter().filter(|one| !going.contains(&one.id)).map(Book::of);
+                Ok(books.collect())
+            }
+        })
+    }
+
+    /// One book; none where it is not there.
+    #[must_use]
+    pub fn book(self, id: RecordId) -> Live<Option<Book>> {
+        Live::new(move || {
+            self.shelf.track();
+            let is_going = self.going.with(|going| going.contains(&id));
+            async move {
+                let shown = self.device().shown(&key(&SHELF, id)).await?;
+                Ok(shown.filter(|_| !is_going).map(Book::of))
+            }
+        })
+    }
+
+    /// The memos of a book, along its pages.
+    #[must_use]
+    pub fn memos_of(self, book: RecordId) -> Live<Vec<Memo>> {
+        Live::new(move || {
+            self.memos.track();
+            let going = self.going.get();
+            async move {
+                let book = Value::from(book.to_string());
+                let found = self.device().by(OF_BOOK, &book, &book).await?;
+                let memos = found.into_iter().filter(|one| !going.contains(&one.id)).map(Memo::of);
+                let mut memos: Vec<Memo> = memos.collect();
+                memos.sort_by_key(|memo| (memo.page, memo.started, memo.id));
+                Ok(memos)
+            }
+        })
+    }
+
+    /// The memos from one instant to before another, in their order.
+    #[must_use]
+    pub fn memos_between(
+        self,
+        between: impl Fn() -> (stdx::UnixMicros, stdx::UnixMicros) + 'static,
+    ) -> Live<Vec<Memo>> {
+        Live::new(move || {
+            self.memos.track();
+            let going = self.going.get();
+            let (first, end) = between();
+            async move {
+                let (first, last) = (Value::Int(first.0), Value::Int(end.0 - 1));
+                let found = self.device().by(OF_TIME, &first, &last).await?;
+                let memos = found.into_iter().filter(|one| !going.contains(&one.id)).map(Memo::of);
+                Ok(memos.collect())
+            }
+        })
+    }
+
+    /// What is kept of edits that lost their place.
+    #[must_use]
+    pub fn revisions(self) -> Live<Vec<sync_web::device::Shown>> {
+        Live::new(move || {
+            self.revisions.track();
+            async move { self.device().all(REVISIONS.name).await }
+        })
+    }
+
+    /// What needs attention.
+    #[must_use]
+    pub fn failed(self) -> Live<Vec<sync_web::device::Failed>> {
+        Live::new(move || {
+            self.status.track();
+            async move { self.device().failed().await }
+        })
+    }
+
+    /// Takes an edit; what can't be taken is said. True where it is on the disk.
+    pub async fn edit(self, key: &RecordKey, edit: Edit, written: stdx::UnixMicros) -> bool {
+        let priority = if *key.table == *SHELF.name { Priority::HIGH } else { Priority::NORMAL };
+        let is_memo = *key.table == *MEMOS.name;
+        match self.device().edit(key, edit, written, priority).await {
+            Ok(_) => {
+                self.is_full.set(false);
+                if is_memo {
+                    spawn_local(keep_what_is_written());
+                }
+                spawn_local(wake_worker());
+                true
+            }
+            Err(error) => {
+                self.is_full.set(error == DeviceError::Store(StoreError::Full));
+                self.toasts.say(why(&error));
+                false
+            }
+        }
+    }
+
+    /// Deletes a record, in a moment: until then it can be had back with a touch.
+    pub fn delete(self, key: RecordKey, written: stdx::UnixMicros, said: String) {
+        let id = key.id;
+        self.going.update(|going| drop(going.insert(id)));
+        let is_wanted = Arc::new(AtomicBool::new(true));
+        let takes_back = Arc::clone(&is_wanted);
+        let undo = move || {
+            takes_back.store(false, Ordering::Relaxed);
+            self.going.update(|going| drop(going.remove(&id)));
+        };
+        self.toasts.offer(said, t("되돌리기", "Undo"), UNDO, undo, move || {
+            if !is_wanted.load(Ordering::Relaxed) {
+                return;
+            }
+            let key = key.clone();
+            spawn_local(async move {
+                self.edit(&key, Edit::Delete, written).await;
+                self.going.update(|going| drop(going.remove(&id)));
+            });
+        });
+    }
+
+    fn draft_name(self, memo: RecordId) -> String {
+        format!("draft/{}/{memo}", self.account().id)
+    }
+
+    /// Keeps what is being typed.
+    pub async fn keep_draft(self, memo: RecordId, draft: &Draft) -> bool {
+        let kept = KEEP.set(&self.draft_name(memo), draft).await;
+        self.is_full.set(matches!(kept, Err(StoreError::Full)));
+        kept.is_ok()
+    }
+
+    /// What was typed has been taken.
+    pub async fn drop_draft(self, memo: RecordId) {
+        // One that stays is offered again.
+        let _ = KEEP.remove(&self.draft_name(memo)).await;
+    }
+
+    /// What was being typed when a page was closed.
+    pub async fn drafts(self) -> Vec<(RecordId, Draft)> {
+        let begins = format!("draft/{}/", self.account().id);
+        let all = KEEP.all(&begins).await.unwrap_or_default();
+        all.into_iter().filter_map(|(id, draft)| Some((id.parse().ok()?, draft))).collect()
+    }
+
+    /// All books and memos of this device, as JSON: also those that were not sent.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn everything(self) -> Result<String, StoreError> {
+        let mut all = serde_json::Map::new();
+        for table in [SHELF.name, MEMOS.name] {
+            let rows = self.device().all(table).await?.into_iter().map(|one| {
+                let fields = serde_json::to_value(&one.fields).unwrap_or_default();
+                let (id, state) = (one.id.to_string(), one.state.name());
+                serde_json::json!({ "id": id, "state": state, "fields": fields })
+            });
+            all.insert(table.to_owned(), rows.collect());
+        }
+        Ok(serde_json::to_string_pretty(&all).unwrap_or_default())
+    }
+
+    /// Deletes everything of this account from this browser, and logs out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn leave(self) -> Result<(), StoreError> {
+        let id = self.account().id;
+        account::forget(id).await?;
+        KEEP.remove_all(&format!("draft/{id}/")).await?;
+        Device::delete(&options(id)).await
+    }
+}
+
+/// What is read from the database, again each time that it changes; none until it was read
+/// once. What was read before is shown until then.
+pub struct Live<T: 'static>(RwSignal<Option<T>, LocalStorage>);
+
+impl<T> Clone for Live<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Live<T> {}
+
+impl<T: Clone + PartialEq + 'static> Live<T> {
+    fn new<F>(read: impl Fn() -> F + 'static) -> Self
+    where
+        F: Future<Output = Result<T, StoreError>> + 'static,
+    {
+        let value = RwSignal::new_local(None);
+        let latest = Rc::new(Cell::new(0_u32));
+        Effect::new(move |_| {
+            let reading = read();
+            latest.set(latest.get() + 1);
+            let (mine, latest) = (latest.get(), Rc::clone(&latest));
+            spawn_local(async move {
+                let Ok(read) = reading.await else { return };
+                // An older answer may come after a newer one, or after the screen was left.
+                if mine == latest.get()
+                    && value.try_with_untracked(|shown| shown.as_ref() != Some(&read)) == Some(true)
+                {
+                    value.try_set(Some(read));
+                }
+            });
+        });
+        Self(value)
+    }
+
+    /// What is there now.
+    #[must_use]
+    pub fn get(self) -> Option<T> {
+        self.0.get()
+    }
+
+    /// What is there now, without a copy.
+    pub fn with<R>(self, see: impl FnOnce(Option<&T>) -> R) -> R {
+        self.0.with(|value| see(value.as_ref()))
+    }
+}
+
+/// Why an edit was not taken, for the person.
+fn why(error: &DeviceError) -> String {
+    match error {
+        DeviceError::Store(StoreError::Full) => t(
+            "이 기기에 남은 공간이 없어 저장하지 못했습니다. 적은 것은 화면에 그대로 있습니다. 공간을 비운 뒤 다시 해 보세요.",
+            "There is no room left on this device, so this is not saved. What you typed is still on the screen: make room, and try again.",
+        )
+        .to_owned(),
+        DeviceError::Edit(EditError::QueueFull(count)) => t(
+            format!("보내지 못한 것이 {count}개나 되어 더 받을 수 없습니다. 네트워크에 연결해 주세요."),
+            format!("{count} edits wait to be sent, and no more can be taken: connect to the network."),
+        ),
+        DeviceError::Edit(EditError::QueueTooOld(days)) => t(
+            format!("{days}일 넘게 보내지 못해 더 받을 수 없습니다. 네트워크에 연결해 주세요."),
+            format!("Edits wait for more than {days} days, and no more are taken: connect to the network."),
+        ),
+        DeviceError::Edit(EditError::TooLarge { .. }) => {
+            t("너무 길어 저장할 수 없습니다. 줄여 주세요.", "This is too long to be saved: make it shorter.")
+                .to_owned()
+        }
+        DeviceError::Edit(EditError::NotThere(_)) => t(
+            "다른 기기에서 이미 지운 것입니다.",
+            "It was deleted meanwhile, on another device or in another tab.",
+        )
+        .to_owned(),
+        error => t(format!("저장하지 못했습니다: {error}"), format!("This is not saved: {error}")),
+    }
+}
+
+/// Asks the browser, at the first memo, to throw nothing away.
+async fn keep_what_is_written() {
+    thread_local! {
+        static ASKED: Cell<bool> = const { Cell::new(false) };
+    }
+    if !ASKED.replace(true) && !browser::is_persistent().await {
+        browser::ask_to_persist().await;
+    }
+}
+
+/// Asks the browser to wake the service worker when there is a network, also after this tab is
+/// closed; where a browser can't, the next start sends what waits.
+async fn wake_worker() {
+    let _ = browser::register_sync("queue").await;
+}
+
+/// What the service worker does when the browser wakes it.
+pub(crate) async fn finish_queue() -> Result<(), String> {
+    let said = |error: StoreError| error.to_string();
+    let Some(account) = account::last().await.map_err(said)? else { return Ok(()) };
+    let device = Device::open(options(account.id), |_| {}).await.map_err(said)?;
+    let server = Fetch::new(AccountTokens { account: account.id });
+    match device.sync(&server).await.map_err(said)? {
+        // A tab is at it, or a person has to do something first.
+        None | Some(Synced::Done | Synced::LogIn | Synced::Stopped(_)) => Ok(()),
+        Some(Synced::Unreachable) => Err("the server can't be reached".to_owned()),
+        Some(Synced::Later(_)) => Err("the server asks to come later".to_owned()),
+    }
+}

@@ -1,0 +1,313 @@
+//! A book of the shelf: how far the reader is, and their memos along its pages and months.
+
+use std::collections::BTreeMap;
+
+use endpaper_api::reading::Category;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos_router::components::A;
+use leptos_router::hooks::{use_navigate, use_params_map};
+use stdx::Clock;
+use sync::engine::Edit;
+use sync::model::{Fields, RecordId, Value};
+
+use super::memo::{Editor, MemoItem, Writing};
+use super::shelf::name;
+use crate::browser;
+use crate::days;
+use crate::reader::Reader;
+use crate::records::Book;
+use crate::ui::cover::Cover;
+use crate::ui::state::StateMark;
+use crate::words::t;
+
+/// Along what memos are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Along {
+    Pages,
+    Time,
+}
+
+/// The screen.
+#[component]
+pub fn BookScreen() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|params| params.get("id")?.parse::<RecordId>().ok()));
+    move || match id.get() {
+        Some(id) => view! { <OfBook id/> }.into_any(),
+        None => view! { <Gone/> }.into_any(),
+    }
+}
+
+#[component]
+fn Gone() -> impl IntoView {
+    view! {
+        <section class="empty">
+            <h1>{t("이 책은 서재에 없습니다", "This book is not on the shelf")}</h1>
+            <A href="/">{t("서재로", "To the shelf")}</A>
+        </section>
+    }
+}
+
+#[component]
+fn OfBook(id: RecordId) -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let book = reader.book(id);
+    let memos = reader.memos_of(id);
+    let writing = RwSignal::new_local(None::<Writing>);
+    let along = RwSignal::new(Along::Pages);
+    spawn_local(async move {
+        let drafts = reader.drafts().await;
+        let of_book = drafts.into_iter().find(|(_, draft)| draft.book == id.to_string());
+        let Some((memo, draft)) = of_book else { return };
+        let there =
+            reader.device().shown(&crate::records::key(&endpaper_api::sync::MEMOS, memo)).await;
+        let mut begun = match there {
+            Ok(Some(shown)) => {
+                let memo = crate::records::Memo::of(shown);
+                Writing { memo, is_new: false, draft: None }
+            }
+            _ => Writing::under(memo, id, 1),
+        };
+        begun.draft = Some(draft);
+        writing.try_update(|writing| writing.get_or_insert(begun).memo.id);
+    });
+    let begin = move |_| {
+        let page = book.with(|book| book.and_then(Option::as_ref).map_or(1, |book| book.progress));
+        writing.set(Some(Writing::new(id, page)));
+    };
+    let edit = move |memo| writing.set(Some(Writing { memo, is_new: false, draft: None }));
+    let shown = Memo::new_owning(move |before: Option<Vec<crate::records::Memo>>| {
+        let mut shown = memos.get().unwrap_or_default();
+        if along.get() == Along::Time {
+            shown.sort_by_key(|memo| (memo.started, memo.id));
+        }
+        let is_changed = before.as_ref() != Some(&shown);
+        (shown, is_changed)
+    });
+    let is_empty = move || memos.with(|memos| memos.is_some_and(Vec::is_empty));
+    let along_tab = move |of: Along, text: &'static str| {
+        view! {
+            <button type="button" aria-pressed=move || (along.get() == of).to_string()
+                on:click=move |_| along.set(of)>{text}</button>
+        }
+    };
+    let months = move || {
+        let mut months: BTreeMap<_, usize> = BTreeMap::new();
+        for memo in memos.get().unwrap_or_default() {
+            *months.entry(days::day_of(memo.started).first_of_month()).or_default() += 1;
+        }
+        let most = months.values().copied().max().unwrap_or(1);
+        (months.len() > 1).then(|| {
+            view! {
+                <section class="months">
+                    <h2>{t("이 책과 보낸 달", "Month by month")}</h2>
+                    <ol>
+                        {months.into_iter().map(|(month, count)| view! {
+                            <li>
+                                <span>{days::month(month)}</span>
+                                <meter min="0" max=most.to_string() value=count.to_string()
+                                    aria-label=days::month(month)></meter>
+                                <span class="count">{count}</span>
+                            </li>
+                        }).collect_view()}
+                    </ol>
+                </section>
+            }
+        })
+    };
+    let head = move || {
+        book.get().map(|book| match book {
+            Some(book) => view! { <Head book/> }.into_any(),
+            None => view! { <Gone/> }.into_any(),
+        })
+    };
+    let is_there = move || book.with(|book| book.is_some_and(Option::is_some));
+    view! {
+        {head}
+        <Show when=is_there>
+            <section class="memos">
+                <div class="head">
+                    <h2>{t("메모", "Memos")}</h2>
+                    <div class="tabs" role="group" aria-label=t("차례", "Order")>
+                        {along_tab(Along::Pages, t("쪽 따라", "By page"))}
+                        {along_tab(Along::Time, t("시간 따라", "By time"))}
+                    </div>
+                    <button type="button" class="primary" id="write" on:click=begin>
+                        {t("메모 쓰기", "Write a memo")}
+                    </button>
+                </div>
+                {move || writing.get().map(|begun| view! {
+                    <Editor writing=begun done=move || writing.set(None)/>
+                })}
+                <Show when=is_empty>
+                    <p class="empty">{t(
+                        "아직 메모가 없습니다. 마음에 남은 한 문장부터 적어 보세요.",
+                        "No memos yet. Begin with one sentence that stayed with you.",
+                    )}</p>
+                </Show>
+                <ol class="memo-list">
+                    <For each=move || shown.get() key=|memo| memo.clone().fingerprint()
+                        children=move |memo| view! { <MemoItem memo title=None edit/> }/>
+                </ol>
+            </section>
+            {months}
+        </Show>
+    }
+}
+
+/// Changes a book, and says where it can't.
+fn change(reader: Reader, book: &Book, fields: Fields) {
+    let key = book.key();
+    spawn_local(async move {
+        reader.edit(&key, Edit::Update(fields), Clock::real().now()).await;
+    });
+}
+
+#[component]
+fn Head(book: Book) -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    browser::set_title(&format!("{} · Endpaper", book.title));
+    let navigate = StoredValue::new_local(use_navigate());
+    let today = days::today().to_string();
+    let this = StoredValue::new(book.clone());
+    let (category, pages, percent, state) = (book.category, book.pages, book.percent(), book.state);
+    let begin = move |_| {
+        let fields = [
+            ("category", Value::from(Category::Reading.name())),
+            ("readingStartDate", Value::from(&*days::today().to_string())),
+        ];
+        this.with_value(|book| change(reader, book, Fields::from(fields)));
+    };
+    let page = RwSignal::new(book.progress.to_string());
+    let save_page = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let Ok(page) = page.get_untracked().trim().parse() else { return };
+        let fields = Fields::from([("readingProgress", Value::Int(page))]);
+        this.with_value(|book| change(reader, book, fields));
+    };
+    let rating = RwSignal::new(book.rating.unwrap_or(0));
+    let review = RwSignal::new(book.review.clone());
+    let finished = RwSignal::new(today);
+    let finish = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let mut fields = Fields::from([
+            ("category", Value::from(Category::Finished.name())),
+            ("readingFinishedDate", Value::from(&*finished.get_untracked())),
+        ]);
+        if rating.get_untracked() > 0 {
+            fields.set("rating", Value::Int(rating.get_untracked()));
+        }
+        let review = review.get_untracked();
+        if !review.trim().is_empty() {
+            fields.set("review", Value::from(review.trim()));
+        }
+        this.with_value(|book| {
+            if let Some(pages) = book.pages {
+                fields.set("readingProgress", Value::Int(pages.into()));
+            }
+            change(reader, book, fields);
+        });
+    };
+    let remove = move |_| {
+        this.with_value(|book| {
+            let said = t(
+                format!("『{}』을(를) 서재에서 내렸습니다.", book.title),
+                format!("{} is off the shelf.", book.title),
+            );
+            reader.delete(book.key(), Clock::real().now(), said);
+        });
+        navigate.with_value(|go| go("/", Default::default()));
+    };
+    let stars = (1..=5_i64)
+        .map(|star| {
+            let label = t(format!("별 {star}개"), format!("{star} of 5 stars"));
+            view! {
+                <label class="star">
+                    <input type="radio" name="rating" value=star.to_string()
+                        prop:checked=move || rating.get() == star
+                        on:change=move |_| rating.set(star)/>
+                    <span class="unseen">{label}</span>
+                    <span aria-hidden="true">{move || if rating.get() >= star { "★" } else { "☆" }}</span>
+                </label>
+            }
+        })
+        .collect_view();
+    let (title, author) = (book.title.clone(), book.author.clone());
+    let publisher = [book.publisher.clone(), book.genre.clone()];
+    let publisher: Vec<String> = publisher.into_iter().filter(|text| !text.is_empty()).collect();
+    let said_of_it = (category == Category::Finished).then(|| {
+        let stars = book.rating.map(|rating| {
+            let full = usize::try_from(rating).unwrap_or(0).min(5);
+            let label = t(format!("별 {full}개"), format!("{full} of 5 stars"));
+            view! { <span class="stars" role="img" aria-label=label>{"★".repeat(full)}{"☆".repeat(5 - full)}</span> }
+        });
+        view! { <blockquote class="review">{stars}<p>{book.review.clone()}</p></blockquote> }
+    });
+    view! {
+        <article class="book">
+            <Cover book/>
+            <div class="about">
+                <h1>{title}</h1>
+                <p class="author">{author}</p>
+                <p class="publisher">{publisher.join(" · ")}</p>
+                <p class="standing">
+                    {name(category)}
+                    {percent.map(|percent| format!(" · {percent}%"))}" "
+                    <StateMark state/>
+                </p>
+                {pages.map(|pages| view! {
+                    <progress max=pages.to_string() value=page.get_untracked()
+                        aria-label=t("읽은 만큼", "Progress")></progress>
+                })}
+                {said_of_it}
+                <div class="ways">
+                    {(category == Category::ToRead).then(|| view! {
+                        <button type="button" class="primary" on:click=begin>
+                            {t("읽기 시작", "Start reading")}
+                        </button>
+                    })}
+                    {(category != Category::ToRead && category != Category::Finished).then(|| view! {
+                        <form class="page-form" on:submit=save_page>
+                            <label>
+                                {t("읽은 쪽", "Page")}" "
+                                <input type="number" inputmode="numeric" min="0"
+                                    max=pages.unwrap_or(100_000).to_string()
+                                    prop:value=move || page.get()
+                                    on:input=move |event| page.set(event_target_value(&event))/>
+                            </label>
+                            <button>{t("적어 두기", "Save")}</button>
+                        </form>
+                    })}
+                    {(category != Category::Finished).then(|| view! {
+                        <details>
+                            <summary>{t("다 읽었어요", "I finished it")}</summary>
+                            <form class="fields" on:submit=finish>
+                                <label class="field">
+                                    <span>{t("다 읽은 날", "Finished on")}</span>
+                                    <input type="date" required=true
+                                        prop:value=move || finished.get()
+                                        on:input=move |event| finished.set(event_target_value(&event))/>
+                                </label>
+                                <fieldset class="rating">
+                                    <legend>{t("별점", "Rating")}</legend>
+                                    {stars}
+                                </fieldset>
+                                <label class="field">
+                                    <span>{t("한마디", "Review")}</span>
+                                    <textarea rows="3" prop:value=move || review.get()
+                                        on:input=move |event| review.set(event_target_value(&event))>
+                                    </textarea>
+                                </label>
+                                <button class="primary">{t("마치기", "Finish")}</button>
+                            </form>
+                        </details>
+                    })}
+                    <button type="button" class="quiet" on:click=remove>
+                        {t("서재에서 내리기", "Take it off the shelf")}
+                    </button>
+                </div>
+            </div>
+        </article>
+    }
+}

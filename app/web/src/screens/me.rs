@@ -1,0 +1,217 @@
+//! The reader: language, devices, what leaves with them, and logging out.
+
+use endpaper_api::accounts::Device as Session;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sync::engine::Trouble;
+use sync_web::http::Asked;
+
+use crate::account;
+use crate::api::Refused;
+use crate::browser;
+use crate::days;
+use crate::reader::Reader;
+use crate::ui::toasts::Toasts;
+use crate::words::{self, count, t};
+
+/// The screen.
+#[component]
+pub fn Me() -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let account = reader.account();
+    browser::set_title(t("나 · Endpaper", "You · Endpaper"));
+    let language = |language: endpaper_api::Language, name: &'static str| {
+        view! {
+            <button type="button" lang=language.tag()
+                aria-pressed=(words::language() == language).to_string()
+                on:click=move |_| words::change(language)>{name}</button>
+        }
+    };
+    let is_out = move || reader.status().is_some_and(|status| status.logged_out);
+    view! {
+        <h1>{account.name.clone()}</h1>
+        <p>{account.login_id.clone()}</p>
+        <Show when=is_out><LogInAgain/></Show>
+        <section>
+            <h2>{t("언어", "Language")}</h2>
+            <div class="tabs" role="group" aria-label=t("언어", "Language")>
+                {language(endpaper_api::Language::Ko, "한국어")}
+                {language(endpaper_api::Language::En, "English")}
+            </div>
+        </section>
+        <Devices/>
+        <Export/>
+        <LogOut/>
+    }
+}
+
+/// The session has ended: what waits is sent when they have logged in again.
+#[component]
+fn LogInAgain() -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let password = RwSignal::new(String::new());
+    let refused = RwSignal::new(None::<String>);
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let login_id = reader.account().login_id;
+        spawn_local(async move {
+            match account::login(&login_id, &password.get_untracked()).await {
+                Ok(_) => drop(reader.device().logged_in().await),
+                Err(why) => refused.set(Some(why.text())),
+            }
+        });
+    };
+    view! {
+        <form class="fields" on:submit=submit>
+            <label class="field">
+                <span>{t("비밀번호", "Password")}</span>
+                <input type="password" autocomplete="current-password" required=true
+                    prop:value=move || password.get()
+                    on:input=move |event| password.set(event_target_value(&event))/>
+            </label>
+            <p class="refusal" role="alert">{move || refused.get()}</p>
+            <button class="primary">{t("다시 로그인", "Log in again")}</button>
+        </form>
+    }
+}
+
+/// Why the server gave no answer to somebody who is logged in.
+fn why(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::LogIn => t("다시 로그인해 주세요.", "Log in again, please.").to_owned(),
+        Trouble::Rejected(failure) | Trouble::Stopped(failure) => failure.message,
+        Trouble::Unreachable | Trouble::Later(_) | Trouble::Expired => Refused::Away.text(),
+    }
+}
+
+/// Where the reader is logged in.
+#[component]
+fn Devices() -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let toasts = expect_context::<Toasts>();
+    let devices = RwSignal::new(None::<Result<Vec<Session>, String>>);
+    let read = move || {
+        spawn_local(async move {
+            let asked = Asked::new("GET", "/api/v1/users/me/devices");
+            let found = reader.server().ask::<Vec<Session>>(&asked).await;
+            devices.try_set(Some(found.map_err(why)));
+        });
+    };
+    read();
+    let end = move |id: String| {
+        spawn_local(async move {
+            let asked = Asked::new("DELETE", format!("/api/v1/users/me/devices/{id}"));
+            match reader.server().ask::<endpaper_api::Nothing>(&asked).await {
+                Ok(_) => read(),
+                Err(trouble) => toasts.say(why(trouble)),
+            }
+        });
+    };
+    let one = move |device: Session| {
+        let id = device.id.to_string();
+        let name = if device.name.is_empty() {
+            t("이름 없는 기기", "A device without a name").to_owned()
+        } else {
+            device.name.clone()
+        };
+        let label = t(format!("{name} 로그아웃"), format!("Log out {name}"));
+        view! {
+            <li>
+                <strong>{name}</strong>" "
+                {device.current.then(|| t("(이 기기)", "(this one)"))}
+                {(!device.current).then(|| view! {
+                    <button type="button" class="quiet" aria-label=label
+                        on:click=move |_| end(id.clone())>{t("로그아웃", "Log out")}</button>
+                })}
+            </li>
+        }
+    };
+    view! {
+        <section>
+            <h2>{t("로그인한 기기", "Where you are logged in")}</h2>
+            {move || devices.get().map(|devices| match devices {
+                Ok(devices) => view! { <ul class="devices">{devices.into_iter().map(one).collect_view()}</ul> }.into_any(),
+                Err(why) => view! { <p>{why}</p> }.into_any(),
+            })}
+        </section>
+    }
+}
+
+/// Everything that is on this device, as a file, also without a network.
+#[component]
+fn Export() -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let toasts = expect_context::<Toasts>();
+    let export = move |_| {
+        spawn_local(async move {
+            match reader.everything().await {
+                Ok(text) => {
+                    let name = format!("endpaper-{}.json", days::today());
+                    browser::give_file(&name, &text);
+                }
+                Err(error) => toasts.say(error.to_string()),
+            }
+        });
+    };
+    view! {
+        <section>
+            <h2>{t("내보내기", "Export")}</h2>
+            <p>{t(
+                "이 기기에 있는 책과 메모를 모두, 아직 보내지 못한 것까지 파일 하나에 담습니다.",
+                "All books and memos of this device in one file, what is not sent yet included.",
+            )}</p>
+            <button type="button" on:click=export>{t("파일로 받기", "Save a file")}</button>
+        </section>
+    }
+}
+
+/// Leaves this browser: where something is not sent yet, it asks first.
+#[component]
+fn LogOut() -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let toasts = expect_context::<Toasts>();
+    let asks = RwSignal::new(None::<usize>);
+    let leave = move || {
+        spawn_local(async move {
+            match reader.leave().await {
+                Ok(()) => browser::go_home(),
+                Err(error) => toasts.say(error.to_string()),
+            }
+        });
+    };
+    let out = move |_| {
+        spawn_local(async move {
+            let unsent = reader.device().unsent().await.map(|unsent| unsent.len());
+            let drafts = reader.drafts().await.len();
+            match unsent {
+                Ok(0) if drafts == 0 => leave(),
+                Ok(unsent) => asks.set(Some(unsent + drafts)),
+                Err(error) => toasts.say(error.to_string()),
+            }
+        });
+    };
+    view! {
+        <section>
+            <h2>{t("나가기", "Leave")}</h2>
+            <p>{t(
+                "로그아웃하면 이 브라우저에 있는 책과 메모를 지웁니다. 서버에 있는 것은 그대로입니다.",
+                "Logging out deletes the books and memos from this browser. What is on the server stays.",
+            )}</p>
+            {move || asks.get().map(|waiting| view! {
+                <div class="asks" role="alertdialog" aria-label=t("아직 보내지 못했습니다", "Not sent yet")>
+                    <p>{t(
+                        format!("{waiting}개가 아직 서버에 없습니다. 지금 나가면 그것은 사라집니다."),
+                        format!("{} not on the server yet. If you leave now, that is lost.", count(waiting, "", "edit is", "edits are")),
+                    )}</p>
+                    <button type="button" class="primary" on:click=move |_| asks.set(None)>
+                        {t("남아 있기", "Stay")}
+                    </button>" "
+                    <button type="button" on:click=move |_| leave()>
+                        {t("버리고 나가기", "Leave without it")}
+                    </button>
+                </div>
+            })}
+            <button type="button" id="log-out" on:click=out>{t("로그아웃", "Log out")}</button>
+        </section>
+    }
+}

@@ -1,0 +1,366 @@
+//! A memo, and the editor of one: what is typed is on the disk at once, as a draft; at each
+//! pause it becomes an edit, which is sent.
+//!
+//! ```text
+//!  typed ─▶ draft (each keystroke, on the disk) ─ a pause, or done ─▶ edit ─▶ no draft
+//!              └ the page is closed or crashes ─▶ the next start finds it, and opens the editor
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use endpaper_api::reading::TagCategory;
+use endpaper_api::sync::MEMOS;
+use endpaper_reading::model::Tag;
+use endpaper_reading::rules::synced;
+use leptos::leptos_dom::helpers::TimeoutHandle;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use stdx::{Clock, IdSource};
+use sync::engine::Edit;
+use sync::model::{Fields, RecordId};
+
+use crate::browser;
+use crate::days;
+use crate::reader::{Draft, Reader};
+use crate::records::{Memo, key};
+use crate::ui::state::StateMark;
+use crate::words::{language, t};
+
+/// A pause in typing so long makes an edit of what was typed.
+const PAUSE: Duration = Duration::from_millis(800);
+
+/// A memo that is being written: new, or one that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writing {
+    /// The memo, as it was; of a new one, without a text.
+    pub memo: Memo,
+    /// It is not on the device yet.
+    pub is_new: bool,
+    /// What was typed when a page was closed.
+    pub draft: Option<Draft>,
+}
+
+impl Writing {
+    /// A new one of this book.
+    #[must_use]
+    pub fn new(book: RecordId, page: u32) -> Self {
+        Self::under(IdSource::system().next(), book, page)
+    }
+
+    /// A new one under an id that was made before.
+    #[must_use]
+    pub fn under(id: RecordId, book: RecordId, page: u32) -> Self {
+        let memo = Memo {
+            id,
+            book: book.to_string(),
+            page: i64::from(page.max(1)),
+            content: String::new(),
+            tags: Vec::new(),
+            started: Clock::real().now(),
+            state: sync::queue::RecordState::Pending,
+        };
+        Self { memo, is_new: true, draft: None }
+    }
+}
+
+/// What the editor knows beside what is typed.
+struct Saving {
+    reader: Reader,
+    /// As it was last taken; none before.
+    taken: RefCell<Option<Memo>>,
+    /// As it is typed.
+    typed: Box<dyn Fn() -> (Memo, Draft)>,
+    is_keeping: Cell<bool>,
+    is_taking: Cell<bool>,
+    /// It was typed in since the draft was last kept.
+    is_newer: Cell<bool>,
+    said: RwSignal<Said>,
+    timer: Cell<Option<TimeoutHandle>>,
+}
+
+/// What is said below the text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Said {
+    #[default]
+    Nothing,
+    /// Each keystroke is on the disk.
+    Kept,
+    /// It is taken as an edit.
+    Taken,
+    Wrong(String),
+}
+
+impl Saving {
+    /// Something was typed.
+    fn typed(self: &Rc<Self>) {
+        self.is_newer.set(true);
+        if !self.is_keeping.replace(true) {
+            let saving = Rc::clone(self);
+            spawn_local(async move {
+                let mut is_kept = true;
+                while saving.is_newer.replace(false) {
+                    let (memo, draft) = (saving.typed)();
+                    is_kept = saving.reader.keep_draft(memo.id, &draft).await;
+                }
+                saving.is_keeping.set(false);
+                if is_kept && saving.timer_runs() {
+                    saving.said.try_set(Said::Kept);
+                }
+            });
+        }
+        let saving = Rc::clone(self);
+        let later = set_timeout_with_handle(
+            move || {
+                saving.timer.take();
+                spawn_local(async move { drop(saving.take().await) });
+            },
+            PAUSE,
+        );
+        if let Some(before) = self.timer.replace(later.ok()) {
+            before.clear();
+        }
+    }
+
+    fn timer_runs(&self) -> bool {
+        let timer = self.timer.take();
+        let runs = timer.is_some();
+        self.timer.set(timer);
+        runs
+    }
+
+    /// Makes an edit of what was typed. False where that can't be.
+    async fn take(self: &Rc<Self>) -> bool {
+        if let Some(timer) = self.timer.take() {
+            timer.clear();
+        }
+        if self.is_taking.replace(true) {
+            // What was typed since is taken after it.
+            self.typed();
+            return true;
+        }
+        let done = self.take_now().await;
+        self.is_taking.set(false);
+        done
+    }
+
+    async fn take_now(&self) -> bool {
+        let (memo, draft) = (self.typed)();
+        let before = self.taken.borrow().clone();
+        if memo.content.trim().is_empty() && before.is_none() {
+            self.reader.drop_draft(memo.id).await;
+            return true;
+        }
+        let fields = memo.fields();
+        if let Err(flaws) = synced::draft(&fields) {
+            let said = flaws.as_slice().iter().map(|flaw| flaw.problem.message(language()));
+            self.said.try_set(Said::Wrong(said.collect::<Vec<_>>().join(" ")));
+            return false;
+        }
+        let edit = match &before {
+            None => Some(Edit::Create(fields)),
+            Some(before) => {
+                let old = before.fields();
+                let changed: Fields = fields
+                    .iter()
+                    .filter(|(name, value)| old.get(name) != Some(*value))
+                    .map(|(name, value)| (name, value.clone()))
+                    .collect();
+                (!changed.is_empty()).then_some(Edit::Update(changed))
+            }
+        };
+        if let Some(edit) = edit
+            && !self.reader.edit(&key(&MEMOS, memo.id), edit, memo.started).await
+        {
+            return false;
+        }
+        *self.taken.borrow_mut() = Some(memo.clone());
+        if (self.typed)().1 == draft {
+            self.reader.drop_draft(memo.id).await;
+            self.said.try_set(Said::Taken);
+        }
+        true
+    }
+}
+
+/// The editor.
+#[component]
+pub fn Editor(
+    /// What is written.
+    writing: Writing,
+    /// Called when the person is done with it.
+    done: impl Fn() + Copy + 'static,
+) -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let Writing { memo, is_new, draft } = writing;
+    let draft_is_newer = draft.is_some();
+    let shown = draft.unwrap_or_else(|| Draft {
+        book: memo.book.clone(),
+        page: memo.page.to_string(),
+        content: memo.content.clone(),
+    });
+    let content = RwSignal::new(shown.content);
+    let page = RwSignal::new(shown.page);
+    let tags = RwSignal::new(memo.tags.clone());
+    let said = RwSignal::new(Said::Nothing);
+    let typed = {
+        let memo = memo.clone();
+        move || {
+            let typed = Draft {
+                book: memo.book.clone(),
+                page: page.try_get_untracked().unwrap_or_default(),
+                content: content.try_get_untracked().unwrap_or_default(),
+            };
+            let memo = Memo {
+                // What is no page is said to be none.
+                page: typed.page.trim().parse().unwrap_or(0),
+                content: typed.content.clone(),
+                tags: tags.try_get_untracked().unwrap_or_default(),
+                ..memo.clone()
+            };
+            (memo, typed)
+        }
+    };
+    let id = memo.id;
+    let saving = Rc::new(Saving {
+        reader,
+        taken: RefCell::new((!is_new).then_some(memo)),
+        typed: Box::new(typed),
+        is_keeping: Cell::new(false),
+        is_taking: Cell::new(false),
+        is_newer: Cell::new(false),
+        said,
+        timer: Cell::new(None),
+    });
+    if draft_is_newer {
+        saving.typed();
+    }
+    let saving = StoredValue::new_local(saving);
+    let changed = move || saving.with_value(|saving| saving.typed());
+    let finish = move || {
+        let saving = saving.get_value();
+        spawn_local(async move {
+            if saving.take().await {
+                done();
+            }
+        });
+    };
+    let text_id = format!("memo-{id}");
+    Effect::new({
+        let text_id = text_id.clone();
+        move |_| browser::focus(&text_id)
+    });
+    let key_down = move |event: leptos::ev::KeyboardEvent| {
+        let is_done = event.key() == "Escape"
+            || (event.key() == "Enter" && (event.ctrl_key() || event.meta_key()));
+        // A syllable that is being put together is not the end of the memo.
+        if is_done && !event.is_composing() {
+            event.prevent_default();
+            finish();
+        }
+    };
+    let chip = move |tag: Tag| {
+        let is_on = move || tags.with(|tags| tags.contains(&tag));
+        let click = move |_| {
+            tags.update(|tags| match tags.iter().position(|one| *one == tag) {
+                Some(at) => drop(tags.remove(at)),
+                None => tags.push(tag),
+            });
+            changed();
+        };
+        view! {
+            <button type="button" class="chip" aria-pressed=move || is_on().to_string() on:click=click>
+                {tag.label(language())}
+            </button>
+        }
+    };
+    let chips = |category: TagCategory, name: &'static str| {
+        let tags = Tag::ALL.iter().copied().filter(|tag| tag.category() == category);
+        view! {
+            <div class="chips" role="group" aria-label=name>{tags.map(chip).collect_view()}</div>
+        }
+    };
+    let below = move || match said.get() {
+        Said::Nothing => String::new(),
+        Said::Kept => {
+            t("적는 대로 이 기기에 남습니다", "Kept on this device as you type").to_owned()
+        }
+        Said::Taken => t("이 기기에 저장됨", "Saved on this device").to_owned(),
+        Said::Wrong(why) => why,
+    };
+    view! {
+        <form class="editor" on:submit=move |event| { event.prevent_default(); finish(); }
+            on:keydown=key_down>
+            <textarea id=text_id rows="5" maxlength="5000"
+                aria-label=t("메모", "Memo")
+                placeholder=t("무엇이 떠올랐나요?", "What came to mind?")
+                prop:value=move || content.get()
+                on:input=move |event| { content.set(event_target_value(&event)); changed(); }>
+            </textarea>
+            <div class="editor-tools">
+                <label class="page">
+                    {t("쪽", "Page")}" "
+                    <input type="number" inputmode="numeric" min="1" max="100000"
+                        prop:value=move || page.get()
+                        on:input=move |event| { page.set(event_target_value(&event)); changed(); }/>
+                </label>
+                <details class="tags">
+                    <summary>{move || {
+                        let chosen = tags.with(|tags| tags.iter().map(|tag| tag.label(language())).collect::<Vec<_>>().join(", "));
+                        if chosen.is_empty() { t("태그", "Tags").to_owned() } else { chosen }
+                    }}</summary>
+                    {chips(TagCategory::Type, t("갈래", "Type"))}
+                    {chips(TagCategory::Topic, t("주제", "Topic"))}
+                </details>
+                <span class="said" role="status">{below}</span>
+                <button class="primary">{t("다 썼어요", "Done")}</button>
+            </div>
+        </form>
+    }
+}
+
+/// A memo in a list.
+#[component]
+pub fn MemoItem(
+    /// Which.
+    memo: Memo,
+    /// The book's title, where it is not plain from the place.
+    #[prop(optional_no_strip)]
+    title: Option<String>,
+    /// Called where the person wants to change it.
+    edit: impl Fn(Memo) + 'static,
+) -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let (page, state, at) = (memo.page, memo.state, days::instant(memo.started));
+    let tags: Vec<&str> = memo.tags.iter().map(|tag| tag.label(language())).collect();
+    let content = memo.content.clone();
+    let (key, started) = (memo.key(), memo.started);
+    let delete = move |_| {
+        reader.delete(
+            key.clone(),
+            started,
+            t("메모를 지웠습니다.", "The memo is deleted.").to_owned(),
+        );
+    };
+    view! {
+        <li class="memo">
+            <p class="where">
+                <span class="page-number">{t(format!("{page}쪽"), format!("p. {page}"))}</span>
+                {title.map(|title| view! { " "<span class="of">{title}</span> })}
+                " "<time>{at}</time>
+            </p>
+            <p class="content">{content}</p>
+            <p class="below">
+                <StateMark state/>
+                {tags.into_iter().map(|tag| view! { <span class="tag">{tag}</span> }).collect_view()}
+                <span class="actions">
+                    <button type="button" class="quiet" on:click=move |_| edit(memo.clone())>
+                        {t("고치기", "Edit")}
+                    </button>
+                    <button type="button" class="quiet" on:click=delete>{t("지우기", "Delete")}</button>
+                </span>
+            </p>
+        </li>
+    }
+}

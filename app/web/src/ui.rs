@@ -1,0 +1,7 @@
+//! What several screens show.
+
+pub mod cover;
+
+pub mod state;
+
+pub mod toasts;

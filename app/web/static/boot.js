@@ -1,0 +1,36 @@
+// Starts the app, and the service worker that keeps it for when there is no network.
+// Neither can be begun in Rust: this is what loads it.
+import init, { start } from "{{endpaper.js}}";
+
+await init({ module_or_path: "{{endpaper.wasm}}" });
+start();
+
+// There is none where the address is not a secure one; the app says so.
+const workers = navigator.serviceWorker;
+if (workers) {
+  const registration = await workers.register("/worker.js", { type: "module", updateViaCache: "none" });
+  const tell = () => window.dispatchEvent(new Event("endpaper-newer"));
+  const watch = (worker) =>
+    worker?.addEventListener("statechange", () => {
+      // Without a controller it is the first version, and not a newer one.
+      if (worker.state === "installed" && workers.controller) tell();
+    });
+  if (registration.waiting && workers.controller) tell();
+  watch(registration.installing);
+  registration.addEventListener("updatefound", () => watch(registration.installing));
+
+  // The person has said yes: the new version takes over in every tab at once.
+  window.addEventListener("endpaper-take-newer", () => {
+    if (registration.waiting) registration.waiting.postMessage("take over");
+    else location.reload();
+  });
+  let hadController = Boolean(workers.controller);
+  workers.addEventListener("controllerchange", () => {
+    if (hadController) location.reload();
+    hadController = true;
+  });
+  document.addEventListener("visibilitychange", () => {
+    // There may be no network.
+    if (!document.hidden) registration.update().catch(() => {});
+  });
+}

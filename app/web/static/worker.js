@@ -1,0 +1,53 @@
+// The service worker: keeps the app's own files, and sends what waits when the browser
+// wakes it. What answers a fetch has to be there before WebAssembly is: this can't be Rust.
+// The sending is: `finish_queue`, with the engine that the page has.
+import init, { finish_queue } from "{{endpaper.js}}";
+
+const VERSION = "{{version}}";
+const CACHE = `endpaper-app-${VERSION}`;
+const PAGE = "/";
+const FILES = [PAGE, "/manifest.webmanifest", {{files}}];
+
+// All of a version, or nothing: an old page never meets new files.
+self.addEventListener("install", (event) => {
+  event.waitUntil(
+    caches.open(CACHE).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: "no-cache" })))),
+  );
+});
+
+self.addEventListener("activate", (event) => {
+  const others = (name) => name.startsWith("endpaper-app-") && name !== CACHE;
+  event.waitUntil(
+    caches
+      .keys()
+      .then((names) => Promise.all(names.filter(others).map((name) => caches.delete(name))))
+      .then(() => self.clients.claim()),
+  );
+});
+
+self.addEventListener("message", (event) => {
+  if (event.data === "take over") self.skipWaiting();
+});
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== "GET" || url.origin !== self.location.origin) return;
+  if (url.pathname.startsWith("/api/") || url.pathname.startsWith("/ops")) return;
+  const wanted = request.mode === "navigate" ? PAGE : url.pathname;
+  if (!FILES.includes(wanted)) return;
+  event.respondWith(
+    caches.open(CACHE).then(async (cache) => (await cache.match(wanted)) ?? fetch(request)),
+  );
+});
+
+// Background Synchronization (WICG), where a browser has it.
+self.addEventListener("sync", (event) => {
+  const finish = async () => {
+    const cache = await caches.open(CACHE);
+    const module_or_path = (await cache.match("{{endpaper.wasm}}")) ?? "{{endpaper.wasm}}";
+    await init({ module_or_path });
+    await finish_queue();
+  };
+  if (event.tag === "queue") event.waitUntil(finish());
+});
