@@ -5,17 +5,18 @@ use std::process::{Command, Stdio};
 
 use crate::shell::{Failure, Result, run, succeeds};
 
-/// What the full suite needs: Debian's package, and what is missing of it.
+/// What the full suite needs: Debian's packages, and what is missing of them.
 struct Need {
-    package: &'static str,
+    packages: &'static [&'static str],
     missing: fn() -> Option<String>,
 }
 
-const NEEDS: [Need; 4] = [
-    Need { package: lab::mariadb::PACKAGE, missing: lab::mariadb_missing },
-    Need { package: lab::redis::PACKAGE, missing: lab::redis_missing },
-    Need { package: lab::galera::PACKAGE, missing: lab::galera_missing },
-    Need { package: "curl", missing: curl_missing },
+const NEEDS: [Need; 5] = [
+    Need { packages: &[lab::mariadb::PACKAGE], missing: lab::mariadb_missing },
+    Need { packages: &[lab::redis::PACKAGE], missing: lab::redis_missing },
+    Need { packages: &[lab::galera::PACKAGE], missing: lab::galera_missing },
+    Need { packages: &["curl"], missing: curl_missing },
+    Need { packages: &lab::chromium::PACKAGES, missing: lab::chromium::missing },
 ];
 
 fn curl_missing() -> Option<String> {
@@ -28,8 +29,9 @@ fn curl_missing() -> Option<String> {
 /// Installs what is missing where that is possible without asking: as root on
 /// Debian and its like. Otherwise says exactly what to install.
 pub(crate) fn install() -> Result {
-    let missing = || NEEDS.iter().filter_map(|need| Some((need.package, (need.missing)()?)));
-    let (packages, messages): (Vec<&str>, Vec<String>) = missing().unzip();
+    let missing = || NEEDS.iter().filter_map(|need| Some((need.packages, (need.missing)()?)));
+    let (packages, messages): (Vec<&[&str]>, Vec<String>) = missing().unzip();
+    let packages = packages.concat();
     if packages.is_empty() {
         return Ok(());
     }

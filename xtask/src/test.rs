@@ -7,7 +7,7 @@ use lab::suite;
 
 use crate::serve::{Profile, build};
 use crate::shell::{Result, cargo, run, target_dir};
-use crate::{setup, tidy, wasm};
+use crate::{setup, tidy, wasm, web};
 
 /// The only packages with crash points and planted bugs, and the crates that have
 /// them.
@@ -27,6 +27,7 @@ pub(crate) fn run_task(arguments: &Arguments) -> Result {
     if !arguments.tests_only {
         checks()?;
     }
+    web::build()?;
     let server = build(Profile::Dev)?;
     let mut smoke = beside("bench", "test", ["--quiet"]);
     smoke.env("BENCH_SERVER", server);

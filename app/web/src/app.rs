@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::{A, Route, Router, Routes};
 use leptos_router::path;
+use sync::queue::RecordState;
 use sync::watch::Watch;
 use sync_web::StoreError;
 
@@ -17,8 +18,9 @@ use crate::screens::me::Me;
 use crate::screens::shelf::Shelf;
 use crate::screens::sync::SyncCentre;
 use crate::screens::today::Today;
+use crate::ui::state::Sign;
 use crate::ui::toasts::{ToastList, Toasts};
-use crate::words::{count, t};
+use crate::words::{self, count, t};
 
 /// Who is here.
 #[derive(Clone)]
@@ -96,10 +98,17 @@ fn Inside(reader: Reader) -> impl IntoView {
     let waiting = Memo::new(move |_| {
         reader.status().map_or(0, |status| status.queued.saturating_sub(status.failed))
     });
-    let sync_label = move || match (attention.get(), waiting.get()) {
-        (0, 0) => t("동기화", "Sync").to_owned(),
-        (0, waiting) => format!("{} ⏳{waiting}", t("동기화", "Sync")),
-        (attention, _) => format!("{} ❌{attention}", t("동기화", "Sync")),
+    let sync_label = move || {
+        let (state, count) = match (attention.get(), waiting.get()) {
+            (0, 0) => return t("동기화", "Sync").into_any(),
+            (0, waiting) => (RecordState::Pending, waiting),
+            (attention, _) => (RecordState::Failed, attention),
+        };
+        view! {
+            {t("동기화", "Sync")}" "<Sign state/>
+            <span class="unseen">{words::state(state)}" "</span>{count}
+        }
+        .into_any()
     };
     view! {
         <Router>

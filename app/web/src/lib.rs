@@ -58,5 +58,5 @@ pub fn start() {
 /// A text for the browser's log.
 #[wasm_bindgen]
 pub async fn finish_queue() -> Result<(), wasm_bindgen::JsValue> {
-    reader::finish_queue().await.map_err(|why| why.into())
+    reader::finish_queue().await.map_err(Into::into)
 }

@@ -216,6 +216,12 @@ impl Reader {
         })
     }
 
+    /// A memo, as it is on this device now; none where it is not there.
+    pub async fn memo(self, id: RecordId) -> Option<Memo> {
+        let shown = self.device().shown(&key(&MEMOS, id)).await.ok()??;
+        Some(Memo::of(shown))
+    }
+
     /// The memos of a book, along its pages.
     #[must_use]
     pub fn memos_of(self, book: RecordId) -> Live<Vec<Memo>> {
@@ -294,12 +300,12 @@ impl Reader {
     /// Deletes a record, in a moment: until then it can be had back with a touch.
     pub fn delete(self, key: RecordKey, written: stdx::UnixMicros, said: String) {
         let id = key.id;
-        self.going.update(|going| drop(going.insert(id)));
+        self.is_going(id, true);
         let is_wanted = Arc::new(AtomicBool::new(true));
         let takes_back = Arc::clone(&is_wanted);
         let undo = move || {
             takes_back.store(false, Ordering::Relaxed);
-            self.going.update(|going| drop(going.remove(&id)));
+            self.is_going(id, false);
         };
         self.toasts.offer(said, t("되돌리기", "Undo"), UNDO, undo, move || {
             if !is_wanted.load(Ordering::Relaxed) {
@@ -308,8 +314,18 @@ impl Reader {
             let key = key.clone();
             spawn_local(async move {
                 self.edit(&key, Edit::Delete, written).await;
-                self.going.update(|going| drop(going.remove(&id)));
+                self.is_going(id, false);
             });
+        });
+    }
+
+    fn is_going(self, id: RecordId, yes: bool) {
+        self.going.update(|going| {
+            if yes {
+                going.insert(id);
+            } else {
+                going.remove(&id);
+            }
         });
     }
 

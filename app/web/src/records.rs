@@ -182,7 +182,6 @@ impl Book {
 }
 
 /// The order of titles and names, Korean and Latin.
-#[must_use]
 pub fn collator() -> impl Fn(&str, &str) -> Ordering {
     let locales = js_sys::Array::of2(&"ko".into(), &"en".into());
     let options = js_sys::Object::new();

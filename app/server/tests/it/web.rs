@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use lab::{Port, Scratch};
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use self::browser::{Browser, Opens, profile, require_chromium};
-use crate::common::{PASSWORD, Server};
+use crate::common::{PASSWORD, Reader, Server};
 
 /// A server that can be stopped, and comes back at its address with its data.
 struct Place {
@@ -34,6 +35,14 @@ impl Place {
 
     fn end(&mut self) {
         self.server.take().expect("it runs").program.kill().unwrap();
+    }
+
+    fn freeze(&mut self) {
+        self.server.as_mut().expect("it runs").program.process().freeze().unwrap();
+    }
+
+    fn thaw(&mut self) {
+        self.server.as_mut().expect("it runs").program.process().thaw().unwrap();
     }
 
     fn data(&self) -> std::path::PathBuf {
@@ -74,32 +83,29 @@ async fn sign_up(browser: &Browser, place: &Place, login_id: &str) {
     browser.fill("E-mail", &format!("{login_id}@example.com")).await;
     browser.fill("Name", "해리").await;
     browser.fill("Password", PASSWORD).await;
-    let button = "document.querySelector('form .primary').click()";
-    browser.eval(button).await;
+    browser.submit("Sign up").await;
     browser.sees("The shelf is empty").await;
+    is_installed(browser).await;
 }
 
 async fn log_in(browser: &Browser, place: &Place, login_id: &str) {
     browser.go(&place.url("/")).await;
     browser.fill("Log-in id", login_id).await;
     browser.fill("Password", PASSWORD).await;
-    browser.eval("document.querySelector('form .primary').click()").await;
-    browser.sees("Shelf").await;
+    browser.submit("Log in").await;
+    browser.sees("Today").await;
+    is_installed(browser).await;
 }
 
 /// The app is kept by its service worker: it opens without a server from now on.
 async fn is_installed(browser: &Browser) {
-    let ready = "const kept = await navigator.serviceWorker.ready; return kept.active !== null";
-    assert_eq!(browser.promise(ready).await, Value::Bool(true));
-    browser
-        .until("the worker serves this page", "return navigator.serviceWorker.controller !== null")
-        .await;
+    let script = "return navigator.serviceWorker.controller !== null";
+    browser.until("the worker serves this page", script).await;
 }
 
 async fn add_book(browser: &Browser, title: &str) {
-    browser
-        .eval("history.pushState({}, '', '/find'); dispatchEvent(new PopStateEvent('popstate'))")
-        .await;
+    browser.click("Shelf").await;
+    browser.touch("//a[@href='/find']", "Add a book").await;
     browser.sees("Write it down yourself").await;
     browser.fill("Title", title).await;
     browser.click("Put it on the shelf").await;
@@ -109,8 +115,24 @@ async fn add_book(browser: &Browser, title: &str) {
 async fn write_memo(browser: &Browser, text: &str) {
     browser.click("Write a memo").await;
     browser.fill("Memo", text).await;
+    done(browser).await;
+    browser.sees(text).await;
+}
+
+async fn done(browser: &Browser) {
     browser.click("Done").await;
     browser.until("the editor is closed", "return !document.querySelector('.editor')").await;
+}
+
+async fn path(browser: &Browser) -> String {
+    browser.eval("return location.pathname").await.as_str().unwrap().to_owned()
+}
+
+/// Everything that was written is on the server.
+async fn is_saved(browser: &Browser) {
+    let script = "return document.querySelectorAll('.memo').length > 0 && \
+                  [...document.querySelectorAll('.state')].every((one) => one.matches('.state-success'))";
+    browser.until("everything is on the server", script).await;
 }
 
 #[tokio::test]
@@ -121,11 +143,9 @@ async fn ten_memos_without_a_server_reach_both_masters_once() {
     let mut place = Place::new("web-ten");
     let browser = place.browser("reader", &Opens::default()).await;
     sign_up(&browser, &place, "haeri").await;
-    is_installed(&browser).await;
     add_book(&browser, "채식주의자").await;
     browser.sees("On the server").await;
-    let book = browser.eval("return location.pathname").await;
-    let book = book.as_str().unwrap().to_owned();
+    let book = path(&browser).await;
     place.end();
     let memo = |number: usize| format!("memo {number} 첫 문장부터 좋다");
     for number in 0..10 {
@@ -142,10 +162,317 @@ async fn ten_memos_without_a_server_reach_both_masters_once() {
     }
     browser.sees("Saved on this device").await;
     place.begin();
-    browser.sees_no_more("Saved on this device").await;
-    browser.sees("On the server").await;
+    is_saved(&browser).await;
     let wanted: Vec<String> = (0..10).map(memo).collect();
     assert_eq!(memos_on_both(&place.data()), wanted);
-    browser.picture("book").await;
+    browser.close().await;
+}
+
+/// A server that takes a request and does not answer: what is on its way is waited for.
+#[tokio::test]
+async fn what_is_edited_and_deleted_while_it_is_being_sent_waits() {
+    if !require_chromium("what_is_edited_and_deleted_while_it_is_being_sent_waits") {
+        return;
+    }
+    let mut place = Place::new("web-flight");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "Middlemarch").await;
+    write_memo(&browser, "is there").await;
+    write_memo(&browser, "to be deleted").await;
+    is_saved(&browser).await;
+    place.freeze();
+    write_memo(&browser, "first words").await;
+    browser.sees("Sending").await;
+    browser.click_in("first words", "Edit").await;
+    browser.types("Memo", ", and more").await;
+    done(&browser).await;
+    browser.sees("first words, and more").await;
+    browser.sees("Waits for an earlier one").await;
+    browser.click_in("to be deleted", "Edit").await;
+    browser.types("Memo", " soon").await;
+    done(&browser).await;
+    browser.click_in("to be deleted soon", "Delete").await;
+    browser.sees("The memo is deleted.").await;
+    browser.sees_no_more("to be deleted soon").await;
+    place.thaw();
+    is_saved(&browser).await;
+    let both = ["first words, and more", "is there"];
+    browser
+        .until_async("both masters have what is left", async || {
+            memos_on_both(&place.data()) == both
+        })
+        .await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn two_tabs_are_one_and_a_leader_that_is_killed_is_replaced() {
+    if !require_chromium("two_tabs_are_one_and_a_leader_that_is_killed_is_replaced") {
+        return;
+    }
+    let mut place = Place::new("web-tabs");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "Dune").await;
+    browser.sees("On the server").await;
+    let book = path(&browser).await;
+    let first = browser.tab().await;
+    let second = browser.new_tab().await;
+    browser.go(&place.url(&book)).await;
+    write_memo(&browser, "of the second tab").await;
+    is_saved(&browser).await;
+    browser.look_at(&first).await;
+    browser.sees("of the second tab").await;
+    place.end();
+    write_memo(&browser, "of the first tab").await;
+    browser.look_at(&second).await;
+    browser.sees("of the first tab").await;
+    browser.sees("Saved on this device").await;
+    // The first one leads: it was there before.
+    browser.look_at(&first).await;
+    browser.crash_tab().await;
+    browser.look_at(&second).await;
+    place.begin();
+    write_memo(&browser, "after the first tab").await;
+    is_saved(&browser).await;
+    let wanted = ["after the first tab", "of the first tab", "of the second tab"];
+    assert_eq!(memos_on_both(&place.data()), wanted);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn two_devices_edit_one_memo() {
+    if !require_chromium("two_devices_edit_one_memo") {
+        return;
+    }
+    let mut place = Place::new("web-devices");
+    let one = place.browser("one", &Opens::default()).await;
+    sign_up(&one, &place, "haeri").await;
+    add_book(&one, "Emma").await;
+    write_memo(&one, "the quick fox").await;
+    is_saved(&one).await;
+    let book = path(&one).await;
+    let other = place.browser("other", &Opens::default()).await;
+    log_in(&other, &place, "haeri").await;
+    other.go(&place.url(&book)).await;
+    other.sees("the quick fox").await;
+    place.end();
+    // Other fields, and other words of one text: both win.
+    one.click_in("the quick fox", "Edit").await;
+    one.fill("Memo", "the quick brown fox").await;
+    done(&one).await;
+    other.click_in("the quick fox", "Edit").await;
+    other.fill("Memo", "see the quick fox").await;
+    other.fill("Page", "77").await;
+    done(&other).await;
+    place.begin();
+    for browser in [&one, &other] {
+        browser.sees("see the quick brown fox").await;
+        browser.sees("p. 77").await;
+        is_saved(browser).await;
+    }
+    assert_eq!(memos_on_both(&place.data()), ["see the quick brown fox"]);
+    // The same words: the later ones stand, and the others are kept.
+    place.end();
+    one.click_in("see the quick brown fox", "Edit").await;
+    one.fill("Memo", "see the quick red fox").await;
+    done(&one).await;
+    other.click_in("see the quick brown fox", "Edit").await;
+    other.fill("Memo", "see the quick grey fox").await;
+    done(&other).await;
+    place.begin();
+    for browser in [&one, &other] {
+        is_saved(browser).await;
+        browser.sees("see the quick grey fox").await;
+        browser.click("Sync").await;
+        browser.sees("see the quick red fox").await;
+    }
+    one.picture("kept").await;
+    one.click("Put it back").await;
+    other.go(&place.url(&book)).await;
+    other.sees("see the quick red fox").await;
+    one.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn another_account_sees_nothing_of_the_first() {
+    if !require_chromium("another_account_sees_nothing_of_the_first") {
+        return;
+    }
+    let mut place = Place::new("web-accounts");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "Persuasion").await;
+    is_on_server(&browser).await;
+    place.end();
+    write_memo(&browser, "not sent yet").await;
+    browser.click("You").await;
+    browser.click("Log out").await;
+    browser.sees("not on the server yet").await;
+    browser.picture("log-out").await;
+    browser.click("Stay").await;
+    place.begin();
+    browser.click("Shelf").await;
+    browser.touch("//a[contains(., 'Persuasion')]", "Persuasion").await;
+    is_saved(&browser).await;
+    browser.click("You").await;
+    browser.click("Log out").await;
+    browser.sees("Log-in id").await;
+    let kept = "const all = await indexedDB.databases(); return all.map((one) => one.name).sort()";
+    assert_eq!(browser.promise(kept).await, serde_json::json!(["endpaper"]));
+    sign_up(&browser, &place, "hana").await;
+    browser.sees("The shelf is empty").await;
+    assert_eq!(memos_on_both(&place.data()), ["not sent yet"]);
+    browser.close().await;
+}
+
+async fn is_on_server(browser: &Browser) {
+    browser.sees("On the server").await;
+}
+
+#[tokio::test]
+async fn a_log_in_that_ended_loses_nothing() {
+    if !require_chromium("a_log_in_that_ended_loses_nothing") {
+        return;
+    }
+    let place = Place::new("web-401");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "Ulysses").await;
+    is_on_server(&browser).await;
+    let book = path(&browser).await;
+    // Every session is ended, from elsewhere.
+    let server = place.server.as_ref().unwrap();
+    let reader = Reader::log_in(server, "haeri").await;
+    let all = "/api/v1/users/me/devices";
+    let (status, _) = server.ask(Method::DELETE, all, Some(&reader.token), None).await;
+    assert_eq!(status, StatusCode::OK);
+    write_memo(&browser, "written all the same").await;
+    browser.sees("Log in again, and what waits is sent.").await;
+    browser.click("Log in").await;
+    browser.fill("Password", PASSWORD).await;
+    browser.click("Log in again").await;
+    browser.sees_no_more("Log in again").await;
+    browser.go(&place.url(&book)).await;
+    is_saved(&browser).await;
+    assert_eq!(memos_on_both(&place.data()), ["written all the same"]);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_keystroke_survives_a_browser_that_is_killed() {
+    if !require_chromium("a_keystroke_survives_a_browser_that_is_killed") {
+        return;
+    }
+    let place = Place::new("web-draft");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "Beloved").await;
+    is_on_server(&browser).await;
+    let book = path(&browser).await;
+    browser.click("Write a memo").await;
+    browser.types("Memo", "half a sent").await;
+    browser.sees("Kept on this device as you type").await;
+    browser.kill();
+    let browser = place.browser("reader", &Opens::default()).await;
+    browser.go(&place.url(&book)).await;
+    browser.sees("half a sent").await;
+    is_saved(&browser).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_three_days_wrong_changes_nothing() {
+    if !require_chromium("a_clock_that_is_three_days_wrong_changes_nothing") {
+        return;
+    }
+    let place = Place::new("web-clock");
+    let browser = place.browser("reader", &Opens::default()).await;
+    let wrong = "const right = Date.now.bind(Date); const off = 3 * 24 * 3600 * 1000; \
+                 Date.now = () => right() + off;";
+    let source = serde_json::json!({ "source": wrong });
+    browser.tell("Page.addScriptToEvaluateOnNewDocument", source).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "1984").await;
+    write_memo(&browser, "from the future").await;
+    is_saved(&browser).await;
+    let now = browser.eval("return Date.now() - performance.timeOrigin > 2e8").await;
+    assert_eq!(now, Value::Bool(true), "the clock is wrong");
+    assert_eq!(memos_on_both(&place.data()), ["from the future"]);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_store_without_room_says_so_and_loses_nothing() {
+    if !require_chromium("a_store_without_room_says_so_and_loses_nothing") {
+        return;
+    }
+    let place = Place::new("web-quota");
+    let browser = place.browser("reader", &Opens::default()).await;
+    let quota = serde_json::json!({ "origin": place.url(""), "quotaSize": 12 << 20 });
+    browser.tell("Storage.overrideQuotaForOrigin", quota).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "Walden").await;
+    write_memo(&browser, "there was room").await;
+    is_saved(&browser).await;
+    // Somebody else of this origin takes all of it.
+    let fill = "const open = indexedDB.open('junk'); \
+        open.onupgradeneeded = () => open.result.createObjectStore('junk', { autoIncrement: true }); \
+        await new Promise((done) => { open.onsuccess = done; }); \
+        const put = (size) => new Promise((done) => { \
+            const tx = open.result.transaction('junk', 'readwrite'); \
+            tx.objectStore('junk').put(crypto.getRandomValues(new Uint8Array(size))); \
+            tx.oncomplete = () => done(true); tx.onabort = () => done(false); }); \
+        let count = 0; \
+        for (const size of [65536, 4096, 256, 16]) \
+            while (count < 2000 && await put(size)) count += 1; \
+        open.result.close(); return count";
+    let count = browser.promise(fill).await.as_u64().unwrap();
+    assert!((10..2000).contains(&count), "{count}");
+    browser.click("Write a memo").await;
+    browser.fill("Memo", "there is none").await;
+    browser.sees("There is no room left on this device").await;
+    browser.picture("no-room").await;
+    let typed = "return document.querySelector('.editor textarea').value";
+    assert_eq!(browser.eval(typed).await, "there is none");
+    browser.sees("there was room").await;
+    let free = "const gone = indexedDB.deleteDatabase('junk'); \
+                await new Promise((done) => { gone.onsuccess = done; }); return true";
+    browser.promise(free).await;
+    done(&browser).await;
+    is_saved(&browser).await;
+    browser.sees_no_more("There is no room left on this device").await;
+    assert_eq!(memos_on_both(&place.data()), ["there is none", "there was room"]);
+    browser.close().await;
+}
+
+/// The browser wakes the service worker, which sends what a tab that is closed has left.
+#[tokio::test]
+async fn the_service_worker_finishes_the_queue() {
+    if !require_chromium("the_service_worker_finishes_the_queue") {
+        return;
+    }
+    let mut place = Place::new("web-background");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "Ficciones").await;
+    is_on_server(&browser).await;
+    place.end();
+    write_memo(&browser, "sent by nobody's tab").await;
+    browser.sees("Offline").await;
+    browser.go("about:blank").await;
+    place.begin();
+    browser.tell("ServiceWorker.enable", serde_json::json!({})).await;
+    let event = serde_json::json!({
+        "origin": place.url(""), "registrationId": "0", "tag": "queue", "lastChance": false,
+    });
+    browser.tell("ServiceWorker.dispatchSyncEvent", event).await;
+    browser
+        .until_async("both masters have it", async || {
+            memos_on_both(&place.data()) == ["sent by nobody's tab"]
+        })
+        .await;
     browser.close().await;
 }

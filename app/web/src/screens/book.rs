@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use endpaper_api::reading::Category;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use leptos_router::NavigateOptions;
 use leptos_router::components::A;
 use leptos_router::hooks::{use_navigate, use_params_map};
 use stdx::Clock;
@@ -217,7 +218,7 @@ fn Head(book: Book) -> impl IntoView {
             );
             reader.delete(book.key(), Clock::real().now(), said);
         });
-        navigate.with_value(|go| go("/", Default::default()));
+        navigate.with_value(|go| go("/", NavigateOptions::default()));
     };
     let stars = (1..=5_i64)
         .map(|star| {

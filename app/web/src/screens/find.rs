@@ -6,6 +6,7 @@ use endpaper_reading::model::ReaderId;
 use endpaper_reading::rules::{keys, synced};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
 use stdx::ids::Id as _;
 use stdx::{Clock, IdSource};
@@ -92,7 +93,8 @@ pub fn Find() -> impl IntoView {
         spawn_local(async move {
             match shelve(reader, fields).await {
                 Ok(id) => {
-                    navigate.with_value(|go| go(&format!("/book/{id}"), Default::default()));
+                    navigate
+                        .with_value(|go| go(&format!("/book/{id}"), NavigateOptions::default()));
                 }
                 Err(why) if why.is_empty() => {}
                 Err(why) => toasts.say(why),

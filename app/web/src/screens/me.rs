@@ -63,6 +63,8 @@ fn LogInAgain() -> impl IntoView {
     };
     view! {
         <form class="fields" on:submit=submit>
+            <input class="unseen" type="text" autocomplete="username" tabindex="-1" readonly=true
+                aria-hidden="true" value=reader.account().login_id/>
             <label class="field">
                 <span>{t("비밀번호", "Password")}</span>
                 <input type="password" autocomplete="current-password" required=true
@@ -97,7 +99,11 @@ fn Devices() -> impl IntoView {
             devices.try_set(Some(found.map_err(why)));
         });
     };
-    read();
+    let is_out = Memo::new(move |_| reader.status().is_some_and(|status| status.logged_out));
+    Effect::new(move |_| {
+        is_out.track();
+        read();
+    });
     let end = move |id: String| {
         spawn_local(async move {
             let asked = Asked::new("DELETE", format!("/api/v1/users/me/devices/{id}"));

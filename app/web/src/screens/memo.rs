@@ -19,6 +19,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use stdx::{Clock, IdSource};
 use sync::engine::Edit;
+use sync::merge::text::merge;
 use sync::model::{Fields, RecordId};
 
 use crate::browser;
@@ -72,6 +73,8 @@ struct Saving {
     taken: RefCell<Option<Memo>>,
     /// As it is typed.
     typed: Box<dyn Fn() -> (Memo, Draft)>,
+    /// Shows what was merged of what was typed, and of what came from elsewhere.
+    merged: Box<dyn Fn(&str)>,
     is_keeping: Cell<bool>,
     is_taking: Cell<bool>,
     /// It was typed in since the draft was last kept.
@@ -114,7 +117,9 @@ impl Saving {
         let later = set_timeout_with_handle(
             move || {
                 saving.timer.take();
-                spawn_local(async move { drop(saving.take().await) });
+                spawn_local(async move {
+                    saving.take().await;
+                });
             },
             PAUSE,
         );
@@ -146,12 +151,22 @@ impl Saving {
     }
 
     async fn take_now(&self) -> bool {
-        let (memo, draft) = (self.typed)();
+        let (mut memo, draft) = (self.typed)();
         let before = self.taken.borrow().clone();
         if memo.content.trim().is_empty() && before.is_none() {
             self.reader.drop_draft(memo.id).await;
             return true;
         }
+        if let Some(before) = &before
+            && let Some(there) = self.reader.memo(memo.id).await
+            && there.content != before.content
+        {
+            // Another device, or another tab, has changed it meanwhile.
+            memo.content = both(&before.content, &memo.content, &there.content);
+            (self.merged)(&memo.content);
+            *self.taken.borrow_mut() = Some(there);
+        }
+        let before = self.taken.borrow().clone();
         let fields = memo.fields();
         if let Err(flaws) = synced::draft(&fields) {
             let said = flaws.as_slice().iter().map(|flaw| flaw.problem.message(language()));
@@ -176,12 +191,22 @@ impl Saving {
             return false;
         }
         *self.taken.borrow_mut() = Some(memo.clone());
-        if (self.typed)().1 == draft {
+        let typed = (self.typed)();
+        if typed.0.content == memo.content || typed.1 == draft {
             self.reader.drop_draft(memo.id).await;
             self.said.try_set(Said::Taken);
         }
         true
     }
+}
+
+/// What two made of one text: both changes, and where they are of the same words, both texts.
+fn both(before: &str, typed: &str, there: &str) -> String {
+    let apart = || {
+        let theirs = t("다른 기기에서 쓴 것", "Written on another device");
+        format!("{typed}\n\n[{theirs}]\n{there}")
+    };
+    merge(before, typed, there).unwrap_or_else(apart)
 }
 
 /// The editor.
@@ -227,6 +252,7 @@ pub fn Editor(
         reader,
         taken: RefCell::new((!is_new).then_some(memo)),
         typed: Box::new(typed),
+        merged: Box::new(move |text| drop(content.try_set(text.to_owned()))),
         is_keeping: Cell::new(false),
         is_taking: Cell::new(false),
         is_newer: Cell::new(false),
@@ -237,7 +263,7 @@ pub fn Editor(
         saving.typed();
     }
     let saving = StoredValue::new_local(saving);
-    let changed = move || saving.with_value(|saving| saving.typed());
+    let changed = move || saving.with_value(Saving::typed);
     let finish = move || {
         let saving = saving.get_value();
         spawn_local(async move {

@@ -8,6 +8,7 @@ use sync::engine::{Edit, End, Status};
 use sync::merge::{REVISIONS, Revision, Why};
 use sync::model::{Fields, RecordKey, Rule, Value};
 use sync::operation::Action;
+use sync::queue::RecordState;
 use sync::watch::Watch;
 use sync_web::device::{Failed, Shown};
 
@@ -15,6 +16,7 @@ use crate::browser;
 use crate::days;
 use crate::reader::Reader;
 use crate::records::key;
+use crate::ui::state::Sign;
 use crate::ui::toasts::Toasts;
 use crate::words::{count, t};
 
@@ -59,15 +61,15 @@ pub fn SyncCentre() -> impl IntoView {
             let pending =
                 status.queued.saturating_sub(status.failed + status.waiting + status.syncing);
             [
-                ("⏳", t("보낼 것", "To send"), pending),
-                ("🔄", t("보내는 중", "Being sent"), status.syncing),
-                ("⏸", t("기다리는 것", "Waiting for another"), status.waiting),
-                ("❌", t("확인이 필요한 것", "Needs attention"), status.failed),
+                (RecordState::Pending, t("보낼 것", "To send"), pending),
+                (RecordState::Syncing, t("보내는 중", "Being sent"), status.syncing),
+                (RecordState::Waiting, t("기다리는 것", "Waiting for another"), status.waiting),
+                (RecordState::Failed, t("확인이 필요한 것", "Needs attention"), status.failed),
             ]
-            .map(|(sign, name, number)| {
+            .map(|(state, name, number)| {
                 view! {
                     <div class="number">
-                        <dt><span aria-hidden="true">{sign}</span>" "{name}</dt>
+                        <dt><Sign state/>" "{name}</dt>
                         <dd>{number}</dd>
                     </div>
                 }
@@ -271,7 +273,9 @@ fn Room() -> impl IntoView {
         is_kept.try_set(Some(browser::is_persistent().await));
     });
     let ask = move |_| {
-        spawn_local(async move { drop(is_kept.try_set(Some(browser::ask_to_persist().await))) });
+        spawn_local(async move {
+            is_kept.try_set(Some(browser::ask_to_persist().await));
+        });
     };
     let mib = |bytes: f64| format!("{:.1} MiB", bytes / 1_048_576.0);
     view! {

@@ -14,11 +14,14 @@ const STAYS: Duration = Duration::from_secs(6);
 /// More at once are not shown: the oldest goes.
 const SHOWN_MAX: usize = 4;
 
+/// What a person can take back: the words for it, and how.
+type Undo = (&'static str, Arc<dyn Fn() + Send + Sync>);
+
 #[derive(Clone)]
 struct Toast {
     id: u32,
     text: String,
-    undo: Option<(&'static str, Arc<dyn Fn() + Send + Sync>)>,
+    undo: Option<Undo>,
 }
 
 /// The messages that are shown. A copy is the same ones.
@@ -52,13 +55,7 @@ impl Toasts {
         self.show(text, Some((label, Arc::new(undo))), stays, then);
     }
 
-    fn show(
-        self,
-        text: String,
-        undo: Option<(&'static str, Arc<dyn Fn() + Send + Sync>)>,
-        stays: Duration,
-        then: impl Fn() + 'static,
-    ) {
+    fn show(self, text: String, undo: Option<Undo>, stays: Duration, then: impl Fn() + 'static) {
         let id = self.last.get_value() + 1;
         self.last.set_value(id);
         self.shown.update(|shown| {

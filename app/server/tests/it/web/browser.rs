@@ -165,7 +165,9 @@ impl Browser {
                 .await
                 .is_ok_and(|yes| yes == json!(false))
         };
-        assert!(until(wanted).await, "`{text}` is still on the page");
+        if !until(wanted).await {
+            panic!("`{text}` is still on {}", self.says().await);
+        }
     }
 
     /// Waits until a script says yes.
@@ -173,7 +175,9 @@ impl Browser {
         let wanted = async || {
             self.client.execute(script, Vec::new()).await.is_ok_and(|yes| yes == json!(true))
         };
-        assert!(until(wanted).await, "{what}: not within {WITHIN:?}");
+        if !until(wanted).await {
+            panic!("{what}: not within {WITHIN:?} on {}", self.says().await);
+        }
     }
 
     /// Touches what is named so: a button, a link, a summary.
@@ -183,6 +187,22 @@ impl Browser {
              [normalize-space(.)={name:?} or @aria-label={name:?}]"
         );
         self.touch(&named, name).await;
+    }
+
+    /// As [`Self::click`], within what holds this text: an entry of a list.
+    pub(crate) async fn click_in(&self, text: &str, name: &str) {
+        let named = format!("//li[contains(., {text:?})]//button[normalize-space(.)={name:?}]");
+        self.touch(&named, name).await;
+    }
+
+    /// Touches the button of a form, and not the tab of the same name.
+    pub(crate) async fn submit(&self, name: &str) {
+        self.touch(&format!("//form//button[normalize-space(.)={name:?}]"), name).await;
+    }
+
+    /// Waits until something is so that the browser does not show.
+    pub(crate) async fn until_async(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        assert!(until(is_so).await, "{what}: not within {WITHIN:?}: {}", self.says().await);
     }
 
     /// Types into the field of this label, or that a person hears called so.
@@ -233,7 +253,7 @@ impl Browser {
         }
     }
 
-    async fn touch(&self, xpath: &str, name: &str) {
+    pub(crate) async fn touch(&self, xpath: &str, name: &str) {
         let touched = tokio::time::timeout(WITHIN, async {
             // It may be drawn anew while it is touched.
             while self.found(xpath, name).await.click().await.is_err() {
