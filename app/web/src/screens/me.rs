@@ -101,7 +101,8 @@ fn Devices() -> impl IntoView {
     };
     let is_out = Memo::new(move |_| reader.status().is_some_and(|status| status.logged_out));
     Effect::new(move |_| {
-        is_out.track();
+        // One that is only tracked is never computed.
+        let _ = is_out.get();
         read();
     });
     let end = move |id: String| {
