@@ -29,8 +29,13 @@ impl Place {
     }
 
     fn begin(&mut self) {
+        self.begin_with(&[]);
+    }
+
+    fn begin_with(&mut self, more: &[&str]) {
         let address = self.address.to_string();
-        self.server = Some(Server::start(&self.data(), &["--listen", &address]));
+        let arguments = [&["--listen", &address], more].concat();
+        self.server = Some(Server::start(&self.data(), &arguments));
     }
 
     fn end(&mut self) {
@@ -475,4 +480,71 @@ async fn the_service_worker_finishes_the_queue() {
         })
         .await;
     browser.close().await;
+}
+
+/// Every screen, in both languages and both schemes, on a desktop and on a phone: pictures for
+/// people to look at, and nothing that keeps somebody out.
+#[tokio::test]
+async fn every_screen_can_be_used_by_everybody() {
+    if !require_chromium("every_screen_can_be_used_by_everybody") {
+        return;
+    }
+    let mut place = Place::new("web-screens");
+    place.end();
+    place.begin_with(&["--demo"]);
+    let mut wrong = Vec::new();
+    for (language, words) in [("en", ["Log in", "Password"]), ("ko", ["로그인", "비밀번호"])]
+    {
+        let browser = place.browser(language, &Opens { language, ..Opens::default() }).await;
+        browser.go(&place.url("/")).await;
+        browser.sees(words[0]).await;
+        looks(&browser, language, "door", &mut wrong).await;
+        browser.touch("//input[@name='loginId']", "the log-in id").await;
+        browser.fill(if language == "en" { "Log-in id" } else { "아이디" }, "demo").await;
+        browser.fill(words[1], "endpaper-demo").await;
+        browser.submit(words[0]).await;
+        browser
+            .until("books are there", "return document.querySelectorAll('.shelf li').length > 2")
+            .await;
+        looks(&browser, language, "shelf", &mut wrong).await;
+        let most = "const links = [...document.querySelectorAll('.shelf a')]; \
+                    return links.map((link) => link.getAttribute('href'))";
+        let books = browser.eval(most).await;
+        for book in books.as_array().unwrap() {
+            browser.go(&place.url(book.as_str().unwrap())).await;
+            browser
+                .until("the book is there", "return document.querySelector('.memos') !== null")
+                .await;
+            if browser.eval("return document.querySelectorAll('.memo').length > 1").await == true {
+                break;
+            }
+        }
+        browser.touch("//button[@id='write']", "write a memo").await;
+        looks(&browser, language, "book", &mut wrong).await;
+        for screen in ["find", "today", "sync", "me"] {
+            browser.go(&place.url(&format!("/{screen}"))).await;
+            browser.until("it is there", "return document.querySelector('main h1') !== null").await;
+            looks(&browser, language, screen, &mut wrong).await;
+        }
+        browser.close().await;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+async fn looks(browser: &Browser, language: &str, screen: &str, wrong: &mut Vec<String>) {
+    for scheme in ["light", "dark"] {
+        browser.scheme(scheme).await;
+        for (device, width, height) in [("phone", 390, 844), ("desktop", 1280, 900)] {
+            browser.size(width, height).await;
+            browser.picture(&format!("{screen}-{language}-{scheme}-{device}")).await;
+            let violations = browser.violations().await;
+            if violations != serde_json::json!([]) {
+                wrong.push(format!("{screen} {language} {scheme} {device}: {violations:#}"));
+            }
+            let wide = "return document.documentElement.scrollWidth <= innerWidth";
+            if browser.eval(wide).await != true {
+                wrong.push(format!("{screen} {language} is wider than a {device}"));
+            }
+        }
+    }
 }

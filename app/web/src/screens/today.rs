@@ -159,17 +159,20 @@ fn Calendar(day: RwSignal<Date>, notes: Signal<Vec<Note>, LocalStorage>) -> impl
         let days_of = (1..=first.days_in_month()).map(|number| {
             let this = first.with().day(number).build().unwrap_or(first);
             let so_many = dotted.get(&this).copied().unwrap_or(0);
-            let label = match so_many {
-                0 => days::long(this),
-                so_many => {
-                    format!("{}, {}", days::long(this), count(so_many, "메모", "memo", "memos"))
+            // The number is what is seen of its name.
+            let rest = match so_many {
+                0 => format!(", {}", days::month(this)),
+                _ => {
+                    format!(", {}, {}", days::month(this), count(so_many, "메모", "memo", "memos"))
                 }
             };
             let current = (this == days::today()).then_some("date");
             view! {
-                <button type="button" class:dotted=so_many != 0 aria-label=label
+                <button type="button" class:dotted=so_many != 0
                     aria-pressed=(this == chosen).to_string() aria-current=current
-                    on:click=move |_| day.set(this)>{number}</button>
+                    on:click=move |_| day.set(this)>
+                    {number}<span class="unseen">{rest}</span>
+                </button>
             }
             .into_any()
         });

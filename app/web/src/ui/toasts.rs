@@ -120,8 +120,10 @@ pub fn ToastList(
         view! { <li><span>{toast.text}</span>{undo}</li> }
     };
     view! {
-        <ul class="toasts" role="status" aria-live="polite">
-            <For each=move || toasts.shown.get() key=|toast| toast.id children=one/>
-        </ul>
+        <div role="status" aria-live="polite">
+            <ul class="toasts">
+                <For each=move || toasts.shown.get() key=|toast| toast.id children=one/>
+            </ul>
+        </div>
     }
 }

@@ -42,13 +42,12 @@ pub(crate) struct Browser {
 #[derive(Clone, Debug)]
 pub(crate) struct Opens {
     pub(crate) language: &'static str,
-    pub(crate) dark: bool,
     pub(crate) size: (u32, u32),
 }
 
 impl Default for Opens {
     fn default() -> Self {
-        Self { language: "en", dark: false, size: (1280, 900) }
+        Self { language: "en", size: (1280, 900) }
     }
 }
 
@@ -61,7 +60,7 @@ impl Browser {
             let (_, port) = line.split_once("started successfully on port ")?;
             port.trim_end_matches('.').parse::<u16>().ok()
         });
-        let mut arguments = vec![
+        let arguments = vec![
             "--headless=new".to_owned(),
             // The suite runs as root, in a container.
             "--no-sandbox".to_owned(),
@@ -77,9 +76,6 @@ impl Browser {
             format!("--window-size={},{}", opens.size.0, opens.size.1),
             format!("--user-data-dir={}", profile.display()),
         ];
-        if opens.dark {
-            arguments.push("--force-dark-mode".to_owned());
-        }
         let options = json!({
             "goog:chromeOptions": {
                 "args": arguments,
@@ -285,6 +281,31 @@ impl Browser {
             "offline": !is_there, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
         });
         self.tell("Network.emulateNetworkConditions", conditions).await;
+    }
+
+    pub(crate) async fn size(&self, width: u32, height: u32) {
+        let size = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
+        });
+        self.tell("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Light or dark, as the person's device has it.
+    pub(crate) async fn scheme(&self, scheme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.tell("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
+    }
+
+    /// What axe-core (Deque) finds that keeps people out of the page.
+    pub(crate) async fn violations(&self) -> Value {
+        let axe = target_dir().join("npm/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(&axe).unwrap_or_else(|error| {
+            panic!("{}: {error}; `cargo xtask test` fetches it", axe.display())
+        });
+        self.eval(&axe).await;
+        let run = "const found = await axe.run(); return found.violations.map((one) => \
+                   [one.id, one.help, one.nodes.map((node) => node.html + ' ' + node.failureSummary)])";
+        self.promise(run).await
     }
 
     /// Opens another tab, and looks at it.
