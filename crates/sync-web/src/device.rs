@@ -12,6 +12,7 @@ use sync::engine::{
 use sync::model::{AccountId, DeviceId, Fields, RecordId, RecordKey, Value, Version};
 use sync::operation::Operation;
 use sync::queue::{Failure, Priority, RecordState};
+use sync::watch::Watch;
 use tokio::sync::{Mutex, Notify};
 
 use crate::store::{Access, Index, Store, StoreError};
@@ -337,7 +338,10 @@ impl Device {
         if self.0.state.borrow().driven.is_some() {
             return Ok(own);
         }
-        let Some((seen, _)) = self.0.leader.borrow().clone() else { return Ok(own) };
+        let Some((seen, _)) = self.0.leader.borrow().clone() else {
+            // One of them leads in a moment; until then nobody knows.
+            return Ok(Status { watch: Watch::Settling { until: self.now() }, ..own });
+        };
         // What waits is in the database, and seen from here as soon.
         let Status { queued, to_send, failed, waiting, logged_out, .. } = own;
         Ok(Status { queued, to_send, failed, waiting, logged_out, ..seen })
@@ -500,7 +504,6 @@ impl Device {
             store.set_writes(written)?;
             store.commit().await?;
         }
-        let status = is_driven.then(|| engine.status());
         let mut notices = Vec::new();
         {
             let state = &mut *self.0.state.borrow_mut();
@@ -520,7 +523,7 @@ impl Device {
             }
         }
         if !notices.is_empty() {
-            self.tell(notices, status);
+            self.tell(notices, None);
         }
         self.0.work.notify_one();
         done

@@ -102,6 +102,7 @@ impl Device {
         let mut live: Option<LocalBoxFuture<'_, ()>> = None;
         let mut input = first;
         let mut said = 0_u32;
+        let mut seen = None;
         loop {
             if let Some(heard) = input.take() {
                 self.hear(run, heard).await?;
@@ -145,6 +146,10 @@ impl Device {
             if goes_on {
                 continue;
             }
+            if todo.status.is_some() && todo.status != seen {
+                seen.clone_from(&todo.status);
+                self.tell(Vec::new(), todo.status.clone());
+            }
             if let Some(status) = todo.status.filter(&mut ends) {
                 drop(driven);
                 return Ok(status);
@@ -174,7 +179,7 @@ impl Device {
                     if is_time || said.is_multiple_of(WAKES) || self.is_behind_others().await? {
                         input = Some(Input::Wake);
                     }
-                    self.tell(Vec::new(), Some(self.status().await?));
+                    self.tell(Vec::new(), seen.clone());
                 }
             }
         }

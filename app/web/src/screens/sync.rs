@@ -18,7 +18,7 @@ use crate::reader::Reader;
 use crate::records::key;
 use crate::ui::state::Sign;
 use crate::ui::toasts::Toasts;
-use crate::words::{count, t};
+use crate::words::t;
 
 /// Whether the server can be reached, in words.
 fn online(status: &Status) -> &'static str {
@@ -277,7 +277,10 @@ fn Room() -> impl IntoView {
             is_kept.try_set(Some(browser::ask_to_persist().await));
         });
     };
-    let mib = |bytes: f64| format!("{:.1} MiB", bytes / 1_048_576.0);
+    let mib = |bytes: f64| match bytes / 1_048_576.0 {
+        mib if mib >= 1_024.0 => format!("{:.0} GiB", mib / 1_024.0),
+        mib => format!("{mib:.1} MiB"),
+    };
     view! {
         <section>
             <h2>{t("이 기기", "This device")}</h2>
@@ -328,11 +331,16 @@ fn Log() -> impl IntoView {
         let took = t(format!("{took:.1}초 걸림"), format!("took {took:.1} s"));
         view! { <li>{days::instant(one.settled)}" · "{what(&one.key)}" "{end}" · "{took}</li> }
     };
-    view! {
-        <section>
-            <h2>{t("지난 일", "What was done")}</h2>
-            <p class="count">{move || count(log.with(Vec::len), "보이는 것:", "entry", "entries")}</p>
-            <ol class="log">{move || log.get().into_iter().map(line).collect_view()}</ol>
-        </section>
-    }
+    let section = move || {
+        let all = log.get();
+        (!all.is_empty()).then(|| {
+            view! {
+                <section>
+                    <h2>{t("지난 일", "What was done")}</h2>
+                    <ol class="log">{all.into_iter().map(line).collect_view()}</ol>
+                </section>
+            }
+        })
+    };
+    view! { {section} }
 }

@@ -292,8 +292,9 @@ impl Browser {
 
     /// Light or dark, as the person's device has it.
     pub(crate) async fn scheme(&self, scheme: &str) {
-        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
-        self.tell("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
+        let scheme = json!({ "name": "prefers-color-scheme", "value": scheme });
+        let still = json!({ "name": "prefers-reduced-motion", "value": "reduce" });
+        self.tell("Emulation.setEmulatedMedia", json!({ "features": [scheme, still] })).await;
     }
 
     /// What axe-core (Deque) finds that keeps people out of the page.
