@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::shell::{Failure, Result, run, succeeds};
+use crate::shell::{Failure, Result, run, succeeds, target_dir};
 
 /// What the full suite needs: Debian's packages, and what is missing of them.
 struct Need {
@@ -11,12 +11,13 @@ struct Need {
     missing: fn() -> Option<String>,
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need { packages: &[lab::mariadb::PACKAGE], missing: lab::mariadb_missing },
     Need { packages: &[lab::redis::PACKAGE], missing: lab::redis_missing },
     Need { packages: &[lab::galera::PACKAGE], missing: lab::galera_missing },
     Need { packages: &["curl"], missing: curl_missing },
     Need { packages: &lab::chromium::PACKAGES, missing: lab::chromium::missing },
+    Need { packages: &["npm"], missing: npm_missing },
 ];
 
 fn curl_missing() -> Option<String> {
@@ -24,6 +25,26 @@ fn curl_missing() -> Option<String> {
     curl.arg("--version");
     (!succeeds(curl))
         .then(|| "`curl` is not installed (Debian, Ubuntu: `apt-get install curl`)".to_owned())
+}
+
+fn npm_missing() -> Option<String> {
+    let mut npm = Command::new("npm");
+    npm.arg("--version");
+    (!succeeds(npm))
+        .then(|| "`npm` is not installed (Debian, Ubuntu: `apt-get install npm`)".to_owned())
+}
+
+/// What looks at the app's pages for what keeps people out (Deque's axe-core), in
+/// `target/npm`. Nothing of it is in what is built.
+pub(crate) fn install_axe() -> Result {
+    let folder = target_dir().join("npm");
+    if folder.join("node_modules/axe-core/axe.min.js").exists() {
+        return Ok(());
+    }
+    let mut install = Command::new("npm");
+    install.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+    install.arg("axe-core@4").stdin(Stdio::null());
+    run(install)
 }
 
 /// Installs what is missing where that is possible without asking: as root on

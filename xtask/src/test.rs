@@ -27,6 +27,7 @@ pub(crate) fn run_task(arguments: &Arguments) -> Result {
     if !arguments.tests_only {
         checks()?;
     }
+    setup::install_axe()?;
     web::build()?;
     let server = build(Profile::Dev)?;
     let mut smoke = beside("bench", "test", ["--quiet"]);

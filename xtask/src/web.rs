@@ -135,10 +135,10 @@ impl Names {
         for (name, path) in &self.of {
             text = text.replace(&format!("{{{{{name}}}}}"), path);
         }
-        match text.contains("{{") {
-            true => Err(Failure(format!("{} names what there is not", file.display()))),
-            false => Ok(text.into_bytes()),
+        if text.contains("{{") {
+            return Err(Failure(format!("{} names what there is not", file.display())));
         }
+        Ok(text.into_bytes())
     }
 }
 

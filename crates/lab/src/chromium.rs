@@ -11,7 +11,7 @@ pub const PACKAGES: [&str; 3] = ["chromium", "chromium-driver", "fonts-noto-cjk"
 pub fn missing() -> Option<String> {
     let programs = ["chromium", "chromedriver"];
     let is_missing = |program: &&str| find_program(program, &["/usr/bin"]).is_none();
-    programs.iter().any(|program| is_missing(&program)).then(|| {
+    programs.iter().any(is_missing).then(|| {
         let packages = PACKAGES.join(" ");
         format!(
             "Chromium is not installed (Debian: `apt-get install --no-install-recommends \

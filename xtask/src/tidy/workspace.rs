@@ -107,7 +107,7 @@ pub(super) struct Workspace {
 }
 
 /// Directories that are not the project's own.
-const NOT_OURS: [&str; 3] = ["target", ".git", "data"];
+const NOT_OURS: [&str; 4] = ["target", "dist", ".git", "data"];
 
 impl Workspace {
     pub(super) fn load() -> Result<Self> {

@@ -2,11 +2,11 @@
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use endpaper_http::{ErrorCode, Problem};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
 
 /// In a release build its files; in others they are read where they were built.
 #[derive(RustEmbed)]
@@ -21,7 +21,7 @@ const SCREENS: [&str; 6] = ["/", "/find", "/book/{id}", "/today", "/sync", "/me"
 const NAMED: [&str; 2] = ["worker.js", "manifest.webmanifest"];
 /// Files whose name changes when they do.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-/// Asked for each time, and answered with 304 where it is the same.
+/// Asked for each time: they are small, and name the others.
 const ASKED: HeaderValue = HeaderValue::from_static("no-cache");
 /// Nothing from elsewhere runs here, and nothing from here is shown elsewhere. Covers are
 /// pictures from anywhere.
@@ -45,7 +45,7 @@ pub(crate) fn router() -> Router {
 
 async fn page(headers: HeaderMap) -> Response {
     if Built::get(PAGE).is_none() {
-        return (StatusCode::NOT_FOUND, Html(NOT_BUILT)).into_response();
+        return Html(NOT_BUILT).into_response();
     }
     named(PAGE, &headers)
 }
@@ -63,25 +63,21 @@ fn named(name: &str, headers: &HeaderMap) -> Response {
 }
 
 fn serve(path: &str, headers: &HeaderMap, cache: HeaderValue) -> Response {
-    let has = |name, word: &str| {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|one| one.trim() == word)
+    let mut accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let mut accepts_brotli = || {
+        let takes = |value: &HeaderValue| {
+            value.to_str().is_ok_and(|value| value.split(',').any(|one| one.trim() == "br"))
+        };
+        accepted.any(takes)
     };
     // What is already compressed is no file of its own.
     let plain = Built::get(path).filter(|_| !has_ending(path, "br"));
     let Some(plain) = plain else { return Problem::new(ErrorCode::NotFound).into_response() };
-    let small = Built::get(&format!("{path}.br")).filter(|_| has(header::ACCEPT_ENCODING, "br"));
-    let tag = tag_of(&plain);
+    let small = Built::get(&format!("{path}.br")).filter(|_| accepts_brotli());
+    let encoding = small.is_some().then_some([(header::CONTENT_ENCODING, "br")]);
     let common = [
         (header::CACHE_CONTROL, cache),
-        (header::ETAG, tag.clone()),
         (header::VARY, HeaderValue::from_static("accept-encoding")),
-    ];
-    if has(header::IF_NONE_MATCH, tag.to_str().unwrap_or_default()) {
-        return (StatusCode::NOT_MODIFIED, common).into_response();
-    }
-    let encoding = small.is_some().then_some([(header::CONTENT_ENCODING, "br")]);
-    let safety = [
         (header::CONTENT_TYPE, HeaderValue::from_static(type_of(path))),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -89,16 +85,9 @@ fn serve(path: &str, headers: &HeaderMap, cache: HeaderValue) -> Response {
     ];
     let body = small.unwrap_or(plain).data.into_owned();
     match encoding {
-        Some(encoding) => (common, safety, encoding, body).into_response(),
-        None => (common, safety, body).into_response(),
+        Some(encoding) => (common, encoding, body).into_response(),
+        None => (common, body).into_response(),
     }
-}
-
-/// Weak: the same for what is compressed.
-fn tag_of(file: &EmbeddedFile) -> HeaderValue {
-    let hash: String =
-        file.metadata.sha256_hash()[..12].iter().map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::try_from(format!("W/\"{hash}\"")).expect("hexadecimal digits")
 }
 
 fn has_ending(path: &str, ending: &str) -> bool {

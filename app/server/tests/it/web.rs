@@ -173,6 +173,32 @@ async fn ten_memos_without_a_server_reach_both_masters_once() {
     browser.close().await;
 }
 
+#[tokio::test]
+async fn the_app_opens_without_a_server_and_says_what_is_away() {
+    if !require_chromium("the_app_opens_without_a_server_and_says_what_is_away") {
+        return;
+    }
+    let mut place = Place::new("web-opens");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "토지").await;
+    is_on_server(&browser).await;
+    browser.click("Sync").await;
+    browser.sees("The server is there.").await;
+    place.end();
+    browser.reload().await;
+    browser.sees("There is a network, but our server does not answer.").await;
+    browser.network(false).await;
+    browser.sees("This device has no network.").await;
+    browser.click("Shelf").await;
+    browser.sees("토지").await;
+    browser.network(true).await;
+    place.begin();
+    browser.click("Sync").await;
+    browser.sees("The server is there.").await;
+    browser.close().await;
+}
+
 /// A server that takes a request and does not answer: what is on its way is waited for.
 #[tokio::test]
 async fn what_is_edited_and_deleted_while_it_is_being_sent_waits() {

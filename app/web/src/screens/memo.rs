@@ -390,3 +390,19 @@ pub fn MemoItem(
         </li>
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_wrote_is_all_there() {
+        let before = "the quick fox";
+        assert_eq!(
+            both(before, "the quick brown fox", "see the quick fox"),
+            "see the quick brown fox"
+        );
+        let apart = both(before, "the quick red fox", "the quick grey fox");
+        assert!(apart.contains("red") && apart.contains("grey"), "{apart}");
+    }
+}

@@ -140,9 +140,7 @@ impl Browser {
         let wanted = async || {
             self.client.execute(script, vec![json!(text)]).await.is_ok_and(|yes| yes == json!(true))
         };
-        if !until(wanted).await {
-            panic!("`{text}` is not on {}", self.says().await);
-        }
+        assert!(until(wanted).await, "`{text}` is not on {}", self.says().await);
     }
 
     /// What a failed test says of the page: its text, and the browser's log.
@@ -161,9 +159,7 @@ impl Browser {
                 .await
                 .is_ok_and(|yes| yes == json!(false))
         };
-        if !until(wanted).await {
-            panic!("`{text}` is still on {}", self.says().await);
-        }
+        assert!(until(wanted).await, "`{text}` is still on {}", self.says().await);
     }
 
     /// Waits until a script says yes.
@@ -171,9 +167,7 @@ impl Browser {
         let wanted = async || {
             self.client.execute(script, Vec::new()).await.is_ok_and(|yes| yes == json!(true))
         };
-        if !until(wanted).await {
-            panic!("{what}: not within {WITHIN:?} on {}", self.says().await);
-        }
+        assert!(until(wanted).await, "{what}: not within {WITHIN:?} on {}", self.says().await);
     }
 
     /// Touches what is named so: a button, a link, a summary.
@@ -256,9 +250,7 @@ impl Browser {
                 tokio::time::sleep(AGAIN).await;
             }
         });
-        if touched.await.is_err() {
-            panic!("`{name}` can't be touched on {}", self.says().await);
-        }
+        assert!(touched.await.is_ok(), "`{name}` can't be touched on {}", self.says().await);
     }
 
     /// A picture of the page, under `target/screens`.
@@ -329,10 +321,6 @@ impl Browser {
         // It can't answer any more.
         let _ =
             self.client.issue_cmd(DevTools { command: "Page.crash", parameters: json!({}) }).await;
-    }
-
-    pub(crate) async fn close_tab(&self) {
-        self.client.close_window().await.unwrap();
     }
 }
 
