@@ -157,6 +157,7 @@ async fn ten_memos_without_a_server_reach_both_masters_once() {
         write_memo(&browser, &memo(number)).await;
     }
     browser.sees("Offline").await;
+    browser.eval("scrollTo(0, 0)").await;
     browser.picture("book-offline").await;
     browser.kill();
 
