@@ -202,8 +202,8 @@ fn collect(root: &Path, directory: &Path, files: &mut Vec<SourceFile>) -> Result
                 collect(root, &path, files)?;
             }
         } else if kind.is_file() {
-            // What is no text is no business of these rules.
-            let Ok(text) = fs::read_to_string(&path) else { continue };
+            // A picture is there, and no other rule is about it.
+            let text = fs::read_to_string(&path).unwrap_or_default();
             let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
             files.push(SourceFile::new(relative, text));
         }
