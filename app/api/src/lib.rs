@@ -12,6 +12,7 @@
 //! | [`code`] | [`ErrorCode`]: the closed list of wire codes, with their texts in Korean and English |
 //! | [`field`] | [`FieldProblem`]: what can be wrong with one field, in both languages |
 //! | [`language`] | [`Language`], read from `Accept-Language` |
+//! | [`normal`] | Unicode's normalisation forms |
 //! | [`text`] | [`Text`] and [`Secret`]: incoming text in Unicode's form NFC |
 //! | [`time`] | [`Instant`] (RFC 3339) and [`Day`] (`YYYY-MM-DD`) |
 //! | [`patch`] | [`Patch`]: absent, null or a value |
@@ -40,6 +41,8 @@ pub mod code;
 pub mod field;
 
 pub mod language;
+
+pub mod normal;
 
 pub mod text;
 

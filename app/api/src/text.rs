@@ -4,7 +4,6 @@ use std::fmt;
 use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::FieldProblem;
 
@@ -66,10 +65,7 @@ pub fn nfc(text: &str) -> Result<String, FieldProblem> {
     if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         return Err(FieldProblem::ControlCharacter);
     }
-    Ok(match is_nfc_quick(text.chars()) {
-        IsNormalized::Yes => text.into_owned(),
-        IsNormalized::No | IsNormalized::Maybe => text.nfc().collect(),
-    })
+    Ok(crate::normal::nfc(&text).into_owned())
 }
 
 impl Deref for Text {
@@ -144,6 +140,7 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization as _;
 
     use super::*;
 

@@ -2,18 +2,10 @@
 
 use std::borrow::Cow;
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
+pub use endpaper_api::normal::nfc;
+use endpaper_api::normal::nfkd;
 
 use super::hangul::{Jamo, initial, lone_jamo};
-
-/// The text in normalisation form NFC (UAX #15). Borrows where it already is.
-#[must_use]
-pub fn nfc(text: &str) -> Cow<'_, str> {
-    match is_nfc_quick(text.chars()) {
-        IsNormalized::Yes => Cow::Borrowed(text),
-        IsNormalized::No | IsNormalized::Maybe => Cow::Owned(text.nfc().collect()),
-    }
-}
 
 /// A text of one line from outside, such as a title: NFC, any run of white
 /// space and control characters one space, none at the ends, no byte order
@@ -137,7 +129,7 @@ fn push_folded(character: char, folded: &mut String, steps: u8) {
     if let Some(plain) = plain_form(character) {
         return folded.push_str(plain);
     }
-    for part in std::iter::once(character).nfkd() {
+    for part in nfkd(character).chars() {
         for small in part.to_lowercase() {
             if small == character || steps == 0 {
                 folded.push(small);
@@ -247,6 +239,7 @@ fn is_spaced_freely(character: char) -> bool {
 mod tests {
     use expect_test::{Expect, expect};
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization as _;
 
     use super::*;
 
