@@ -50,6 +50,10 @@ pub struct Draft {
     pub page: String,
     /// The text.
     pub content: String,
+    /// Codes of the tags.
+    pub tags: Vec<String>,
+    /// The text that was there when it was begun; none of a new one.
+    pub before: Option<String>,
 }
 
 /// The reader who is logged in. A copy is the same one.
@@ -82,6 +86,7 @@ impl Reader {
             let new = || RwSignal::new(0_u32);
             (new(), new(), new(), RwSignal::new(None), RwSignal::new(false), new())
         });
+        let id = account.id;
         let told = move |told| match told {
             Told::Notice(notice) => {
                 if let Notice::Record(key) = &notice {
@@ -97,9 +102,11 @@ impl Reader {
                 changed.update(|count| *count += 1);
             }
             Told::Leader => changed.update(|count| *count += 1),
-            Told::Replaced => is_replaced.set(true),
+            Told::Replaced => {
+                is_replaced.set(true);
+                spawn_local(leave_where_another_is(id));
+            }
         };
-        let id = account.id;
         let device = Device::open(options(id), told).await?;
         let reader = owner.with(|| Self {
             device: StoredValue::new_local(device.clone()),
@@ -456,6 +463,13 @@ fn why(error: &DeviceError) -> String {
         )
         .to_owned(),
         error => t(format!("저장하지 못했습니다: {error}"), format!("This is not saved: {error}")),
+    }
+}
+
+/// Where somebody has logged out in another tab, this one shows nothing of theirs any more.
+async fn leave_where_another_is(id: AccountId) {
+    if !matches!(account::last().await, Ok(Some(account)) if account.id == id) {
+        browser::go_home();
     }
 }
 

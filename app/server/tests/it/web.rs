@@ -416,6 +416,29 @@ async fn a_keystroke_survives_a_browser_that_is_killed() {
 }
 
 #[tokio::test]
+async fn what_is_typed_is_taken_where_the_screen_is_left() {
+    if !require_chromium("what_is_typed_is_taken_where_the_screen_is_left") {
+        return;
+    }
+    let place = Place::new("web-left");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "Kokoro").await;
+    is_on_server(&browser).await;
+    let book = path(&browser).await;
+    browser.click("Write a memo").await;
+    browser.types("Memo", "one more thing").await;
+    browser.click("Today").await;
+    browser.sees("one more thing").await;
+    browser.go(&place.url(&book)).await;
+    is_saved(&browser).await;
+    assert_eq!(memos_on_both(&place.data()), ["one more thing"]);
+    let drafts = browser.eval("return document.querySelector('.editor') === null").await;
+    assert_eq!(drafts, true, "nothing of it is left to be written");
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_clock_that_is_three_days_wrong_changes_nothing() {
     if !require_chromium("a_clock_that_is_three_days_wrong_changes_nothing") {
         return;

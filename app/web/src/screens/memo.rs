@@ -69,10 +69,13 @@ impl Writing {
 /// What the editor knows beside what is typed.
 struct Saving {
     reader: Reader,
+    /// What of it stays what it was.
+    memo: Memo,
     /// As it was last taken; none before.
     taken: RefCell<Option<Memo>>,
-    /// As it is typed.
-    typed: Box<dyn Fn() -> (Memo, Draft)>,
+    /// As it is typed. It is there for longer than what is shown: what was typed is taken
+    /// also where the screen was left.
+    now: RefCell<Draft>,
     /// Shows what was merged of what was typed, and of what came from elsewhere.
     merged: Box<dyn Fn(&str)>,
     is_keeping: Cell<bool>,
@@ -96,6 +99,18 @@ enum Said {
 }
 
 impl Saving {
+    /// The memo, as it is typed.
+    fn memo(&self) -> Memo {
+        let now = self.now.borrow();
+        Memo {
+            // What is no page is said to be none.
+            page: now.page.trim().parse().unwrap_or(0),
+            content: now.content.clone(),
+            tags: now.tags.iter().filter_map(|code| Tag::of_code(code).ok()).collect(),
+            ..self.memo.clone()
+        }
+    }
+
     /// Something was typed.
     fn typed(self: &Rc<Self>) {
         self.is_newer.set(true);
@@ -104,13 +119,14 @@ impl Saving {
             spawn_local(async move {
                 let mut is_kept = true;
                 while saving.is_newer.replace(false) {
-                    let (memo, draft) = (saving.typed)();
-                    is_kept = saving.reader.keep_draft(memo.id, &draft).await;
+                    let draft = saving.now.borrow().clone();
+                    is_kept = saving.reader.keep_draft(saving.memo.id, &draft).await;
                 }
                 saving.is_keeping.set(false);
                 if is_kept && saving.timer_runs() {
                     saving.said.try_set(Said::Kept);
                 }
+                saving.settle().await;
             });
         }
         let saving = Rc::clone(self);
@@ -151,22 +167,28 @@ impl Saving {
     }
 
     async fn take_now(&self) -> bool {
-        let (mut memo, draft) = (self.typed)();
+        let there = self.reader.memo(self.memo.id).await;
+        // From here to the edit nothing is waited for: what is typed is what is taken.
+        let before = self.taken.borrow().clone();
+        if let (Some(before), Some(there)) = (&before, there)
+            && there.content != before.content
+        {
+            // Another device, or another tab, has changed it meanwhile.
+            let typed = self.now.borrow().content.clone();
+            let content = both(&before.content, &typed, &there.content);
+            (self.merged)(&content);
+            {
+                let mut now = self.now.borrow_mut();
+                (now.content, now.before) = (content, Some(there.content.clone()));
+            }
+            *self.taken.borrow_mut() = Some(there);
+        }
+        let memo = self.memo();
         let before = self.taken.borrow().clone();
         if memo.content.trim().is_empty() && before.is_none() {
             self.reader.drop_draft(memo.id).await;
             return true;
         }
-        if let Some(before) = &before
-            && let Some(there) = self.reader.memo(memo.id).await
-            && there.content != before.content
-        {
-            // Another device, or another tab, has changed it meanwhile.
-            memo.content = both(&before.content, &memo.content, &there.content);
-            (self.merged)(&memo.content);
-            *self.taken.borrow_mut() = Some(there);
-        }
-        let before = self.taken.borrow().clone();
         let fields = memo.fields();
         if let Err(flaws) = synced::draft(&fields) {
             let said = flaws.as_slice().iter().map(|flaw| flaw.problem.message(language()));
@@ -190,13 +212,20 @@ impl Saving {
         {
             return false;
         }
-        *self.taken.borrow_mut() = Some(memo.clone());
-        let typed = (self.typed)();
-        if typed.0.content == memo.content || typed.1 == draft {
-            self.reader.drop_draft(memo.id).await;
+        self.now.borrow_mut().before = Some(memo.content.clone());
+        *self.taken.borrow_mut() = Some(memo);
+        self.settle().await;
+        true
+    }
+
+    /// Where all that was typed is taken, there is no draft any more.
+    async fn settle(&self) {
+        let is_all = self.taken.borrow().as_ref() == Some(&self.memo());
+        // One that is being kept now would be there after it was dropped.
+        if is_all && !self.is_keeping.get() {
+            self.reader.drop_draft(self.memo.id).await;
             self.said.try_set(Said::Taken);
         }
-        true
     }
 }
 
@@ -220,38 +249,29 @@ pub fn Editor(
     let reader = expect_context::<Reader>();
     let Writing { memo, is_new, draft } = writing;
     let draft_is_newer = draft.is_some();
-    let shown = draft.unwrap_or_else(|| Draft {
+    let taken = (!is_new).then(|| {
+        // What came from elsewhere since the draft was begun is merged with it.
+        let before = draft.as_ref().and_then(|draft| draft.before.clone());
+        Memo { content: before.unwrap_or_else(|| memo.content.clone()), ..memo.clone() }
+    });
+    let now = draft.unwrap_or_else(|| Draft {
         book: memo.book.clone(),
         page: memo.page.to_string(),
         content: memo.content.clone(),
+        tags: memo.tags.iter().map(|tag| tag.code().to_owned()).collect(),
+        before: (!is_new).then(|| memo.content.clone()),
     });
-    let content = RwSignal::new(shown.content);
-    let page = RwSignal::new(shown.page);
-    let tags = RwSignal::new(memo.tags.clone());
+    let content = RwSignal::new(now.content.clone());
+    let page = RwSignal::new(now.page.clone());
+    let tags: Vec<Tag> = now.tags.iter().filter_map(|code| Tag::of_code(code).ok()).collect();
+    let tags = RwSignal::new(tags);
     let said = RwSignal::new(Said::Nothing);
-    let typed = {
-        let memo = memo.clone();
-        move || {
-            let typed = Draft {
-                book: memo.book.clone(),
-                page: page.try_get_untracked().unwrap_or_default(),
-                content: content.try_get_untracked().unwrap_or_default(),
-            };
-            let memo = Memo {
-                // What is no page is said to be none.
-                page: typed.page.trim().parse().unwrap_or(0),
-                content: typed.content.clone(),
-                tags: tags.try_get_untracked().unwrap_or_default(),
-                ..memo.clone()
-            };
-            (memo, typed)
-        }
-    };
     let id = memo.id;
     let saving = Rc::new(Saving {
         reader,
-        taken: RefCell::new((!is_new).then_some(memo)),
-        typed: Box::new(typed),
+        memo,
+        taken: RefCell::new(taken),
+        now: RefCell::new(now),
         merged: Box::new(move |text| drop(content.try_set(text.to_owned()))),
         is_keeping: Cell::new(false),
         is_taking: Cell::new(false),
@@ -263,7 +283,12 @@ pub fn Editor(
         saving.typed();
     }
     let saving = StoredValue::new_local(saving);
-    let changed = move || saving.with_value(Saving::typed);
+    let change = move |change: &dyn Fn(&mut Draft)| {
+        saving.with_value(|saving| {
+            change(&mut saving.now.borrow_mut());
+            saving.typed();
+        });
+    };
     let finish = move || {
         let saving = saving.get_value();
         spawn_local(async move {
@@ -293,7 +318,10 @@ pub fn Editor(
                 Some(at) => drop(tags.remove(at)),
                 None => tags.push(tag),
             });
-            changed();
+            let codes = tags.with_untracked(|tags| {
+                tags.iter().map(|tag| tag.code().to_owned()).collect::<Vec<_>>()
+            });
+            change(&|draft| draft.tags.clone_from(&codes));
         };
         view! {
             <button type="button" class="chip" aria-pressed=move || is_on().to_string() on:click=click>
@@ -322,14 +350,22 @@ pub fn Editor(
                 aria-label=t("메모", "Memo")
                 placeholder=t("무엇이 떠올랐나요?", "What came to mind?")
                 prop:value=move || content.get()
-                on:input=move |event| { content.set(event_target_value(&event)); changed(); }>
+                on:input=move |event| {
+                    let text = event_target_value(&event);
+                    change(&|draft| draft.content.clone_from(&text));
+                    content.set(text);
+                }>
             </textarea>
             <div class="editor-tools">
                 <label class="page">
                     {t("쪽", "Page")}" "
                     <input type="number" inputmode="numeric" min="1" max="100000"
                         prop:value=move || page.get()
-                        on:input=move |event| { page.set(event_target_value(&event)); changed(); }/>
+                        on:input=move |event| {
+                            let text = event_target_value(&event);
+                            change(&|draft| draft.page.clone_from(&text));
+                            page.set(text);
+                        }/>
                 </label>
                 <details class="tags">
                     <summary>{move || {
