@@ -134,6 +134,16 @@ pub(crate) fn give_file(name: &str, content: &str) -> Option<()> {
     Some(())
 }
 
+/// The file that the person chose, as text.
+pub(crate) async fn chosen_file(event: &web_sys::Event) -> Option<String> {
+    let input: web_sys::HtmlInputElement = event.target()?.dyn_into().ok()?;
+    let file = input.files()?.get(0)?;
+    let text = wasm_bindgen_futures::JsFuture::from(file.text()).await.ok()?;
+    // The same file can be chosen again.
+    input.set_value("");
+    text.as_string()
+}
+
 /// Puts the cursor into the element of this id.
 pub(crate) fn focus(id: &str) {
     if let Some(element) = document().get_element_by_id(id)

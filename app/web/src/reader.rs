@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use endpaper_api::sync::{MEMOS, SCHEMA, SHELF, TABLES};
+use endpaper_reading::rules::synced;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use serde::{Deserialize, Serialize};
 use stdx::Clock;
 use sync::engine::{Config, Edit, EditError, Notice, Status, Synced};
 use sync::merge::REVISIONS;
-use sync::model::{AccountId, RecordId, RecordKey, Value};
+use sync::model::{AccountId, Fields, RecordId, RecordKey, Rule, Value};
 use sync::queue::Priority;
 use sync_web::device::DeviceError;
 use sync_web::{Device, Fetch, Options, StoreError, Told};
@@ -39,6 +40,30 @@ fn options(account: AccountId) -> Options {
         indexes: &[OF_BOOK, OF_TIME],
         clock: Clock::real(),
     }
+}
+
+/// A file of [`Reader::everything`].
+#[derive(Debug, Deserialize)]
+pub struct Backup {
+    shelf: Vec<Saved>,
+    memos: Vec<Saved>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Saved {
+    id: RecordId,
+    fields: Fields,
+}
+
+/// What came of a backup that was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Books and memos that were put back.
+    pub made: usize,
+    /// Those that are here already: they stay as they are.
+    pub there: usize,
+    /// Those that can't be.
+    pub refused: usize,
 }
 
 /// What a memo was when it was last typed in, and not yet taken as an edit.
@@ -377,6 +402,49 @@ impl Reader {
         Ok(serde_json::to_string_pretty(&all).unwrap_or_default())
     }
 
+    /// Puts back what is in a backup and not here, books before their memos. What is here
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// [`DeviceError`], where no more can be taken; what was put back until then stays.
+    pub async fn restore(self, backup: Backup) -> Result<Restored, DeviceError> {
+        let mut restored = Restored::default();
+        for (table, rows) in [(&SHELF, backup.shelf), (&MEMOS, backup.memos)] {
+            for Saved { id, fields } in rows {
+                // What only the server sets it sets again.
+                let is_ours =
+                    |name: &str| table.rule(name).is_some_and(|rule| rule != Rule::Server);
+                let fields: Fields = fields
+                    .iter()
+                    .filter(|(name, value)| is_ours(name) && **value != Value::Null)
+                    .map(|(name, value)| (name, value.clone()))
+                    .collect();
+                let is_right = if table.name == MEMOS.name {
+                    synced::draft(&fields).is_ok()
+                } else {
+                    synced::shelve(&fields).is_ok()
+                };
+                if !is_right {
+                    restored.refused += 1;
+                    continue;
+                }
+                let written = match fields.get("memoStartTime") {
+                    Some(Value::Int(at)) => stdx::UnixMicros(*at),
+                    _ => Clock::real().now(),
+                };
+                let edit = Edit::Create(fields);
+                let key = key(table, id);
+                match self.device().edit(&key, edit, written, Priority::NORMAL).await {
+                    Ok(_) => restored.made += 1,
+                    Err(DeviceError::Edit(EditError::AlreadyThere(_))) => restored.there += 1,
+                    Err(DeviceError::Edit(EditError::TooLarge { .. })) => restored.refused += 1,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(restored)
+    }
+
     /// Deletes everything of this account from this browser, and logs out.
     ///
     /// # Errors
@@ -438,7 +506,7 @@ impl<T: Clone + PartialEq + 'static> Live<T> {
 }
 
 /// Why an edit was not taken, for the person.
-fn why(error: &DeviceError) -> String {
+pub(crate) fn why(error: &DeviceError) -> String {
     match error {
         DeviceError::Store(StoreError::Full) => t(
             "이 기기에 남은 공간이 없어 저장하지 못했습니다. 적은 것은 화면에 그대로 있습니다. 공간을 비운 뒤 다시 해 보세요.",

@@ -56,6 +56,13 @@ impl Asked {
         self.header("content-type", "application/json")
     }
 
+    /// With a body of this type.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, body: String) -> Self {
+        self.body = Some(body);
+        self.header("content-type", content_type)
+    }
+
     /// Sends it. It follows no redirect, and takes nothing from a cache. Dropped, it is given
     /// up.
     async fn send(&self) -> Option<Sent> {

@@ -438,6 +438,49 @@ async fn what_is_typed_is_taken_where_the_screen_is_left() {
     browser.close().await;
 }
 
+/// A file that was saved from the app brings back what is gone, once, also without a server.
+#[tokio::test]
+async fn a_backup_is_put_back() {
+    if !require_chromium("a_backup_is_put_back") {
+        return;
+    }
+    let mut place = Place::new("web-backup");
+    let browser = place.browser("reader", &Opens::default()).await;
+    let folder = place.scratch.path().join("downloads");
+    browser.downloads_into(&folder).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "Solaris").await;
+    write_memo(&browser, "the ocean").await;
+    is_saved(&browser).await;
+    let book = path(&browser).await;
+    browser.click("You").await;
+    browser.click("Save a file").await;
+    let saved = async || {
+        let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        files.map(|file| file.path()).find(|path| path.extension().is_some_and(|end| end == "json"))
+    };
+    browser.until_async("the file is there", async || saved().await.is_some()).await;
+    let file = saved().await.unwrap();
+    browser.go(&place.url(&book)).await;
+    browser.click_in("the ocean", "Delete").await;
+    browser
+        .until_async("both masters have nothing", async || memos_on_both(&place.data()).is_empty())
+        .await;
+    place.end();
+    for says in ["1 put back, 1 were there already", "0 put back, 2 were there already"] {
+        browser.click("You").await;
+        browser.choose(&file).await;
+        browser.sees(says).await;
+        browser.click("Shelf").await;
+    }
+    place.begin();
+    browser.go(&place.url(&book)).await;
+    browser.sees("the ocean").await;
+    is_saved(&browser).await;
+    assert_eq!(memos_on_both(&place.data()), ["the ocean"]);
+    browser.close().await;
+}
+
 #[tokio::test]
 async fn a_clock_that_is_three_days_wrong_changes_nothing() {
     if !require_chromium("a_clock_that_is_three_days_wrong_changes_nothing") {

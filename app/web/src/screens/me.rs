@@ -1,6 +1,7 @@
 //! The reader: language, devices, what leaves with them, and logging out.
 
 use endpaper_api::accounts::Device as Session;
+use endpaper_api::reading::ImportSummary;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sync::engine::Trouble;
@@ -10,7 +11,7 @@ use crate::account;
 use crate::api::Refused;
 use crate::browser;
 use crate::days;
-use crate::reader::Reader;
+use crate::reader::{Backup, Reader, Restored, why as why_not};
 use crate::ui::toasts::Toasts;
 use crate::words::{self, count, t};
 
@@ -41,6 +42,7 @@ pub fn Me() -> impl IntoView {
         </section>
         <Devices/>
         <Export/>
+        <Import/>
         <LogOut/>
     }
 }
@@ -170,6 +172,71 @@ fn Export() -> impl IntoView {
             <button type="button" on:click=export>{t("파일로 받기", "Save a file")}</button>
         </section>
     }
+}
+
+/// A file that was saved here comes back, also without a network; one of Goodreads, or of the
+/// server's export, is read by the server.
+#[component]
+fn Import() -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let said = RwSignal::new(String::new());
+    let read = move |event: web_sys::Event| {
+        said.set(t("읽는 중입니다.", "It is being read.").to_owned());
+        spawn_local(async move {
+            let Some(text) = browser::chosen_file(&event).await else {
+                said.try_set(t("파일을 읽지 못했습니다.", "The file can't be read.").to_owned());
+                return;
+            };
+            let done = match serde_json::from_str::<Backup>(&text) {
+                Ok(backup) => {
+                    reader.restore(backup).await.map(put_back).map_err(|error| why_not(&error))
+                }
+                Err(_) => import(reader, text).await,
+            };
+            said.try_set(done.unwrap_or_else(|why| why));
+        });
+    };
+    view! {
+        <section>
+            <h2>{t("가져오기", "Import")}</h2>
+            <p>{t(
+                "여기서 받은 파일은 네트워크 없이도 되살립니다. Goodreads에서 받은 파일(CSV)은 서버가 읽습니다. 이미 있는 것은 그대로 둡니다.",
+                "A file that was saved here is put back, also without a network. A file of Goodreads (CSV) is read by the server. What is there stays as it is.",
+            )}</p>
+            <label class="button file">
+                {t("파일 고르기", "Choose a file")}
+                <input type="file" class="unseen" accept=".json,.csv" on:change=read/>
+            </label>
+            <p role="status">{move || said.get()}</p>
+        </section>
+    }
+}
+
+fn put_back(restored: Restored) -> String {
+    let Restored { made, there, refused } = restored;
+    t(
+        format!("{made}개를 되살렸고, {there}개는 이미 있으며, {refused}개는 읽을 수 없습니다."),
+        format!("{made} put back, {there} were there already, {refused} can't be read."),
+    )
+}
+
+/// Has the server read it.
+async fn import(reader: Reader, text: String) -> Result<String, String> {
+    let is_json = text.trim_start().starts_with(['{', '[']);
+    let kind = if is_json { "application/json" } else { "text/csv" };
+    let asked = Asked::new("POST", "/api/v1/import").body(kind, text);
+    let asked = asked.header("accept-language", words::language().tag());
+    let summary: ImportSummary = reader.server().ask(&asked).await.map_err(why)?;
+    reader.device().sync_now();
+    let ImportSummary { books_added, books_there, memos_added, problem_count, .. } = summary;
+    Ok(t(
+        format!(
+            "책 {books_added}권과 메모 {memos_added}개를 가져왔습니다. 책 {books_there}권은 이미 있고, {problem_count}줄은 읽지 못했습니다."
+        ),
+        format!(
+            "{books_added} books and {memos_added} memos are imported; {books_there} books were there already, and {problem_count} lines can't be read."
+        ),
+    ))
 }
 
 /// Leaves this browser: where something is not sent yet, it asks first.

@@ -282,6 +282,19 @@ impl Browser {
         self.tell("Emulation.setDeviceMetricsOverride", size).await;
     }
 
+    /// Chooses a file where the page asks for one.
+    pub(crate) async fn choose(&self, file: &Path) {
+        let asks = Locator::Css("input[type=file]");
+        let input = self.client.wait().at_most(WITHIN).for_element(asks).await.unwrap();
+        input.send_keys(&file.display().to_string()).await.unwrap();
+    }
+
+    /// Where files go that the page gives the person.
+    pub(crate) async fn downloads_into(&self, folder: &Path) {
+        let behavior = json!({ "behavior": "allow", "downloadPath": folder });
+        self.tell("Browser.setDownloadBehavior", behavior).await;
+    }
+
     /// Light or dark, as the person's device has it.
     pub(crate) async fn scheme(&self, scheme: &str) {
         let scheme = json!({ "name": "prefers-color-scheme", "value": scheme });
