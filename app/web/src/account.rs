@@ -86,6 +86,22 @@ pub async fn login(login_id: &str, password: &str) -> Result<Account, Refused> {
     Ok(account)
 }
 
+/// Keeps another name of an account.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn rename(account: AccountId, name: String) -> Result<(), StoreError> {
+    KEEP.change(ACCOUNT, |there: &mut Option<Account>| {
+        let there = there.as_mut().filter(|there| there.id == account);
+        let is_there = there.is_some();
+        if let Some(there) = there {
+            there.name = name;
+        }
+        (is_there, ())
+    })
+    .await
+}
+
 /// Signs up; then they log in.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use js_sys::Date as JsDate;
 use stdx::{Clock, UnixMicros};
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::words::{language, t};
 
@@ -91,4 +91,19 @@ pub fn instant(at: UnixMicros) -> String {
 pub fn zone() -> Option<String> {
     let format = js_sys::Intl::DateTimeFormat::default().resolved_options();
     js_sys::Reflect::get(&format, &"timeZone".into()).ok()?.as_string()
+}
+
+/// Whether the browser knows a time zone of this name.
+#[must_use]
+pub fn is_zone(name: &str) -> bool {
+    let construct = || {
+        let intl = js_sys::Reflect::get(&js_sys::global(), &"Intl".into()).ok()?;
+        let format = js_sys::Reflect::get(&intl, &"DateTimeFormat".into()).ok()?;
+        let options = js_sys::Object::new();
+        js_sys::Reflect::set(&options, &"timeZone".into(), &name.into()).ok()?;
+        let arguments = js_sys::Array::of2(&"en".into(), &options);
+        let format: &js_sys::Function = format.unchecked_ref();
+        js_sys::Reflect::construct(format, &arguments).ok()
+    };
+    construct().is_some()
 }

@@ -36,7 +36,9 @@ async fn what_there_is_not_is_told_in_the_envelope() {
     let scratch = Scratch::new("serve").unwrap();
     let server = Server::start(&scratch.path().join("data"), &[]);
     for (method, path, body, status, code) in [
-        (Method::GET, "/", None, 404, "NOT_FOUND"),
+        (Method::GET, "/nothing", None, 404, "NOT_FOUND"),
+        (Method::GET, "/app/nothing.js", None, 404, "NOT_FOUND"),
+        (Method::GET, "/app/..%2fstatic%2fboot.js", None, 404, "NOT_FOUND"),
         (Method::GET, "/api/v1/nothing", None, 404, "NOT_FOUND"),
         (Method::DELETE, "/api/v1/health", None, 405, "METHOD_NOT_ALLOWED"),
         (Method::GET, "/api/v1/users/me", None, 401, "UNAUTHORIZED"),

@@ -64,6 +64,39 @@ impl Place {
     }
 }
 
+/// What a browser is told of the app's files: compressed, kept for ever where their name says
+/// what is in them, and that nothing else may run.
+#[tokio::test]
+async fn the_app_is_served_compressed_and_alone() {
+    if !require_chromium("the_app_is_served_compressed_and_alone") {
+        return;
+    }
+    let place = Place::new("web-files");
+    let get = async |path: &str, encoding: &str| {
+        let request = crate::common::client().get(place.url(path));
+        request.header("accept-encoding", encoding).send().await.unwrap()
+    };
+    let header = |response: &reqwest::Response, name: &str| {
+        response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+    };
+    for screen in ["/", "/find", "/book/0190163d-8694-739b-aea5-966c26f8ad90", "/sync"] {
+        let page = get(screen, "gzip").await;
+        assert_eq!(header(&page, "cache-control").as_deref(), Some("no-cache"));
+        assert_eq!(header(&page, "content-encoding"), None);
+        assert!(header(&page, "content-security-policy").unwrap().contains("default-src 'none'"));
+        let text = page.text().await.unwrap();
+        let named = text.split('"').filter(|part| part.starts_with("/app/"));
+        for file in named {
+            let small = get(file, "gzip, deflate, br, zstd").await;
+            assert_eq!(small.status(), StatusCode::OK, "{file}");
+            assert_eq!(header(&small, "content-encoding").as_deref(), Some("br"), "{file}");
+            assert!(header(&small, "cache-control").unwrap().ends_with("immutable"), "{file}");
+        }
+        let script = text.split('"').find(|part| part.starts_with("/app/boot-")).unwrap();
+        assert_eq!(get(&format!("{script}.br"), "br").await.status(), StatusCode::NOT_FOUND);
+    }
+}
+
 /// What a column of both masters holds: it has to be the same.
 fn on_both(data: &Path, sql: &str) -> Vec<String> {
     let read = |file: &str| {
@@ -435,6 +468,32 @@ async fn what_is_typed_is_taken_where_the_screen_is_left() {
     assert_eq!(memos_on_both(&place.data()), ["one more thing"]);
     let drafts = browser.eval("return document.querySelector('.editor') === null").await;
     assert_eq!(drafts, true, "nothing of it is left to be written");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_name_that_was_changed_stays() {
+    if !require_chromium("a_name_that_was_changed_stays") {
+        return;
+    }
+    let place = Place::new("web-profile");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    browser.click("You").await;
+    browser.fill("Name", "해리 포터").await;
+    browser.fill("Time zone", "Asia/Nowhere").await;
+    browser.submit("Save").await;
+    browser
+        .until(
+            "it says why not",
+            "return /zone/i.test(document.querySelector('form [role=status]').innerText)",
+        )
+        .await;
+    browser.fill("Time zone", "Asia/Seoul").await;
+    browser.submit("Save").await;
+    browser.sees("Saved.").await;
+    browser.reload().await;
+    browser.sees("해리 포터").await;
     browser.close().await;
 }
 

@@ -1,6 +1,7 @@
 //! The reader: language, devices, what leaves with them, and logging out.
 
-use endpaper_api::accounts::Device as Session;
+use endpaper_api::Text;
+use endpaper_api::accounts::{Device as Session, Profile, ProfileRequest};
 use endpaper_api::reading::ImportSummary;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -40,6 +41,7 @@ pub fn Me() -> impl IntoView {
                 {language(endpaper_api::Language::En, "English")}
             </div>
         </section>
+        <EditProfile/>
         <Devices/>
         <Export/>
         <Import/>
@@ -76,6 +78,81 @@ fn LogInAgain() -> impl IntoView {
             <p class="refusal" role="alert">{move || refused.get()}</p>
             <button class="primary">{t("다시 로그인", "Log in again")}</button>
         </form>
+    }
+}
+
+/// What the server knows of the reader beside books: the name, and the time zone of days.
+#[component]
+fn EditProfile() -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let (name, zone) = (RwSignal::new(reader.account().name), RwSignal::new(String::new()));
+    let said = RwSignal::new(String::new());
+    spawn_local(async move {
+        let asked = Asked::new("GET", "/api/v1/users/me");
+        let Ok(profile) = reader.server().ask::<Profile>(&asked).await else { return };
+        name.try_set(profile.user.name);
+        zone.try_set(profile.time_zone);
+    });
+    let save = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let text = |value: RwSignal<String>| Text::new(value.get_untracked().trim()).ok();
+        let wanted = zone.get_untracked();
+        if !wanted.trim().is_empty() && !days::is_zone(wanted.trim()) {
+            said.set(t(
+                format!("{wanted}(이)라는 시간대는 없습니다. Asia/Seoul처럼 적어 주세요."),
+                format!("There is no time zone {wanted}. Write one such as Asia/Seoul."),
+            ));
+            return;
+        }
+        let request = ProfileRequest {
+            name: text(name),
+            time_zone: text(zone).filter(|zone| !zone.as_str().is_empty()),
+            language: Some(words::language()),
+        };
+        spawn_local(async move {
+            let asked = Asked::new("PUT", "/api/v1/users/me").json(&request);
+            let asked = asked.header("accept-language", words::language().tag());
+            let done = reader.server().ask::<Profile>(&asked).await;
+            said.try_set(match done {
+                Ok(profile) => {
+                    let saved = account::rename(reader.account().id, profile.user.name).await;
+                    saved.map_or_else(
+                        |error| error.to_string(),
+                        |()| t("저장했습니다.", "Saved.").to_owned(),
+                    )
+                }
+                Err(trouble) => why(trouble),
+            });
+        });
+    };
+    let here = days::zone().filter(|here| !here.is_empty());
+    let offer = move || {
+        let here = here.clone().filter(|here| *here != zone.get())?;
+        let label = t(format!("여기 시간대로: {here}"), format!("Use the one here: {here}"));
+        let take = move |_| zone.set(here.clone());
+        Some(view! { <button type="button" class="quiet" on:click=take>{label}</button> })
+    };
+    view! {
+        <section>
+            <h2>{t("프로필", "Profile")}</h2>
+            <form class="fields" on:submit=save>
+                <label class="field">
+                    <span>{t("이름", "Name")}</span>
+                    <input name="name" autocomplete="name" required=true maxlength="50"
+                        prop:value=move || name.get()
+                        on:input=move |event| name.set(event_target_value(&event))/>
+                </label>
+                <label class="field">
+                    <span>{t("시간대", "Time zone")}</span>
+                    <input name="timeZone" autocomplete="off" placeholder="Asia/Seoul"
+                        prop:value=move || zone.get()
+                        on:input=move |event| zone.set(event_target_value(&event))/>
+                </label>
+                {offer}
+                <p role="status">{move || said.get()}</p>
+                <button>{t("저장", "Save")}</button>
+            </form>
+        </section>
     }
 }
 
