@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stdx::{Clock, IdSource, Seed, UnixMicros};
@@ -15,8 +16,12 @@ use sync::queue::{Failure, Priority, RecordState};
 use sync::watch::Watch;
 use tokio::sync::{Mutex, Notify};
 
+use crate::js::sleep;
 use crate::store::{Access, Index, Store, StoreError};
 use crate::tabs::Channel;
+
+/// How long a frozen tab can hold up the deletion of a database.
+const DELETED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a device is made of.
 #[derive(Clone, Debug)]
@@ -200,12 +205,17 @@ impl Device {
     }
 
     /// Deletes what is stored of an account. Other tabs that have it open are told that they
-    /// are replaced.
+    /// are replaced. Where one of them is frozen, it is deleted when that one wakes or ends, and
+    /// this does not wait for it.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn delete(options: &Options) -> Result<(), StoreError> {
-        Store::delete(&options.place()).await
+        let place = options.place();
+        tokio::select! {
+            deleted = Store::delete(&place) => deleted,
+            () = sleep(DELETED_WITHIN) => Ok(()),
+        }
     }
 
     /// Takes an edit: when this returns, it is on the disk, and will be sent. Returns how
