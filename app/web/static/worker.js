@@ -8,10 +8,19 @@ const CACHE = `endpaper-app-${VERSION}`;
 const PAGE = "/";
 const FILES = [PAGE, "/manifest.webmanifest", {{files}}];
 
+// The page of a captive portal is not kept in the place of ours.
+const keep = async (cache, file) => {
+  const answer = await fetch(file, { cache: "no-cache", redirect: "error" });
+  const isPage = (answer.headers.get("content-type") ?? "").startsWith("text/html");
+  const isOurs = file === PAGE ? (await answer.clone().text()).includes("{{boot.js}}") : !isPage;
+  if (!answer.ok || !isOurs) throw new Error(`${file} is not what it should be`);
+  await cache.put(file, answer);
+};
+
 // All of a version, or nothing: an old page never meets new files.
 self.addEventListener("install", (event) => {
   event.waitUntil(
-    caches.open(CACHE).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: "no-cache" })))),
+    caches.open(CACHE).then((cache) => Promise.all(FILES.map((file) => keep(cache, file)))),
   );
 });
 
