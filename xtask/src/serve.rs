@@ -41,6 +41,9 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     };
     let mut command = cargo(["build", "--package", "endpaper"]);
     command.args(flags);
+    if let (Profile::Release, Some(version)) = (profile, web::version()) {
+        command.env("ENDPAPER_WEB", version);
+    }
     shell::run(command)?;
     Ok(target_dir().join(directory).join("endpaper"))
 }

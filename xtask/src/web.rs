@@ -49,6 +49,11 @@ pub(crate) fn build() -> Result {
     fs::write(&stamp, source).map_err(|error| failed(&stamp, &error))
 }
 
+/// Which app was built, where one was.
+pub(crate) fn version() -> Option<String> {
+    fs::read_to_string(dist().join(".source")).ok()
+}
+
 fn dist() -> PathBuf {
     root().join("app/web/dist")
 }

@@ -14,6 +14,10 @@ use rust_embed::RustEmbed;
 #[allow_missing = true]
 struct Built;
 
+/// Which app it is, as `cargo xtask serve` says: of another one the files are taken anew, also
+/// where there were none before.
+const _: Option<&str> = option_env!("ENDPAPER_WEB");
+
 const PAGE: &str = "index.html";
 /// Addresses of screens: each is the one page, which looks at its address.
 const SCREENS: [&str; 6] = ["/", "/find", "/book/{id}", "/today", "/sync", "/me"];
