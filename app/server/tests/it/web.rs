@@ -97,21 +97,25 @@ async fn the_app_is_served_compressed_and_alone() {
     }
 }
 
-/// What a column of both masters holds: it has to be the same.
-fn on_both(data: &Path, sql: &str) -> Vec<String> {
-    let read = |file: &str| {
-        let master = rusqlite::Connection::open(data.join(file)).unwrap();
-        let mut statement = master.prepare(sql).unwrap();
-        let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
-        rows.map(Result::unwrap).collect::<Vec<_>>()
-    };
-    let (one, other) = (read("a.db"), read("b.db"));
+/// The memos that one master has.
+fn memos_on(data: &Path, master: &str) -> Vec<String> {
+    let master = rusqlite::Connection::open(data.join(master)).unwrap();
+    let mut statement = master.prepare("select content from memos order by content").unwrap();
+    let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// The memos that both masters have: they have to be the same.
+fn memos_on_both(data: &Path) -> Vec<String> {
+    let (one, other) = (memos_on(data, "a.db"), memos_on(data, "b.db"));
     assert_eq!(one, other, "both masters have the same");
     one
 }
 
-fn memos_on_both(data: &Path) -> Vec<String> {
-    on_both(data, "select content from memos order by content")
+/// Waits until both masters have these memos; one of them may have them first.
+async fn both_have(browser: &Browser, place: &Place, wanted: &[&str]) {
+    let have = async || ["a.db", "b.db"].iter().all(|one| memos_on(&place.data(), one) == wanted);
+    browser.until_async("both masters have them", have).await;
 }
 
 async fn sign_up(browser: &Browser, place: &Place, login_id: &str) {
@@ -263,11 +267,7 @@ async fn what_is_edited_and_deleted_while_it_is_being_sent_waits() {
     place.thaw();
     is_saved(&browser).await;
     let both = ["first words, and more", "is there"];
-    browser
-        .until_async("both masters have what is left", async || {
-            memos_on_both(&place.data()) == both
-        })
-        .await;
+    both_have(&browser, &place, &both).await;
     browser.close().await;
 }
 
@@ -522,9 +522,7 @@ async fn a_backup_is_put_back() {
     let file = saved().await.unwrap();
     browser.go(&place.url(&book)).await;
     browser.click_in("the ocean", "Delete").await;
-    browser
-        .until_async("both masters have nothing", async || memos_on_both(&place.data()).is_empty())
-        .await;
+    both_have(&browser, &place, &[]).await;
     place.end();
     for says in ["1 put back, 1 were there already", "0 put back, 2 were there already"] {
         browser.click("You").await;
@@ -626,11 +624,7 @@ async fn the_service_worker_finishes_the_queue() {
         "origin": place.url(""), "registrationId": "0", "tag": "queue", "lastChance": false,
     });
     browser.tell("ServiceWorker.dispatchSyncEvent", event).await;
-    browser
-        .until_async("both masters have it", async || {
-            memos_on_both(&place.data()) == ["sent by nobody's tab"]
-        })
-        .await;
+    both_have(&browser, &place, &["sent by nobody's tab"]).await;
     browser.close().await;
 }
 

@@ -33,8 +33,7 @@ pub(crate) fn require_chromium(test: &str) -> bool {
 /// A browser with a profile of its own: what it keeps is there when it is opened again.
 pub(crate) struct Browser {
     client: Client,
-    /// Of the browser itself, and not of what drives it.
-    pid: u32,
+    running: Running,
     _driver: Process,
 }
 
@@ -92,24 +91,18 @@ impl Browser {
         let pid = u32::try_from(pid.expect("chromedriver says which process it is")).unwrap();
         let waits = TimeoutConfiguration::new(Some(WITHIN), Some(WITHIN), None);
         client.update_timeouts(waits).await.unwrap();
-        Self { client, pid, _driver: driver }
+        let running = Running { pid, profile: profile.display().to_string() };
+        Self { client, running, _driver: driver }
     }
 
     /// Closes it, as a person would.
     pub(crate) async fn close(self) {
-        self.client.close().await.unwrap();
+        self.client.clone().close().await.unwrap();
     }
 
     /// Ends it this instant, without a chance to write anything down.
     pub(crate) fn kill(self) {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-        // Its other processes end when they hear nothing of it.
-        while Path::new(&format!("/proc/{pid}/stat", pid = self.pid)).exists()
-            && !is_zombie(self.pid)
-        {
-            std::thread::yield_now();
-        }
+        drop(self.running);
     }
 
     pub(crate) async fn go(&self, url: &str) {
@@ -351,9 +344,33 @@ async fn until(wanted: impl AsyncFn() -> bool) -> bool {
     waited.await.is_ok()
 }
 
-fn is_zombie(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')))
+/// The browser itself, and not what drives it. It is ended with this, also where a test fails.
+struct Running {
+    pid: u32,
+    profile: String,
+}
+
+impl Running {
+    /// Whether it is there: under this number there may be another program by now, and one
+    /// that has ended has no arguments.
+    fn is_there(&self) -> bool {
+        std::fs::read(format!("/proc/{}/cmdline", self.pid))
+            .is_ok_and(|arguments| String::from_utf8_lossy(&arguments).contains(&self.profile))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid.filter(|_| self.is_there()) {
+            // It may have ended just now.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            // Its other processes end when they hear nothing of it.
+            while self.is_there() {
+                std::thread::yield_now();
+            }
+        }
+    }
 }
 
 /// Where a test's browser keeps its profile.
