@@ -1,7 +1,5 @@
 //! What a browser has, in few words.
 
-use std::cell::OnceCell;
-
 use leptos::prelude::{ArcRwSignal, Set as _};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::{Document, HtmlElement, Storage, Window};
@@ -170,20 +168,53 @@ pub(crate) fn is_secure() -> bool {
     window().is_secure_context()
 }
 
-/// Whether a newer version of the app waits to be loaded. `static/boot.js` tells it.
+thread_local! {
+    static NEWER: ArcRwSignal<bool> = heard_of("endpaper-newer");
+    static INSTALLABLE: ArcRwSignal<bool> = heard_of("endpaper-installable");
+}
+
+/// Becomes true when the window hears of it.
+fn heard_of(event: &str) -> ArcRwSignal<bool> {
+    let is_heard = ArcRwSignal::new(false);
+    on_window(event, {
+        let is_heard = is_heard.clone();
+        move || is_heard.set(true)
+    });
+    is_heard
+}
+
+/// Begins to hear what `static/boot.js` tells, which may be before anybody asks for it.
+pub(crate) fn listen() {
+    NEWER.with(|_| ());
+    INSTALLABLE.with(|installable| installable.set(install_prompt().is_some()));
+}
+
+/// Whether a newer version of the app waits to be loaded.
 pub(crate) fn newer_version() -> ArcRwSignal<bool> {
-    thread_local! {
-        static NEWER: OnceCell<ArcRwSignal<bool>> = const { OnceCell::new() };
+    NEWER.with(Clone::clone)
+}
+
+/// Whether the browser can install the app, and has not yet.
+pub(crate) fn is_installable() -> ArcRwSignal<bool> {
+    INSTALLABLE.with(Clone::clone)
+}
+
+/// What the browser gives for that (*Manifest Incubations*): it can be used once.
+fn install_prompt() -> Option<JsValue> {
+    let prompt = js_sys::Reflect::get(&window(), &"endpaperInstall".into()).ok()?;
+    prompt.is_object().then_some(prompt)
+}
+
+/// The browser asks the person whether to install the app.
+pub(crate) fn install() {
+    let Some(event) = install_prompt() else { return };
+    let _ = js_sys::Reflect::delete_property(&window(), &"endpaperInstall".into());
+    INSTALLABLE.with(|installable| installable.set(false));
+    let prompt = js_sys::Reflect::get(&event, &"prompt".into());
+    if let Some(prompt) = prompt.ok().and_then(|it| it.dyn_into::<js_sys::Function>().ok()) {
+        // What they answer is theirs: where it is no, the browser asks again another day.
+        let _ = prompt.call0(&event);
     }
-    let begin = || {
-        let is_newer = ArcRwSignal::new(false);
-        on_window("endpaper-newer", {
-            let is_newer = is_newer.clone();
-            move || is_newer.set(true)
-        });
-        is_newer
-    };
-    NEWER.with(|newer| newer.get_or_init(begin).clone())
 }
 
 /// Loads the newer version: in every tab.

@@ -48,6 +48,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 pub fn start() {
     console_error_panic_hook::set_once();
     words::choose();
+    browser::listen();
     leptos::mount::mount_to_body(app::App);
 }
 

@@ -172,8 +172,17 @@ impl Reader {
         });
         browser::on_document("visibilitychange", {
             let device = device.clone();
-            move || device.awake()
+            move || {
+                // One that begins to be hidden may be frozen at any time: it begins nothing.
+                if browser::is_seen() {
+                    device.awake();
+                }
+            }
         });
+        for (event, is_frozen) in [("freeze", true), ("resume", false)] {
+            let device = device.clone();
+            browser::on_document(event, move || device.freeze(is_frozen));
+        }
         if !browser::has_network() {
             device.network(false);
         }

@@ -2,6 +2,13 @@
 // Neither can be begun in Rust: this is what loads it.
 import init, { start } from "{{endpaper.js}}";
 
+// It may come at any time, and only once.
+window.addEventListener("beforeinstallprompt", (event) => {
+  event.preventDefault();
+  window.endpaperInstall = event;
+  window.dispatchEvent(new Event("endpaper-installable"));
+});
+
 await init({ module_or_path: "{{endpaper.wasm}}" });
 start();
 

@@ -9,6 +9,7 @@
 //! | [`mariadb`] | [`MariaDb`]: a MariaDB server with a data directory of its own |
 //! | [`galera`] | [`Galera`]: a cluster of them |
 //! | [`replication`] | MariaDB's own replication between two of them |
+//! | [`chromium`] | `Browser` (feature `browser`): a real Chromium, driven as a person would |
 //! | [`taken_away`] | [`TakenAway`]: a SQLite file that is away while a program has it open |
 //! | [`disk`] | [`SmallDisk`]: a file system of its own, full when it is told to be |
 //! | [`proxy`] | [`Proxy`]: the network between a program and a server, cut, slow or lossy when told to be |
@@ -64,6 +65,7 @@ mod port;
 
 mod error;
 
+pub use chromium::require_chromium;
 pub use disk::SmallDisk;
 pub use error::LabError;
 pub use galera::{Galera, galera_missing, require_galera};

@@ -14,7 +14,7 @@ use sync::model::{AccountId, DeviceId, Fields, RecordId, RecordKey, Value, Versi
 use sync::operation::Operation;
 use sync::queue::{Failure, Priority, RecordState};
 use sync::watch::Watch;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 
 use crate::js::sleep;
 use crate::store::{Access, Index, Store, StoreError};
@@ -103,6 +103,8 @@ pub(crate) struct Inner {
     store: Store,
     /// One at a time takes a step.
     turn: Mutex<()>,
+    /// The browser lets this page do nothing for now.
+    is_frozen: watch::Sender<bool>,
     state: RefCell<State>,
     channel: Channel,
     told: Box<dyn Fn(Told)>,
@@ -193,6 +195,7 @@ impl Device {
             options,
             store,
             turn: Mutex::new(()),
+            is_frozen: watch::Sender::new(false),
             state: RefCell::default(),
             channel,
             told: Box::new(told),
@@ -395,6 +398,34 @@ impl Device {
         self.heard_of(Input::Wake);
     }
 
+    /// The browser freezes this page, or lets it go on (WICG, *Page Lifecycle*: `freeze` and
+    /// `resume`). While it is frozen it holds up nobody: another tab leads, and no transaction is
+    /// begun that would not end.
+    pub fn freeze(&self, is_frozen: bool) {
+        self.0.is_frozen.send_replace(is_frozen);
+        if !is_frozen {
+            self.awake();
+        }
+    }
+
+    /// Waits until the page is frozen, or until it is not.
+    pub(crate) async fn until_frozen(&self, is_frozen: bool) {
+        let mut now = self.0.is_frozen.subscribe();
+        // Its sender is here.
+        let _ = now.wait_for(|now| *now == is_frozen).await;
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        *self.0.is_frozen.borrow()
+    }
+
+    /// Until this is dropped, nobody else of this page uses the database.
+    async fn turn(&self) -> MutexGuard<'_, ()> {
+        let turn = self.0.turn.lock().await;
+        self.until_frozen(false).await;
+        turn
+    }
+
     /// The person wants everything sent now. Where another tab leads, it is asked to.
     pub fn sync_now(&self) {
         if self.leads() {
@@ -461,7 +492,7 @@ impl Device {
         &self,
         work: impl AsyncFnOnce(&mut Engine, &Access, At) -> Result<(Option<Step>, T), DeviceError>,
     ) -> Result<T, DeviceError> {
-        let _turn = self.0.turn.lock().await;
+        let _turn = self.turn().await;
         let options = &self.0.options;
         let store = self.0.store.begin()?;
         let writes = store.writes().await?;
@@ -556,7 +587,7 @@ impl Device {
         read: impl AsyncFnOnce(&Access) -> Result<R, StoreError>,
         see: impl FnOnce(&Engine, R) -> T,
     ) -> Result<T, StoreError> {
-        let _turn = self.0.turn.lock().await;
+        let _turn = self.turn().await;
         let store = self.0.store.read()?;
         let writes = store.writes().await?;
         let found = read(&store).await?;
@@ -578,7 +609,7 @@ impl Device {
     /// Somebody begins to do what the engine wants: of one that has asked for nothing.
     pub(crate) async fn begin_driving(&self, name: String) -> Result<Run, StoreError> {
         {
-            let _turn = self.0.turn.lock().await;
+            let _turn = self.turn().await;
             let store = self.0.store.begin()?;
             store.set_leader(&name)?;
             store.commit().await?;
@@ -620,7 +651,7 @@ impl Device {
 
     /// Whether another tab has written since the engine was last right.
     pub(crate) async fn is_behind_others(&self) -> Result<bool, StoreError> {
-        let _turn = self.0.turn.lock().await;
+        let _turn = self.turn().await;
         let writes = self.0.store.read()?.writes().await?;
         let state = self.0.state.borrow();
         Ok(state.engine.is_none() || writes != state.writes)

@@ -1,14 +1,14 @@
 //! What the engine wants of the network and of time is done, by one tab or worker of all.
 //!
 //! ```text
-//!  every tab: WAIT ── the lock is free ──────────────▶ LEAD ── closed, killed ─▶ (free again)
+//!  every tab: WAIT ── the lock is free ──────────────▶ LEAD ── closed, killed, frozen ─▶ (free again)
 //!               ▲  └─ the leader says nothing for 6 s, ─▲ │
 //!               │     and this tab is seen: taken away    │ taken away, or the database says
 //!               └──────────────────────────────────────────┘ that somebody else leads
 //! ```
 //!
-//! A tab that a browser has frozen keeps its lock, which is why it can be taken away; and it
-//! does not know that it was. What keeps it from going on is in the database: each step of a
+//! A tab that the browser freezes gives its lock back. One that hangs, or that is frozen without
+//! being told, keeps it, which is why it can be taken away; and it does not know that it was. What keeps it from going on is in the database: each step of a
 //! leader looks in its own transaction whether it still is the one.
 
 use std::time::Duration;
@@ -49,6 +49,7 @@ impl Device {
     pub async fn lead<T: Tokens>(&self, server: &Fetch<T>, is_seen: impl Fn() -> bool) {
         let began = self.now();
         while !self.0.is_replaced.get() {
+            self.until_frozen(false).await;
             let led = async {
                 let place = self.0.options.place();
                 let mut lock = tokio::select! {
@@ -58,7 +59,7 @@ impl Device {
                 let Some(lock) = &mut lock else { return Err(StoreError::Deposed) };
                 self.drive(lock, server, None, |_| false).await
             };
-            if led.await.is_err() {
+            if led.await.is_err() && !self.is_frozen() {
                 sleep(PAUSE).await;
             }
         }
@@ -168,6 +169,7 @@ impl Device {
                     input = Some(Input::LiveEnded);
                 }
                 () = lock.lost() => return Err(StoreError::Deposed),
+                () = self.until_frozen(true) => return Err(StoreError::Deposed),
                 () = self.0.work.notified() => {
                     if self.is_behind_others().await? {
                         input = Some(Input::Wake);

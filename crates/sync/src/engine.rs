@@ -888,6 +888,12 @@ impl Engine {
             self.listen_at = None;
             step.effects.push(Effect::Listen);
         }
+        for key in self.queue.restated() {
+            let told = Effect::Tell(Notice::Record(key));
+            if !step.effects.contains(&told) {
+                step.effects.push(told);
+            }
+        }
         let retry = paused.map(|retry| retry.until);
         let listen = self.listen_at.filter(|_| may_send);
         let lost = self.outstanding.map(|one| one.until);

@@ -296,6 +296,9 @@ pub(crate) struct Queue {
     sequences: BTreeSet<u64>,
     /// What was sent and has no answer: one push, so few.
     in_flight: Vec<InFlight>,
+    /// Records that stand in another way than before, since it was last asked, though their
+    /// chains are the same.
+    restated: BTreeSet<RecordKey>,
     failed: usize,
     passed_over: usize,
     again: usize,
@@ -329,6 +332,7 @@ impl Queue {
             held_back: BTreeSet::new(),
             sequences: BTreeSet::new(),
             in_flight: Vec::new(),
+            restated: BTreeSet::new(),
             failed: 0,
             passed_over: 0,
             again: 0,
@@ -381,6 +385,12 @@ impl Queue {
 
     fn is_in_flight(&self, key: &RecordKey) -> bool {
         self.in_flight.iter().any(|one| one.key == *key)
+    }
+
+    /// Records that stand in another way than when this was last asked, beside those of which
+    /// a chain was [`put`](Self::put).
+    pub(crate) fn restated(&mut self) -> BTreeSet<RecordKey> {
+        std::mem::take(&mut self.restated)
     }
 
     /// The record of an operation that is in flight.
@@ -482,10 +492,10 @@ impl Queue {
         let place = place(first);
         let can_go = first.failure.is_none() && !first.again && !self.is_in_flight(key);
         let waits = can_go && self.referred(chain).iter().any(|key| self.is_to_be_made(key));
-        if waits {
-            self.held_back.insert(key.clone());
-        } else {
-            self.held_back.remove(key);
+        let is_restated =
+            if waits { self.held_back.insert(key.clone()) } else { self.held_back.remove(key) };
+        if is_restated {
+            self.restated.insert(key.clone());
         }
         if can_go && !waits {
             self.ready.insert(place, key.clone());
@@ -552,6 +562,7 @@ impl Queue {
             let sent_before = std::mem::replace(&mut first.sent, true);
             taken.push(first.operation.clone());
             let (id, key) = (first.operation.id, next.remove());
+            self.restated.insert(key.clone());
             self.in_flight.push(InFlight { id, key, sent_before });
         }
         taken
@@ -585,6 +596,7 @@ impl Queue {
                 Arc::make_mut(first).sent = sent_before || landed == Landed::Unknown;
                 left.push(Arc::clone(first));
                 self.place(&key);
+                self.restated.insert(key);
             }
         }
         left

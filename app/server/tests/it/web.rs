@@ -1,15 +1,16 @@
 //! The reader's app in a real browser, against a real server.
 
-mod browser;
+mod faults;
+mod update;
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-use lab::{Port, Scratch};
+use lab::chromium::{Browser, Opens};
+use lab::{Port, Scratch, require_chromium};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use self::browser::{Browser, Opens, profile, require_chromium};
 use crate::common::{PASSWORD, Reader, Server};
 
 /// A server that can be stopped, and comes back at its address with its data.
@@ -17,13 +18,21 @@ struct Place {
     address: SocketAddr,
     server: Option<Server>,
     scratch: Scratch,
-    _port: Port,
+    /// Where a browser reaches it: at its address, or what is before it.
+    reached_at: u16,
+    ports: Vec<Port>,
 }
 
 impl Place {
     fn new(name: &str) -> Self {
         let (scratch, port) = (Scratch::new(name).unwrap(), Port::reserve().unwrap());
-        let mut place = Self { address: port.address(), server: None, scratch, _port: port };
+        let mut place = Self {
+            address: port.address(),
+            server: None,
+            scratch,
+            reached_at: port.address().port(),
+            ports: vec![port],
+        };
         place.begin();
         place
     }
@@ -56,11 +65,22 @@ impl Place {
 
     fn url(&self, path: &str) -> String {
         // A browser keeps more for this name than for the number.
-        format!("http://localhost:{}{path}", self.address.port())
+        format!("http://localhost:{}{path}", self.reached_at)
+    }
+
+    /// Something is before it from now on.
+    fn is_behind(&mut self, port: u16) {
+        self.reached_at = port;
+    }
+
+    /// As [`Self::is_behind`], at a port of the test's own.
+    fn reached_at(&mut self, port: Port) {
+        self.is_behind(port.address().port());
+        self.ports.push(port);
     }
 
     async fn browser(&self, name: &str, opens: &Opens) -> Browser {
-        Browser::open(&profile(&self.scratch, name), opens).await
+        Browser::open(&self.scratch.path().join(name), opens).await
     }
 }
 

@@ -41,11 +41,30 @@ pub fn Me() -> impl IntoView {
                 {language(endpaper_api::Language::En, "English")}
             </div>
         </section>
+        <Install/>
         <EditProfile/>
         <Devices/>
         <Export/>
         <Import/>
         <LogOut/>
+    }
+}
+
+/// Where the browser can, the app becomes one of the device's.
+#[component]
+fn Install() -> impl IntoView {
+    let is_installable = browser::is_installable();
+    view! {
+        <Show when=move || is_installable.get()>
+            <section>
+                <h2>{t("앱으로 설치", "Install it as an app")}</h2>
+                <p>{t(
+                    "기기의 다른 앱처럼 열고, 네트워크 없이도 씁니다.",
+                    "It opens like the device's other apps, also without a network.",
+                )}</p>
+                <button type="button" on:click=|_| browser::install()>{t("설치", "Install")}</button>
+            </section>
+        </Show>
     }
 }
 

@@ -1,13 +1,16 @@
 //! The sync centre: what is saved where, and what a person can do about it.
 
-use endpaper_api::sync::{MEMOS, TABLES};
+use std::time::Duration;
+
+use endpaper_api::sync::{MEMOS, SHELF, TABLES};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use stdx::Clock;
+use leptos_router::components::A;
+use stdx::{Clock, UnixMicros};
 use sync::engine::{Edit, End, Status};
 use sync::merge::{REVISIONS, Revision, Why};
 use sync::model::{Fields, RecordKey, Rule, Value};
-use sync::operation::Action;
+use sync::operation::{Action, Operation};
 use sync::queue::RecordState;
 use sync::watch::Watch;
 use sync_web::device::{Failed, Shown};
@@ -16,6 +19,7 @@ use crate::browser;
 use crate::days;
 use crate::reader::Reader;
 use crate::records::key;
+use crate::screens::memo::{Editor, Writing};
 use crate::ui::state::Sign;
 use crate::ui::toasts::Toasts;
 use crate::words::t;
@@ -28,8 +32,8 @@ fn online(status: &Status) -> &'static str {
             t("서버를 찾는 중입니다", "Looking for the server")
         }
         Watch::Waiting { .. } => t(
-            "네트워크는 있지만 우리 서버가 답하지 않습니다. 곧 다시 물어봅니다",
-            "There is a network, but our server does not answer. It is asked again soon",
+            "네트워크는 있지만 우리 서버가 답하지 않습니다",
+            "There is a network, but our server does not answer",
         ),
         Watch::Online => t("서버와 이어져 있습니다", "The server is there"),
     }
@@ -49,6 +53,43 @@ fn source(status: &Status) -> Option<&'static str> {
             )
         }
     })
+}
+
+/// What is done again by itself, and when.
+fn again(status: &Status) -> Option<(UnixMicros, &'static str, &'static str)> {
+    match (status.watch, status.retry) {
+        (Watch::Waiting { until }, _) => Some((until, "다시 물어봅니다", "It is asked again")),
+        (Watch::Online, Some(until)) if status.to_send > 0 || status.behind => {
+            Some((until, "다시 보냅니다", "It did not work, and is tried again"))
+        }
+        _ => None,
+    }
+}
+
+/// How long it is until then, second by second.
+#[component]
+fn Again() -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let now = RwSignal::new(Clock::real().now());
+    let ticks =
+        set_interval_with_handle(move || now.set(Clock::real().now()), Duration::from_secs(1));
+    on_cleanup(move || {
+        if let Ok(ticks) = ticks {
+            ticks.clear();
+        }
+    });
+    let line = move || {
+        let (until, korean, english) = again(&reader.status()?)?;
+        // Also where the clock has not ticked since.
+        let left = until.since(now.get().max(Clock::real().now()));
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        Some(match seconds {
+            0 => t(format!("곧 {korean}."), format!("{english} now.")),
+            _ => t(format!("{seconds}초 뒤에 {korean}."), format!("{english} in {seconds} s.")),
+        })
+    };
+    // Nobody wants to hear each second read out.
+    view! { <p class="again" aria-live="off">{line}</p> }
 }
 
 /// The screen.
@@ -136,6 +177,7 @@ pub fn SyncCentre() -> impl IntoView {
         <h1>{t("동기화", "Sync")}</h1>
         <section class="sync-now">
             <div aria-live="polite">{how}</div>
+            <Again/>
             <dl class="numbers">{numbers}</dl>
             <button type="button" class="primary" on:click=now>{t("지금 맞추기", "Sync now")}</button>
         </section>
@@ -180,15 +222,47 @@ fn NeedsAttention(one: Failed) -> impl IntoView {
         let of = discards.clone();
         spawn_local(async move { drop(reader.device().discard(&of).await) });
     };
+    let editing = RwSignal::new_local(None::<Writing>);
+    let edits = edits_of(&one.operation, editing);
+    let editor = move || {
+        editing.get().map(|writing| view! { <Editor writing done=move || editing.set(None)/> })
+    };
     view! {
         <li>
             <p><strong>{what(&of)}</strong>" "{text}</p>
             <p class="refusal">{one.failure.message}</p>
+            {editor}
             <p class="actions">
+                {edits}
                 <button type="button" on:click=retry>{t("다시 보내기", "Try again")}</button>
                 <button type="button" class="quiet" on:click=discard>{t("버리기", "Discard")}</button>
             </p>
         </li>
+    }
+}
+
+/// What changes a thing that was refused: it is sent again then.
+fn edits_of(
+    refused: &Operation,
+    editing: RwSignal<Option<Writing>, LocalStorage>,
+) -> Option<AnyView> {
+    let reader = expect_context::<Reader>();
+    let (id, name) = (refused.key.id, t("고치기", "Edit"));
+    match &*refused.key.table {
+        _ if matches!(refused.action, Action::Delete) => None,
+        table if table == MEMOS.name => {
+            let edit = move |_| {
+                spawn_local(async move {
+                    let memo = reader.memo(id).await;
+                    editing.try_set(memo.map(|memo| Writing { memo, is_new: false, draft: None }));
+                });
+            };
+            Some(view! { <button type="button" on:click=edit>{name}</button> }.into_any())
+        }
+        table if table == SHELF.name => {
+            Some(view! { <A href=format!("/book/{id}")>{name}</A> }.into_any())
+        }
+        _ => None,
     }
 }
 

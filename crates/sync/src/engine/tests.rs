@@ -33,6 +33,8 @@ struct Device {
     log: LogId,
     /// Where it was put back: up to where it is as it was.
     common: Option<Version>,
+    /// How each record was last told to stand.
+    told: BTreeMap<RecordKey, RecordState>,
 }
 
 impl Device {
@@ -57,6 +59,7 @@ impl Device {
             head: 0,
             held: BTreeMap::new(),
             common: None,
+            told: BTreeMap::new(),
         };
         device.does(step);
         device
@@ -70,6 +73,7 @@ impl Device {
         for persist in step.persist {
             self.stored.write(persist);
         }
+        self.is_told(&step.effects);
         self.wanted.extend(step.effects);
         self.wake = step.wake;
         if let Some(Effect::Recall(version)) =
@@ -77,6 +81,18 @@ impl Device {
         {
             self.hear(Input::Recalled(self.stored.told_after(version)));
         }
+    }
+
+    /// Whoever shows a record hears of each change of how it stands.
+    fn is_told(&mut self, effects: &[Effect]) {
+        let told = |key: &RecordKey| effects.contains(&Effect::Tell(Notice::Record(key.clone())));
+        let keys = self.stored.records.keys().chain(self.told.keys());
+        let now: BTreeMap<_, _> = keys.map(|key| (key.clone(), self.engine.state(key))).collect();
+        for (key, state) in &now {
+            let before = self.told.get(key).copied().unwrap_or(RecordState::Saved);
+            assert!(before == *state || told(key), "{key} is {state:?} after {before:?}");
+        }
+        self.told = now;
     }
 
     /// The server holds again what it held at this change.
@@ -121,6 +137,11 @@ impl Device {
         );
         self.engine = engine;
         self.wanted.clear();
+        // Whoever shows records begins anew, too.
+        self.told.clear();
+        for key in self.stored.records.keys() {
+            self.told.insert(key.clone(), self.engine.state(key));
+        }
         self.does(step);
     }
 

@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use similar::{Algorithm, DiffTag, capture_diff_slices};
+use similar::DiffTag;
+use similar::algorithms::{Capture, Compact, Replace, myers};
 
 /// What one side made of a part of the base.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +65,11 @@ fn meet(one: &Range<usize>, other: &Range<usize>) -> bool {
 
 fn hunks<'a>(base: &[&str], now: &'a str) -> Vec<Hunk<'a>> {
     let now = words(now);
-    capture_diff_slices(Algorithm::Myers, base, &now)
+    // The one algorithm by its name: a browser would load all others, too.
+    let mut changes = Compact::new(Replace::new(Capture::new()), base, &now[..]);
+    let Ok(()) = myers::diff(&mut changes, base, 0..base.len(), &now[..], 0..now.len());
+    let changes = changes.into_inner().into_inner().into_ops();
+    changes
         .into_iter()
         .filter(|change| change.tag() != DiffTag::Equal)
         .map(|change| Hunk { base: change.old_range(), now: now[change.new_range()].to_vec() })

@@ -1,8 +1,6 @@
-//! A real Chromium, driven as a person would: by what is to be read and touched on a page.
-//!
-//! WebDriver (W3C) over Debian's `chromedriver`, which is of the same version as the browser.
+//! [`Browser`]: a real Chromium, driven as a person would.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,27 +9,20 @@ use fantoccini::wd::{TimeoutConfiguration, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
-use lab::Process;
-use lab::suite::{Suite, left_out, target_dir};
 use serde_json::{Value, json};
+
+use crate::process::Process;
+use crate::suite::target_dir;
 
 /// Whatever is waited for in a browser.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Whether `test` may start a browser: where the full suite runs.
-pub(crate) fn require_chromium(test: &str) -> bool {
-    match (Suite::current(), lab::chromium::missing()) {
-        (Suite::Quick, _) => {
-            left_out(test, lab::chromium::PACKAGES.join(", ").as_str());
-            false
-        }
-        (Suite::Full, None) => true,
-        (Suite::Full, Some(missing)) => panic!("{missing}"),
-    }
-}
-
-/// A browser with a profile of its own: what it keeps is there when it is opened again.
-pub(crate) struct Browser {
+/// A browser with a profile of its own: what it keeps is there when it is opened again. It is
+/// ended with this, also where a test fails.
+///
+/// What it is asked for it waits for, at most 30 s, and then panics with what the page shows and
+/// what the browser has logged: it is for tests and benches alone.
+pub struct Browser {
     client: Client,
     running: Running,
     _driver: Process,
@@ -39,9 +30,11 @@ pub(crate) struct Browser {
 
 /// How a browser is opened.
 #[derive(Clone, Debug)]
-pub(crate) struct Opens {
-    pub(crate) language: &'static str,
-    pub(crate) size: (u32, u32),
+pub struct Opens {
+    /// Which the person reads, such as `ko`.
+    pub language: &'static str,
+    /// The window's width and height, in CSS pixels.
+    pub size: (u32, u32),
 }
 
 impl Default for Opens {
@@ -51,7 +44,11 @@ impl Default for Opens {
 }
 
 impl Browser {
-    pub(crate) async fn open(profile: &Path, opens: &Opens) -> Self {
+    /// Opens one that keeps what it keeps in `profile`.
+    ///
+    /// # Panics
+    /// Where it can't be started.
+    pub async fn open(profile: &Path, opens: &Opens) -> Self {
         let mut driver = Command::new("chromedriver");
         driver.arg("--port=0");
         let mut driver = Process::start(driver).unwrap();
@@ -96,30 +93,32 @@ impl Browser {
     }
 
     /// Closes it, as a person would.
-    pub(crate) async fn close(self) {
+    pub async fn close(self) {
         self.client.clone().close().await.unwrap();
     }
 
     /// Ends it this instant, without a chance to write anything down.
-    pub(crate) fn kill(self) {
+    pub fn kill(self) {
         drop(self.running);
     }
 
-    pub(crate) async fn go(&self, url: &str) {
+    /// Loads an address.
+    pub async fn go(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
-    pub(crate) async fn reload(&self) {
+    /// Loads the page again.
+    pub async fn reload(&self) {
         self.client.refresh().await.unwrap();
     }
 
     /// What a script of ours returns.
-    pub(crate) async fn eval(&self, script: &str) -> Value {
+    pub async fn eval(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
     /// What a promise of a script of ours comes to.
-    pub(crate) async fn promise(&self, script: &str) -> Value {
+    pub async fn promise(&self, script: &str) -> Value {
         let script = format!(
             "const done = arguments[arguments.length - 1]; \
              (async () => {{ {script} }})().then(done, (why) => done('failed: ' + why));"
@@ -128,7 +127,7 @@ impl Browser {
     }
 
     /// Waits until the page says so.
-    pub(crate) async fn sees(&self, text: &str) {
+    pub async fn sees(&self, text: &str) {
         let script = "return document.body.innerText.includes(arguments[0])";
         let wanted = async || {
             self.client.execute(script, vec![json!(text)]).await.is_ok_and(|yes| yes == json!(true))
@@ -144,7 +143,7 @@ impl Browser {
     }
 
     /// Waits until the page says so no more.
-    pub(crate) async fn sees_no_more(&self, text: &str) {
+    pub async fn sees_no_more(&self, text: &str) {
         let script = "return document.body.innerText.includes(arguments[0])";
         let wanted = async || {
             self.client
@@ -156,7 +155,7 @@ impl Browser {
     }
 
     /// Waits until a script says yes.
-    pub(crate) async fn until(&self, what: &str, script: &str) {
+    pub async fn until(&self, what: &str, script: &str) {
         let wanted = async || {
             self.client.execute(script, Vec::new()).await.is_ok_and(|yes| yes == json!(true))
         };
@@ -164,7 +163,7 @@ impl Browser {
     }
 
     /// Touches what is named so: a button, a link, a summary.
-    pub(crate) async fn click(&self, name: &str) {
+    pub async fn click(&self, name: &str) {
         let named = format!(
             "//*[self::button or self::a or self::summary]\
              [normalize-space(.)={name:?} or @aria-label={name:?}]"
@@ -173,30 +172,30 @@ impl Browser {
     }
 
     /// As [`Self::click`], within what holds this text: an entry of a list.
-    pub(crate) async fn click_in(&self, text: &str, name: &str) {
+    pub async fn click_in(&self, text: &str, name: &str) {
         let named = format!("//li[contains(., {text:?})]//button[normalize-space(.)={name:?}]");
         self.touch(&named, name).await;
     }
 
     /// Touches the button of a form, and not the tab of the same name.
-    pub(crate) async fn submit(&self, name: &str) {
+    pub async fn submit(&self, name: &str) {
         self.touch(&format!("//form//button[normalize-space(.)={name:?}]"), name).await;
     }
 
     /// Waits until something is so that the browser does not show.
-    pub(crate) async fn until_async(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+    pub async fn until_async(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         assert!(until(is_so).await, "{what}: not within {WITHIN:?}: {}", self.says().await);
     }
 
     /// Types into the field of this label, or that a person hears called so.
-    pub(crate) async fn fill(&self, label: &str, text: &str) {
+    pub async fn fill(&self, label: &str, text: &str) {
         let field = self.field(label).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
     /// Types on in a field.
-    pub(crate) async fn types(&self, label: &str, text: &str) {
+    pub async fn types(&self, label: &str, text: &str) {
         self.field(label).await.send_keys(text).await.unwrap();
     }
 
@@ -236,7 +235,8 @@ impl Browser {
         }
     }
 
-    pub(crate) async fn touch(&self, xpath: &str, name: &str) {
+    /// Touches what an XPath finds; `name` is what a failed test calls it.
+    pub async fn touch(&self, xpath: &str, name: &str) {
         let touched = tokio::time::timeout(WITHIN, async {
             // It may be drawn anew while it is touched.
             while self.found(xpath, name).await.click().await.is_err() {
@@ -247,7 +247,7 @@ impl Browser {
     }
 
     /// A picture of the page, under `target/screens`.
-    pub(crate) async fn picture(&self, name: &str) {
+    pub async fn picture(&self, name: &str) {
         let folder = target_dir().join("screens");
         std::fs::create_dir_all(&folder).unwrap();
         let picture = self.client.screenshot().await.unwrap();
@@ -255,12 +255,12 @@ impl Browser {
     }
 
     /// Tells the browser something in the protocol of its developer tools.
-    pub(crate) async fn tell(&self, command: &'static str, parameters: Value) -> Value {
+    pub async fn tell(&self, command: &'static str, parameters: Value) -> Value {
         self.client.issue_cmd(DevTools { command, parameters }).await.unwrap()
     }
 
     /// Takes the network away from the page, or gives it back, as the browser's own switch.
-    pub(crate) async fn network(&self, is_there: bool) {
+    pub async fn network(&self, is_there: bool) {
         self.tell("Network.enable", json!({})).await;
         let conditions = json!({
             "offline": !is_there, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
@@ -268,7 +268,8 @@ impl Browser {
         self.tell("Network.emulateNetworkConditions", conditions).await;
     }
 
-    pub(crate) async fn size(&self, width: u32, height: u32) {
+    /// A screen of this size, in CSS pixels.
+    pub async fn size(&self, width: u32, height: u32) {
         let size = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
         });
@@ -276,27 +277,27 @@ impl Browser {
     }
 
     /// Chooses a file where the page asks for one.
-    pub(crate) async fn choose(&self, file: &Path) {
+    pub async fn choose(&self, file: &Path) {
         let asks = Locator::Css("input[type=file]");
         let input = self.client.wait().at_most(WITHIN).for_element(asks).await.unwrap();
         input.send_keys(&file.display().to_string()).await.unwrap();
     }
 
     /// Where files go that the page gives the person.
-    pub(crate) async fn downloads_into(&self, folder: &Path) {
+    pub async fn downloads_into(&self, folder: &Path) {
         let behavior = json!({ "behavior": "allow", "downloadPath": folder });
         self.tell("Browser.setDownloadBehavior", behavior).await;
     }
 
     /// Light or dark, as the person's device has it.
-    pub(crate) async fn scheme(&self, scheme: &str) {
+    pub async fn scheme(&self, scheme: &str) {
         let scheme = json!({ "name": "prefers-color-scheme", "value": scheme });
         let still = json!({ "name": "prefers-reduced-motion", "value": "reduce" });
         self.tell("Emulation.setEmulatedMedia", json!({ "features": [scheme, still] })).await;
     }
 
     /// What axe-core (Deque) finds that keeps people out of the page.
-    pub(crate) async fn violations(&self) -> Value {
+    pub async fn violations(&self) -> Value {
         let axe = target_dir().join("npm/node_modules/axe-core/axe.min.js");
         let axe = std::fs::read_to_string(&axe).unwrap_or_else(|error| {
             panic!("{}: {error}; `cargo xtask test` fetches it", axe.display())
@@ -308,22 +309,24 @@ impl Browser {
     }
 
     /// Opens another tab, and looks at it.
-    pub(crate) async fn new_tab(&self) -> Tab {
+    pub async fn new_tab(&self) -> Tab {
         let opened = self.client.new_window(true).await.unwrap();
         self.client.switch_to_window(opened.handle.clone()).await.unwrap();
         Tab(opened.handle)
     }
 
-    pub(crate) async fn tab(&self) -> Tab {
+    /// The tab that is looked at.
+    pub async fn tab(&self) -> Tab {
         Tab(self.client.window().await.unwrap())
     }
 
-    pub(crate) async fn look_at(&self, tab: &Tab) {
+    /// Looks at another tab.
+    pub async fn look_at(&self, tab: &Tab) {
         self.client.switch_to_window(tab.0.clone()).await.unwrap();
     }
 
     /// Ends the process that shows the tab which is looked at.
-    pub(crate) async fn crash_tab(&self) {
+    pub async fn crash_tab(&self) {
         // It can't answer any more.
         let _ =
             self.client.issue_cmd(DevTools { command: "Page.crash", parameters: json!({}) }).await;
@@ -331,7 +334,7 @@ impl Browser {
 }
 
 /// A tab of a browser.
-pub(crate) struct Tab(fantoccini::wd::WindowHandle);
+pub struct Tab(fantoccini::wd::WindowHandle);
 
 const AGAIN: Duration = Duration::from_millis(30);
 
@@ -371,11 +374,6 @@ impl Drop for Running {
             }
         }
     }
-}
-
-/// Where a test's browser keeps its profile.
-pub(crate) fn profile(scratch: &lab::Scratch, name: &str) -> PathBuf {
-    scratch.path().join(name)
 }
 
 #[derive(Debug)]
