@@ -11,6 +11,8 @@
 
 pub mod measure;
 
+pub mod reader;
+
 pub mod report;
 
 pub use measure::{Latencies, Sample, cpu_spent, median};

@@ -2,6 +2,7 @@
 
 use crate::serve::{Profile, build};
 use crate::shell::{self, Result, cargo, target_dir};
+use crate::web;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -22,6 +23,9 @@ enum Name {
     Masters,
     /// Memos that were written offline are sent, beside PouchDB and rouchdb
     Sync,
+    /// The reader's app in a browser: what is loaded, how soon it can be used, also with
+    /// 10,000 memos, and what Lighthouse says
+    Web,
 }
 
 impl Name {
@@ -29,11 +33,15 @@ impl Name {
         match self {
             Self::Masters => "masters",
             Self::Sync => "sync",
+            Self::Web => "web",
         }
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
+    if matches!(arguments.name, Name::Web) {
+        web::build()?;
+    }
     let server = build(Profile::Release)?;
     let mut command =
         cargo(["run", "--release", "--quiet", "--manifest-path", "bench/Cargo.toml", "--bin"]);

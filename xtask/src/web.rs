@@ -105,7 +105,10 @@ fn name(bound: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     }
     let boot = names.filled(&statics().join("boot.js"))?;
     names.hashed("boot.js", boot);
-    let listed: Vec<String> = names.of.values().map(|path| format!("{path:?}")).collect();
+    // Pictures are for who installs the app, and not for the app itself.
+    let is_shown = |path: &&String| Path::new(path).extension().is_none_or(|end| end != "png");
+    let shown = names.of.values().filter(is_shown);
+    let listed: Vec<String> = shown.map(|path| format!("{path:?}")).collect();
     names.of.insert("files".to_owned(), listed.join(", "));
     let page = names.filled(&statics().join("index.html"))?;
     names.of.insert("version".to_owned(), hash(&page));

@@ -6,13 +6,46 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::ErrorCode;
 
 /// An answer, as a client reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Envelope<T> {
     /// It was done.
     Success(Success<T>),
     /// It was not.
     Failure(Failure),
+}
+
+/// What `ok` is says which of the two it is. Reading it as an untagged enum would have to keep
+/// all of it first, and then say of nothing what is wrong with it.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Envelope<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(bound(deserialize = "T: Deserialize<'de>"))]
+        struct Read<T> {
+            ok: bool,
+            #[serde(default = "Option::default", deserialize_with = "present")]
+            data: Option<T>,
+            error: Option<ErrorBody>,
+        }
+
+        /// Also what is `null`.
+        fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<T>, D::Error> {
+            T::deserialize(deserializer).map(Some)
+        }
+
+        match Read::deserialize(deserializer)? {
+            Read { ok: true, data: Some(data), error: None } => {
+                Ok(Self::Success(Success::new(data)))
+            }
+            Read { ok: false, data: None, error: Some(error) } => {
+                Ok(Self::Failure(Failure::new(error)))
+            }
+            Read { ok: true, .. } => Err(D::Error::missing_field("data")),
+            Read { ok: false, .. } => Err(D::Error::missing_field("error")),
+        }
+    }
 }
 
 impl<T> Envelope<T> {

@@ -42,6 +42,13 @@ pub(crate) fn set_page_language(tag: &str) {
     }
 }
 
+/// What `static/index.html` said while the app was on its way.
+pub(crate) fn remove_first_words() {
+    if let Ok(Some(words)) = document().query_selector(".first-words") {
+        words.remove();
+    }
+}
+
 pub(crate) fn set_title(title: &str) {
     document().set_title(title);
 }

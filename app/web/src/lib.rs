@@ -50,6 +50,7 @@ pub fn start() {
     words::choose();
     browser::listen();
     leptos::mount::mount_to_body(app::App);
+    browser::remove_first_words();
 }
 
 /// Sends what waits, in a service worker that the browser has woken. Fails where something

@@ -10,6 +10,12 @@ window.addEventListener("beforeinstallprompt", (event) => {
 });
 
 await init({ module_or_path: "{{endpaper.wasm}}" });
+if (document.querySelector(".first-words")) {
+  // They are on the screen before the app takes their place; in a tab that nobody sees they
+  // never are.
+  const shown = new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  await Promise.race([shown, new Promise((done) => setTimeout(done, 100))]);
+}
 start();
 
 // There is none where the address is not a secure one; the app says so.

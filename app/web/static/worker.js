@@ -10,11 +10,17 @@ const FILES = [PAGE, "/manifest.webmanifest", {{files}}];
 
 // The page of a captive portal is not kept in the place of ours.
 const keep = async (cache, file) => {
-  const answer = await fetch(file, { cache: "no-cache", redirect: "error" });
+  // What has a hash for a name is what the page has loaded just now; the others are asked for.
+  const asks = file.startsWith("/app/") ? "default" : "no-cache";
+  const answer = await fetch(file, { cache: asks, redirect: "error" });
   const isPage = (answer.headers.get("content-type") ?? "").startsWith("text/html");
-  const isOurs = file === PAGE ? (await answer.clone().text()).includes("{{boot.js}}") : !isPage;
+  const page = file === PAGE ? await answer.clone().text() : "";
+  const isOurs = file === PAGE ? page.includes("{{boot.js}}") : !isPage;
   if (!answer.ok || !isOurs) throw new Error(`${file} is not what it should be`);
-  await cache.put(file, answer);
+  // The app opens at once from here: nothing is said while it loads.
+  const kept = page.replace(/<!--first-->.*<!--\/first-->/s, "");
+  const headers = { headers: answer.headers };
+  await cache.put(file, file === PAGE ? new Response(kept, headers) : answer);
 };
 
 // All of a version, or nothing: an old page never meets new files.

@@ -112,3 +112,26 @@ fn sync_ends_with_one_object_whose_numbers_are_numbers() {
     assert_eq!(object["queued_operations"], 30);
     assert!(object["queued_resident_bytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20));
 }
+
+/// Lighthouse comes from its registry: it is left to who measures.
+#[test]
+fn web_ends_with_one_object_whose_numbers_are_numbers() {
+    if std::env::var_os("BENCH_SERVER").is_none() {
+        return suite::left_out("the bench of the app", "BENCH_SERVER");
+    }
+    if !lab::require_chromium("the bench of the app") {
+        return;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_web"));
+    command.args(["--quick", "--memos", "100", "--without-lighthouse"]);
+    let finished = lab::run(command, ENDS_WITHIN).unwrap();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let last = finished.stdout.lines().last().unwrap();
+    let object: Value = serde_json::from_str(last).unwrap();
+    assert_eq!((&object["bench"], &object["memos"]), (&"web".into(), &100.into()));
+    let aims = aims(&object);
+    for name in ["first_load_kilobytes", "interactive_cold_ms", "shelf_opens_ms"] {
+        assert!(aims.contains(&name), "{aims:?}");
+    }
+    assert!(object["first_load_bytes"].as_u64().is_some_and(|bytes| bytes > 100_000), "{object}");
+}

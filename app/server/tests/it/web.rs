@@ -1,6 +1,7 @@
 //! The reader's app in a real browser, against a real server.
 
 mod faults;
+mod front;
 mod update;
 
 use std::net::SocketAddr;

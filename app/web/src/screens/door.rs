@@ -12,6 +12,12 @@ use crate::api::Refused;
 use crate::browser;
 use crate::words::{self, t};
 
+/// What this is. `static/index.html` says it, too, for as long as the app is on its way.
+const WORDS: [&str; 2] = [
+    "책을 읽으며 떠오른 것을 적습니다. 지하에서도, 하늘에서도. 적는 순간 이 기기에 남고, 네트워크가 돌아오면 저절로 서버에 닿습니다.",
+    "Write down what a book makes you think: underground, in the air, anywhere. It is on this device as you write it, and reaches the server by itself when there is a network.",
+];
+
 /// What the person wants at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wants {
@@ -49,10 +55,7 @@ pub fn Door(
         <main class="door" id="main">
             <div class="door-words">
                 <h1 class="mark">"Endpaper"</h1>
-                <p>{t(
-                    "책을 읽으며 떠오른 것을 적습니다. 지하에서도, 하늘에서도. 적는 순간 이 기기에 남고, 네트워크가 돌아오면 저절로 서버에 닿습니다.",
-                    "Write down what a book makes you think: underground, in the air, anywhere. It is on this device as you write it, and reaches the server by itself when there is a network.",
-                )}</p>
+                <p>{t(WORDS[0], WORDS[1])}</p>
             </div>
             <div class="door-form">
                 <div class="tabs" role="group" aria-label=t("무엇을 할까요", "What would you like to do")>
@@ -268,5 +271,16 @@ fn Recover(token: Option<String>) -> impl IntoView {
                 <button class="primary">{t("바꾸기", "Change it")}</button>
             </form>
         </details>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_says_the_same_before_the_app_is_there() {
+        let page = include_str!("../../static/index.html");
+        assert!(WORDS.iter().all(|words| page.contains(words)));
     }
 }

@@ -160,12 +160,3 @@ fn compare(report: &mut Report, at: usize, count: usize, wanted: &impl Fn(&str) 
         }
     }
 }
-
-/// A memo of about 300 bytes: the number makes each another one.
-fn memo(number: usize) -> String {
-    format!("{number}. {TEXT}")
-}
-
-const TEXT: &str = "촛불 하나로 방이 이렇게 넓어질 수 있구나. 어둠은 물러난 것이 아니라 \
-    가장자리로 가서 앉아 있을 뿐이고, 나는 그 사이에서 책을 읽는다. A candle does not \
-    push the dark away; it only asks it to sit further off for a while.";

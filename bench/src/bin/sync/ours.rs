@@ -4,30 +4,19 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bench::{Latencies, cpu_spent};
-use endpaper_api::sync::{SCHEMA, TABLES};
+use bench::cpu_spent;
+use bench::reader::{Token, open, shelve, sign_up, write};
 use lab::{Program, Scratch, TakenAway};
-use serde_json::{Value as Json, json};
-use stdx::{IdSource, UnixMicros};
+use stdx::IdSource;
 use sync::engine::Synced;
-use sync::engine::{Config, Edit, Trouble};
-use sync::model::{AccountId, Fields, RecordId, RecordKey, Value};
-use sync::queue::Priority;
-use sync_sqlite::{Device, HttpServer, Options, Tokens};
+use sync::model::RecordId;
+use sync_sqlite::{Device, HttpServer};
 use tokio::runtime::Runtime;
 
-use crate::{Round, memo};
+use crate::Round;
 
 /// Of a child that ends by itself.
 const ENDS_WITHIN: Duration = Duration::from_mins(5);
-
-struct Token(String);
-
-impl Tokens for Token {
-    async fn token(&self, stale: Option<&str>) -> Result<String, Trouble> {
-        if stale.is_some() { Err(Trouble::LogIn) } else { Ok(self.0.clone()) }
-    }
-}
 
 /// A server, a device of an account there, and a book on its shelf.
 struct Pair {
@@ -53,7 +42,7 @@ impl Pair {
         let base = program.url("/").parse().expect("a URL");
         let server = HttpServer::new(client, base, Token(token));
         let device = open(&scratch.path().join("device.db"), account, None);
-        let book = shelve(&device);
+        let book = shelve(&device, "소년이 온다");
         let pair = Self { program, server, device, book, runtime, scratch };
         pair.send();
         pair
@@ -90,65 +79,12 @@ pub(crate) fn run(server: &Path, count: usize) -> Round {
 /// when one of its masters goes away just before that.
 pub(crate) fn send_with_a_master_away(server: &Path, count: usize) -> Duration {
     let pair = Pair::start(server);
-    write(&pair.device, pair.book, count);
+    let _ = write(&pair.device, pair.book, count);
     let away = TakenAway::take(&pair.scratch.path().join("data/b.db")).expect("it is there");
     let took = pair.send();
     pair.stop();
     drop(away);
     took
-}
-
-fn open(path: &Path, account: AccountId, queue: Option<usize>) -> Device {
-    let mut config = Config::new(TABLES, SCHEMA);
-    if let Some(queue) = queue {
-        config.limits.queue_count = queue;
-    }
-    Device::open(path, Options::new(config, account)).expect("it is opened")
-}
-
-fn shelve(device: &Device) -> RecordId {
-    let key = RecordKey { table: "shelf".into(), id: IdSource::system().next() };
-    let book = Fields::from([("title", "소년이 온다")]);
-    let now = UnixMicros::from_secs(1_700_000_000);
-    device.edit(&key, Edit::Create(book), now, Priority::NORMAL).expect("it is saved");
-    key.id
-}
-
-fn write(device: &Device, book: RecordId, count: usize) -> Latencies {
-    let ids = IdSource::system();
-    let mut latencies = Latencies::default();
-    for number in 0..count {
-        let at = UnixMicros::from_secs(1_700_000_000 + i64::try_from(number).unwrap_or(0));
-        let fields = Fields::from([
-            ("userBookId", Value::from(book.to_string())),
-            ("pageNumber", Value::Int(1)),
-            ("content", memo(number).into()),
-            ("tags", Value::Texts(Vec::new())),
-            ("tagCategory", Value::Null),
-            ("memoStartTime", Value::Int(at.0)),
-        ]);
-        let key = RecordKey { table: "memos".into(), id: ids.next() };
-        let before = Instant::now();
-        device.edit(&key, Edit::Create(fields), at, Priority::NORMAL).expect("it is saved");
-        latencies.add(before.elapsed());
-    }
-    latencies
-}
-
-async fn sign_up(base: &str) -> (String, AccountId) {
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let base = base.trim_end_matches('/');
-    let ask = async |path: &str, body: Json| -> Json {
-        let sent = client.post(format!("{base}/api/v1/auth/{path}")).json(&body).send().await;
-        let answer: Json = sent.expect("it answers").json().await.expect("JSON");
-        answer["data"].clone()
-    };
-    let password = "correct horse 9 battery";
-    ask("signup", json!({ "loginId": "bench", "email": "bench@example.com", "name": "Bench", "password": password })).await;
-    let login = ask("login", json!({ "loginId": "bench", "password": password })).await;
-    let text = |value: &Json| value.as_str().expect("a text").to_owned();
-    let account = text(&login["user"]["id"]).parse().expect("an id");
-    (text(&login["accessToken"]), account)
 }
 
 /// Of a process that queues so many operations and does nothing else.
@@ -164,8 +100,8 @@ pub(crate) fn queued_resident_bytes(count: usize) -> u64 {
     let scratch = Scratch::new("bench-queue").expect("a directory under target/");
     let account = IdSource::system().next();
     let device = open(&scratch.path().join("device.db"), account, Some(count + 1));
-    let book = shelve(&device);
-    write(&device, book, count);
+    let book = shelve(&device, "소년이 온다");
+    let _ = write(&device, book, count);
     resident_bytes()
 }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use bench::reader::memo;
 use bench::{Latencies, cpu_spent};
 use lab::{Process, Scratch};
 use rouchdb::Database;
 use serde_json::{Value, json};
 
-use crate::{Round, memo};
+use crate::Round;
 
 /// Installing, and one round.
 const ENDS_WITHIN: Duration = Duration::from_mins(8);

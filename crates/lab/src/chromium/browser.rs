@@ -24,6 +24,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// what the browser has logged: it is for tests and benches alone.
 pub struct Browser {
     client: Client,
+    debugger: u16,
     running: Running,
     _driver: Process,
 }
@@ -89,7 +90,12 @@ impl Browser {
         let waits = TimeoutConfiguration::new(Some(WITHIN), Some(WITHIN), None);
         client.update_timeouts(waits).await.unwrap();
         let running = Running { pid, profile: profile.display().to_string() };
-        Self { client, running, _driver: driver }
+        let debugger = client.capabilities().and_then(|all| {
+            let address = all.get("goog:chromeOptions")?.get("debuggerAddress")?.as_str()?;
+            address.rsplit_once(':')?.1.parse().ok()
+        });
+        let debugger = debugger.expect("chromedriver says where it listens");
+        Self { client, debugger, running, _driver: driver }
     }
 
     /// Closes it, as a person would.
@@ -100,6 +106,12 @@ impl Browser {
     /// Ends it this instant, without a chance to write anything down.
     pub fn kill(self) {
         drop(self.running);
+    }
+
+    /// The port of its developer tools, for another program to look at what it has.
+    #[must_use]
+    pub const fn debugger_port(&self) -> u16 {
+        self.debugger
     }
 
     /// Loads an address.

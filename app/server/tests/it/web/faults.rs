@@ -5,6 +5,7 @@ use lab::proxy::Fall;
 use lab::{Port, Proxy, require_chromium};
 use serde_json::{Value, json};
 
+use super::front::{Front, built};
 use super::{Place, add_book, both_have, done, is_on_server, is_saved, path, sign_up, write_memo};
 
 /// Looks at every picture that the page shows whether a memo is in it twice.
@@ -39,13 +40,16 @@ async fn what_was_taken_and_not_answered_is_tried_again_and_never_shown_twice() 
     browser.close().await;
 }
 
-/// A server that does not answer is asked again, and the person sees when.
+/// A server that does not answer is asked again, and one that is well and answers no push is sent
+/// it again, later each time: the person sees when.
 #[tokio::test]
 async fn the_person_sees_when_it_is_tried_again() {
     if !require_chromium("the_person_sees_when_it_is_tried_again") {
         return;
     }
     let mut place = Place::new("web-backoff");
+    let (front, port) = Front::begin(place.address, built()).await;
+    place.reached_at(port);
     let browser = place.browser("reader", &Opens::default()).await;
     sign_up(&browser, &place, "haeri").await;
     add_book(&browser, "Molloy").await;
@@ -54,25 +58,24 @@ async fn the_person_sees_when_it_is_tried_again() {
     place.end();
     write_memo(&browser, "later").await;
     sync_centre(&browser).await;
-    // Each time that nobody answers, the pause is longer.
-    let pause = "const line = document.querySelector('.again').innerText; \
-                 return Number(/again in (\\d+) s/.exec(line)?.[1] ?? 0)";
-    browser.until("a pause is counted down", &more_than(pause, 0)).await;
-    browser.until("the pause grows", &more_than(pause, 4)).await;
+    let counted = "return /asked again in \\d+ s/.test(document.querySelector('.again').innerText)";
+    browser.until("the next question is counted down to", counted).await;
     browser.picture("asked-again").await;
+    let note = "window.again = new Set(); new MutationObserver(() => \
+                again.add(document.querySelector('.again')?.innerText))\
+                .observe(document.body, { subtree: true, childList: true, characterData: true })";
+    browser.eval(note).await;
+    front.refuses(3);
     place.begin();
-    browser.click("Sync now").await;
-    browser.sees("The server is there.").await;
+    let counted = "return [...again].some((text) => /is tried again in \\d+ s/.test(text))";
+    browser.until("the next push is counted down to", counted).await;
     let is_quiet = "return document.querySelector('.again').innerText === ''";
     browser.until("nothing is counted down", is_quiet).await;
+    browser.sees("The server is there.").await;
     browser.go(&place.url(&book)).await;
     is_saved(&browser).await;
     both_have(&browser, &place, &["later"]).await;
     browser.close().await;
-}
-
-fn more_than(number: &str, least: u32) -> String {
-    format!("const number = (() => {{ {number} }})(); return number > {least}")
 }
 
 /// Of what is sent together, the server takes what it can, and says of the rest why not: the

@@ -1,86 +1,14 @@
 //! A newer version of the app; and the app as one of the device's.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use lab::chromium::Opens;
-use lab::{Port, require_chromium};
+use lab::require_chromium;
 use serde_json::json;
 
+use super::front::{Front, built, ending};
 use super::{Place, add_book, both_have, is_saved, path, sign_up, write_memo};
-
-/// Serves the files of one version of the app, and has the server answer everything else.
-#[derive(Clone)]
-struct Front {
-    server: SocketAddr,
-    client: Client<HttpConnector, Body>,
-    /// Where the files of the version are.
-    app: Arc<Mutex<PathBuf>>,
-}
-
-impl Front {
-    async fn begin(server: SocketAddr, app: PathBuf) -> (Self, Port) {
-        let port = Port::reserve().unwrap();
-        let listener = tokio::net::TcpListener::bind(port.address()).await.unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let front = Self { server, client, app: Arc::new(Mutex::new(app)) };
-        let router = Router::new().fallback(answer).with_state(front.clone());
-        // It ends with the test's runtime.
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        (front, port)
-    }
-
-    fn serves(&self, app: PathBuf) {
-        *self.app.lock().unwrap() = app;
-    }
-}
-
-async fn answer(State(front): State<Front>, request: Request) -> Response {
-    let path = request.uri().path().trim_start_matches('/').to_owned();
-    if request.method() == Method::GET && !path.starts_with("api/") {
-        let is_file = path.starts_with("app/") || path.contains('.');
-        let file = if is_file { &path } else { "index.html" };
-        let Ok(content) = fs::read(front.app.lock().unwrap().join(file)) else {
-            return StatusCode::NOT_FOUND.into_response();
-        };
-        let kind = match ending(file) {
-            Some("html") => "text/html; charset=utf-8",
-            Some("js") => "text/javascript; charset=utf-8",
-            Some("css") => "text/css; charset=utf-8",
-            Some("wasm") => "application/wasm",
-            Some("svg") => "image/svg+xml",
-            Some("webmanifest") => "application/manifest+json",
-            _ => "application/octet-stream",
-        };
-        return ([(header::CONTENT_TYPE, kind)], content).into_response();
-    }
-    let (mut parts, body) = request.into_parts();
-    let to = parts.uri.path_and_query().map_or("/", |to| to.as_str());
-    parts.uri = format!("http://{}{to}", front.server).parse().unwrap();
-    match front.client.request(Request::from_parts(parts, body)).await {
-        Ok(answer) => answer.map(Body::new),
-        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
-    }
-}
-
-fn ending(name: &str) -> Option<&str> {
-    name.rsplit_once('.').map(|(_, ending)| ending)
-}
-
-/// What `cargo xtask web` built.
-fn built() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/dist")
-}
 
 /// Another version of it: every file under another name, and a page that says which one it is.
 fn another(scratch: &Path) -> PathBuf {

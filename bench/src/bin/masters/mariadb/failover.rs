@@ -54,7 +54,7 @@ impl Seen {
     /// The longest time without one that was done, between these moments.
     fn longest_without(&mut self, from: Instant, until: Instant) -> Duration {
         self.done.sort_unstable();
-        let between = self.done.iter().filter(|at| (from..until).contains(at));
+        let between = self.done.iter().filter(|at| (from..until).contains(*at));
         let mut before = from;
         let mut longest = Duration::ZERO;
         for &at in between.chain([&until]) {
