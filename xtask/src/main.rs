@@ -60,7 +60,8 @@ enum Task {
     Tidy,
     /// Build the reader's app into app/web/dist
     Web,
-    /// Check that the crates that say so compile for browsers
+    /// Check that the crates that say so compile for browsers, and build what tests have a
+    /// browser do
     Wasm,
     /// Measure: a table for people, then one line of JSON
     Bench(bench::Arguments),
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
         Task::Ci => test::run_task(&test::Arguments::default()),
         Task::Tidy => tidy::run(),
         Task::Web => web::build(),
-        Task::Wasm => wasm::check(),
+        Task::Wasm => wasm::check().and_then(|()| web::build_check()),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Sim(arguments) => sim::run_task(&arguments),
         Task::Fuzz(arguments) => fuzz::run_task(&arguments),

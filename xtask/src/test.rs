@@ -29,6 +29,7 @@ pub(crate) fn run_task(arguments: &Arguments) -> Result {
     }
     setup::install_axe()?;
     web::build()?;
+    web::build_check()?;
     let server = build(Profile::Dev)?;
     let mut smoke = beside("bench", "test", ["--quiet"]);
     smoke.env("BENCH_SERVER", server);

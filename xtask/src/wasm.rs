@@ -32,6 +32,7 @@ pub(crate) fn check() -> Result {
     for name in CRATES {
         check.args(["--package", name]);
     }
+    check.args(["--features", "sync-web/check", "--lib", "--examples"]);
     if has_lints {
         check.args(["--", "--deny", "warnings"]);
     }

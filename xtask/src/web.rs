@@ -31,7 +31,8 @@ pub(crate) fn build() -> Result {
     if fs::read_to_string(&stamp).is_ok_and(|built| built == source) {
         return Ok(());
     }
-    let bound = bind(&wasm)?;
+    let bound = target_dir().join("wasm/bound");
+    bind(&wasm, "endpaper", &bound)?;
     let _ = fs::remove_dir_all(&dist);
     let files = name(&bound)?;
     let mut sizes = Vec::new();
@@ -80,15 +81,26 @@ fn statics() -> PathBuf {
     root().join("app/web/static")
 }
 
-fn bind(wasm: &Path) -> Result<PathBuf> {
-    let bound = target_dir().join("wasm/bound");
-    let _ = fs::remove_dir_all(&bound);
+/// Puts what a browser can load of `wasm` into a folder of its own.
+fn bind(wasm: &Path, name: &str, into: &Path) -> Result {
+    let _ = fs::remove_dir_all(into);
     let mut bindgen = Bindgen::new();
-    let bindgen = bindgen.input_path(wasm).out_name("endpaper").typescript(false);
+    let bindgen = bindgen.input_path(wasm).out_name(name).typescript(false);
     let bindgen = bindgen.remove_name_section(true).remove_producers_section(true);
-    let done = bindgen.web(true).and_then(|bindgen| bindgen.generate(&bound));
-    done.map_err(|error| Failure(format!("wasm-bindgen: {error:#}")))?;
-    Ok(bound)
+    let done = bindgen.web(true).and_then(|bindgen| bindgen.generate(into));
+    done.map_err(|error| Failure(format!("wasm-bindgen: {error:#}")))
+}
+
+/// Builds what a test has a browser do beside the app, into `target/wasm/check`.
+pub(crate) fn build_check() -> Result {
+    let toolchain = Toolchain::get()?;
+    let mut build = toolchain.cargo("build");
+    build.args(["--package", "sync-web", "--example", "check", "--features", "check"]);
+    run(build)?;
+    let into = target_dir().join("wasm/check");
+    bind(&toolchain.artifacts().join("debug/examples/check.wasm"), "check", &into)?;
+    let page = into.join("index.html");
+    fs::write(&page, "<!doctype html><title>check</title>").map_err(|error| failed(&page, &error))
 }
 
 /// Every file under its name, with the names of the others put into it.

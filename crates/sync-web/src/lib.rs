@@ -69,6 +69,9 @@ pub mod store;
 
 pub mod keep;
 
+#[cfg(feature = "check")]
+pub mod check;
+
 mod idb;
 
 mod js;

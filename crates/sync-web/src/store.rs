@@ -338,9 +338,9 @@ impl Access {
             }
         }
         let row = object(&[(BODY, json(&row).into()), (BY, by.into())]);
-        // One of which the server said nothing is of no generation, and is told by no
+        // One of which the server said nothing is before every generation, and is told by no
         // operation that is gone.
-        let generation = saved.known.as_ref().map_or(0, |known| known.generation);
+        let generation = saved.known.as_ref().map_or(-1.0, |known| f64::from(known.generation));
         let version = saved.known.as_ref().map_or(0, |known| known.version.0);
         for (name, value) in [(GENERATION, generation.into()), (VERSION, number(version))] {
             let _ = Reflect::set(&row, &name.into(), &value);

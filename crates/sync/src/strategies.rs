@@ -1,15 +1,16 @@
 //! What stands for anything of each kind in property tests, behind the feature
 //! `proptest`: any wire or stored value there can be.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use stdx::{HybridTime, UnixMicros};
 use uuid::Uuid;
 
-use crate::engine::{End, Kind, Logged, Retry, Saved, Session};
+use crate::engine::{End, Kind, Logged, Persist, Retry, Saved, Session};
 use crate::merge::{Outcome, Revision, Why};
-use crate::model::{Fields, RecordKey, Value, Version};
+use crate::model::{AccountId, Fields, RecordKey, Value, Version};
 use crate::operation::{Action, Operation};
 use crate::queue::{Failure, Known, Priority, Queued};
 use crate::wire::{Answer, Change, PROTOCOL, Pull, PullAnswer, Push, PushAnswer};
@@ -174,6 +175,29 @@ pub fn sessions() -> impl Strategy<Value = Session> {
             }
         },
     )
+}
+
+/// Anything that a step of an engine wants written down, of this account.
+///
+/// The number of an entry of the log stands in the entry, too ([`Logged::settled`]), so that it
+/// can be told from what is read.
+pub fn persists(account: AccountId) -> impl Strategy<Value = Persist> {
+    let logged = (1u64..1_400, logged()).prop_map(|(number, logged)| {
+        let settled = UnixMicros(number.cast_signed());
+        Persist::Log(number, Box::new(Logged { settled, ..logged }))
+    });
+    let session = sessions()
+        .prop_map(move |any| Session { account, ..any })
+        .prop_map(|session| Persist::Session(Box::new(session)));
+    prop_oneof![
+        1 => session,
+        4 => (keys(), saved()).prop_map(|(key, saved)| Persist::Record(key, saved)),
+        1 => keys().prop_map(Persist::RecordGone),
+        4 => queued().prop_map(|queued| Persist::Operation(Arc::new(queued))),
+        1 => ids().prop_map(Persist::OperationGone),
+        2 => logged,
+        1 => (0u32..4).prop_map(|older_than| Persist::Forget { older_than }),
+    ]
 }
 
 /// Any outcome.

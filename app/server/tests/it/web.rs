@@ -2,6 +2,7 @@
 
 mod faults;
 mod front;
+mod store;
 mod update;
 
 use std::net::SocketAddr;

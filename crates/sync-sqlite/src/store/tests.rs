@@ -1,9 +1,7 @@
-use std::sync::Arc;
-
 use proptest::prelude::*;
-use stdx::{IdSource, UnixMicros};
+use stdx::IdSource;
 use sync::engine::Stored;
-use sync::strategies::{ids, keys, logged, queued, saved, sessions};
+use sync::strategies::persists;
 
 use super::*;
 
@@ -13,26 +11,6 @@ fn id<I: stdx::ids::Id>(number: u8) -> I {
 
 fn session() -> Session {
     Session::new(id(100), id(101))
-}
-
-fn steps() -> impl Strategy<Value = Persist> {
-    // The number stands in the entry, too, so that it can be told from what is read.
-    let logged = (1u64..1_400, logged()).prop_map(|(number, logged)| {
-        let settled = UnixMicros(number.cast_signed());
-        Persist::Log(number, Box::new(Logged { settled, ..logged }))
-    });
-    let session = sessions()
-        .prop_map(|any| Session { account: session().account, ..any })
-        .prop_map(|session| Persist::Session(Box::new(session)));
-    prop_oneof![
-        1 => session,
-        4 => (keys(), saved()).prop_map(|(key, saved)| Persist::Record(key, saved)),
-        1 => keys().prop_map(Persist::RecordGone),
-        4 => queued().prop_map(|queued| Persist::Operation(Arc::new(queued))),
-        1 => ids().prop_map(Persist::OperationGone),
-        2 => logged,
-        1 => (0u32..4).prop_map(|older_than| Persist::Forget { older_than }),
-    ]
 }
 
 /// All that is in the file, as the engine and the person get it.
@@ -82,7 +60,10 @@ proptest! {
     /// not committed was never there.
     #[test]
     fn a_file_is_what_memory_would_be(
-        steps in prop::collection::vec((prop::collection::vec(steps(), 1..5), 0u8..5), 0..25),
+        steps in prop::collection::vec(
+            (prop::collection::vec(persists(session().account), 1..5), 0u8..5),
+            0..25,
+        ),
     ) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("folder/device.db");
