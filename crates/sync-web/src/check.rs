@@ -3,6 +3,8 @@
 
 use std::fmt::Debug;
 
+// It is told there that it may run in a browser, and has nothing else to do with this.
+use getrandom as _;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
