@@ -10,7 +10,7 @@ use sync_web::StoreError;
 
 use crate::account::{self, Account};
 use crate::browser;
-use crate::reader::Reader;
+use crate::reader::{self, Reader};
 use crate::screens::book::BookScreen;
 use crate::screens::door::Door;
 use crate::screens::find::Find;
@@ -54,6 +54,7 @@ pub fn App() -> impl IntoView {
             Ok(None) => who.set(Who::Nobody),
             Err(error) => who.set(Who::Closed(error)),
         }
+        reader::forget_others().await;
     });
     let screen = move || match who.get() {
         Who::Unknown => ().into_any(),

@@ -158,6 +158,13 @@ pub(crate) fn focus(id: &str) {
     }
 }
 
+/// Opens a part that is folded.
+pub(crate) fn unfold(id: &str) {
+    if let Some(element) = document().get_element_by_id(id) {
+        let _ = element.set_attribute("open", "");
+    }
+}
+
 /// Asks the browser to wake the service worker when there is a network (WICG, *Background
 /// Synchronization*). None where it can't.
 pub(crate) async fn register_sync(tag: &str) -> Option<()> {

@@ -32,11 +32,14 @@ const OF_TIME: (&str, &str) = (MEMOS.name, "memoStartTime");
 /// How long what was deleted can be had back with a touch.
 const UNDO: Duration = Duration::from_secs(6);
 
+/// Begins the names of databases and locks.
+const PLACE: &str = "endpaper";
+
 fn options(account: AccountId) -> Options {
     Options {
         config: Config::new(TABLES, SCHEMA),
         account,
-        name: "endpaper",
+        name: PLACE,
         indexes: &[OF_BOOK, OF_TIME],
         clock: Clock::real(),
     }
@@ -107,12 +110,15 @@ impl Reader {
     /// # Errors
     /// [`StoreError`].
     pub async fn open(account: Account, toasts: Toasts, owner: &Owner) -> Result<Self, StoreError> {
-        let (memos, shelf, revisions, status, is_replaced, changed) = owner.with(|| {
+        let (memos, shelf, revisions, changed) = owner.with(|| {
             let new = || RwSignal::new(0_u32);
-            (new(), new(), new(), RwSignal::new(None), RwSignal::new(false), new())
+            (new(), new(), new(), new())
         });
+        let status = owner.with(|| RwSignal::new(None));
+        let (is_replaced, is_full) = owner.with(|| (RwSignal::new(false), RwSignal::new(false)));
         let id = account.id;
-        let told = move |told| match told {
+        let told = move |told| {
+            match told {
             Told::Notice(notice) => {
                 if let Notice::Record(key) = &notice {
                     let of = match &*key.table {
@@ -126,11 +132,17 @@ impl Reader {
                 }
                 changed.update(|count| *count += 1);
             }
+            Told::Trouble(StoreError::Full) => is_full.set(true),
+            Told::Trouble(error) => toasts.say(t(
+                format!("서버에서 온 것을 적어 두지 못했습니다. 나중에 다시 합니다: {error}"),
+                format!("What came from the server could not be written down, and is tried again later: {error}"),
+            )),
             Told::Leader => changed.update(|count| *count += 1),
             Told::Replaced => {
                 is_replaced.set(true);
                 spawn_local(leave_where_another_is(id));
             }
+        }
         };
         let device = Device::open(options(id), told).await?;
         let reader = owner.with(|| Self {
@@ -142,7 +154,7 @@ impl Reader {
             status,
             going: RwSignal::new(BTreeSet::new()),
             is_replaced,
-            is_full: RwSignal::new(false),
+            is_full,
             toasts,
         });
         // Asked once for whatever has changed meanwhile.
@@ -541,6 +553,14 @@ pub(crate) fn why(error: &DeviceError) -> String {
         .to_owned(),
         error => t(format!("저장하지 못했습니다: {error}"), format!("This is not saved: {error}")),
     }
+}
+
+/// Deletes what was stored of accounts that are not here any more, where that was not possible
+/// when they left.
+pub(crate) async fn forget_others() {
+    let is_here = async |id| !matches!(account::last().await, Ok(last) if last.as_ref().map(|one| one.id) != Some(id));
+    // What can't be deleted now is tried again at the next start.
+    let _ = Device::delete_others(PLACE, is_here).await;
 }
 
 /// Where somebody has logged out in another tab, this one shows nothing of theirs any more.

@@ -6,7 +6,7 @@ use endpaper_api::reading::Category;
 use endpaper_api::sync::{MEMOS, SHELF};
 use endpaper_reading::model::Tag;
 use endpaper_reading::rules::flow::InFlow;
-use endpaper_reading::rules::progress::percent;
+use endpaper_reading::rules::progress::{category_of, percent};
 use endpaper_reading::text::{SearchKeys, SearchQuery};
 use stdx::UnixMicros;
 use sync::model::{Fields, RecordId, RecordKey, Table, Value};
@@ -141,6 +141,10 @@ impl Book {
         let number = |name: &str| int(&fields, name).and_then(|number| u32::try_from(number).ok());
         let category = text(&fields, "category");
         let category = Category::ALL.into_iter().find(|one| one.name() == category);
+        let category = category.unwrap_or(Category::ToRead);
+        let (pages, progress) = (number("totalPages"), number("readingProgress").unwrap_or(0));
+        let is_by_hand = fields.get("categoryByHand") == Some(&Value::Bool(true));
+        let is_started = !text(&fields, "readingStartDate").is_empty();
         Self {
             id,
             title: text(&fields, "title"),
@@ -150,9 +154,14 @@ impl Book {
             description: text(&fields, "description"),
             cover: text(&fields, "coverUrl"),
             isbn: text(&fields, "isbn"),
-            pages: number("totalPages"),
-            progress: number("readingProgress").unwrap_or(0),
-            category: category.unwrap_or(Category::ToRead),
+            pages,
+            progress,
+            // Where it follows the progress, also before the server has said so.
+            category: if is_by_hand {
+                category
+            } else {
+                category.max(category_of(progress, pages, is_started))
+            },
             rating: int(&fields, "rating"),
             review: text(&fields, "review"),
             state,

@@ -16,9 +16,10 @@ use sync::queue::{Failure, Priority, RecordState};
 use sync::watch::Watch;
 use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 
+use crate::idb::Database;
 use crate::js::sleep;
 use crate::store::{Access, Index, Store, StoreError};
-use crate::tabs::Channel;
+use crate::tabs::{Channel, Heard};
 
 /// How long a frozen tab can hold up the deletion of a database.
 const DELETED_WITHIN: Duration = Duration::from_secs(5);
@@ -84,6 +85,8 @@ pub enum Told {
     Leader,
     /// A newer program has taken over: nothing can be read or written here any more.
     Replaced,
+    /// What the server says can't be written down: it is tried again later.
+    Trouble(StoreError),
 }
 
 /// What tabs tell each other.
@@ -110,8 +113,10 @@ pub(crate) struct Inner {
     told: Box<dyn Fn(Told)>,
     /// There is something for whoever drives the device.
     pub(crate) work: Notify,
-    /// What the one who leads was last seen to say, and when that was.
-    leader: RefCell<Option<(Status, UnixMicros)>>,
+    /// What the one who leads was last heard to say.
+    leader: RefCell<Option<Status>>,
+    /// How often anything was heard of somebody who may lead.
+    heard: Cell<u64>,
     pub(crate) is_replaced: Rc<Cell<bool>>,
 }
 
@@ -201,6 +206,7 @@ impl Device {
             told: Box::new(told),
             work: Notify::new(),
             leader: RefCell::default(),
+            heard: Cell::new(0),
             is_replaced,
         });
         *heard.borrow_mut() = Some(Rc::downgrade(&inner));
@@ -208,17 +214,42 @@ impl Device {
     }
 
     /// Deletes what is stored of an account. Other tabs that have it open are told that they
-    /// are replaced. Where one of them is frozen, it is deleted when that one wakes or ends, and
-    /// this does not wait for it.
+    /// are replaced. Where one of them is frozen, this does not wait for it: [`delete_others`]
+    /// does it later.
+    ///
+    /// [`delete_others`]: Self::delete_others
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn delete(options: &Options) -> Result<(), StoreError> {
-        let place = options.place();
+        Self::delete_place(&options.place()).await
+    }
+
+    async fn delete_place(place: &str) -> Result<(), StoreError> {
         tokio::select! {
-            deleted = Store::delete(&place) => deleted,
+            deleted = Store::delete(place) => deleted,
             () = sleep(DELETED_WITHIN) => Ok(()),
         }
+    }
+
+    /// Deletes what is stored under this name of accounts that `is_here` does not know: what
+    /// [`delete`](Self::delete) could not, because a tab held it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn delete_others(
+        name: &str,
+        is_here: impl AsyncFn(AccountId) -> bool,
+    ) -> Result<(), StoreError> {
+        for place in Database::names().await? {
+            let account = place.strip_prefix(name).and_then(|rest| rest.strip_prefix('/'));
+            let Some(account) = account.and_then(|account| account.parse().ok()) else { continue };
+            // Asked just before: somebody may have logged in meanwhile.
+            if !is_here(account).await {
+                Self::delete_place(&place).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes an edit: when this returns, it is on the disk, and will be sent. Returns how
@@ -310,6 +341,7 @@ impl Device {
     /// # Errors
     /// [`StoreError`].
     pub async fn unsent(&self) -> Result<Vec<Operation>, StoreError> {
+        let _turn = self.turn().await;
         let (queued, _) = self.0.store.read()?.queue().await?;
         let mut all: Vec<Operation> = queued.into_iter().map(|queued| queued.operation).collect();
         all.sort_by_key(|operation| operation.sequence);
@@ -351,7 +383,7 @@ impl Device {
         if self.0.state.borrow().driven.is_some() {
             return Ok(own);
         }
-        let Some((seen, _)) = self.0.leader.borrow().clone() else {
+        let Some(seen) = self.0.leader.borrow().clone() else {
             // One of them leads in a moment; until then nobody knows.
             return Ok(Status { watch: Watch::Settling { until: self.now() }, ..own });
         };
@@ -371,6 +403,7 @@ impl Device {
     /// # Errors
     /// [`StoreError`].
     pub async fn log(&self) -> Result<Vec<Logged>, StoreError> {
+        let _turn = self.turn().await;
         self.0.store.read()?.log().await
     }
 
@@ -379,6 +412,7 @@ impl Device {
     /// # Errors
     /// [`StoreError`].
     pub async fn id(&self) -> Result<DeviceId, StoreError> {
+        let _turn = self.turn().await;
         Ok(self.0.store.read()?.session().await?.device)
     }
 
@@ -435,8 +469,13 @@ impl Device {
         }
     }
 
+    /// What was heard before of the same counts no more: a tab that waits to lead may hear for
+    /// days.
     fn heard_of(&self, input: Input) {
-        self.0.state.borrow_mut().inputs.push_back(input);
+        let is_network = |input: &Input| matches!(input, Input::Online | Input::Offline);
+        let inputs = &mut self.0.state.borrow_mut().inputs;
+        inputs.retain(|before| *before != input && !(is_network(&input) && is_network(before)));
+        inputs.push_back(input);
         self.0.work.notify_one();
     }
 
@@ -444,21 +483,26 @@ impl Device {
         self.0.options.clock.now()
     }
 
-    /// When somebody was last heard to lead.
-    pub(crate) fn leader_heard(&self) -> Option<UnixMicros> {
-        self.0.leader.borrow().as_ref().map(|(_, at)| *at)
+    /// Counted up when somebody is heard who may lead.
+    pub(crate) fn heard(&self) -> u64 {
+        self.0.heard.get()
     }
 
-    fn others_say(&self, message: Option<Message>) {
-        let Some(Message { notices, status }) = message else {
-            if self.leads() {
-                self.heard_of(Input::SyncNow);
+    fn others_say(&self, heard: Heard) {
+        let Message { notices, status } = match heard {
+            Heard::Said(message) => message,
+            Heard::Asked => {
+                if self.leads() {
+                    self.heard_of(Input::SyncNow);
+                }
+                return;
             }
-            return;
+            Heard::Unknown => return self.0.heard.set(self.heard() + 1),
         };
-        let is_leader = status.is_some();
+        let mut is_news = false;
         if let Some(status) = status {
-            *self.0.leader.borrow_mut() = Some((status, self.now()));
+            self.0.heard.set(self.heard() + 1);
+            is_news = self.0.leader.replace(Some(status.clone())) != Some(status);
         }
         if notices.iter().any(|notice| matches!(notice, Notice::Record(_))) {
             // Somebody else has written: it is adopted by who leads.
@@ -467,22 +511,34 @@ impl Device {
         for notice in notices {
             (self.0.told)(Told::Notice(notice));
         }
-        if is_leader {
+        if is_news {
             (self.0.told)(Told::Leader);
         }
     }
 
+    /// Says to the other tabs that this one leads, and how it stands.
+    pub(crate) fn says(&self, status: Option<Status>) {
+        self.0.channel.post(&Message { notices: Vec::new(), status });
+    }
+
+    /// What the server says can't be written down.
+    pub(crate) fn is_in_trouble(&self, error: StoreError) {
+        (self.0.told)(Told::Trouble(error));
+    }
+
     /// Tells this tab, and the others.
-    pub(crate) fn tell(&self, notices: Vec<Notice>, status: Option<Status>) {
-        let is_leader = status.is_some();
-        let message = Message { notices, status };
+    fn tell(&self, notices: Vec<Notice>) {
+        let message = Message { notices, status: None };
         self.0.channel.post(&message);
         for notice in message.notices {
             (self.0.told)(Told::Notice(notice));
         }
-        if is_leader {
-            (self.0.told)(Told::Leader);
-        }
+    }
+
+    /// How it stands has changed, as this one that leads sees it.
+    pub(crate) fn tell_status(&self, status: Option<Status>) {
+        self.says(status);
+        (self.0.told)(Told::Leader);
     }
 
     /// What the engine does is written down, all of it or nothing, and only then to be
@@ -498,7 +554,7 @@ impl Device {
         let writes = store.writes().await?;
         let leader = store.leader().await?;
         let now = self.now();
-        let (engine, mut run, written, is_driven) = {
+        let (engine, mut run, written, driven) = {
             let state = &mut *self.0.state.borrow_mut();
             if state.driven.is_some() && state.driven != leader {
                 // Somebody took its place while it slept: what it was asked to do is theirs.
@@ -507,8 +563,9 @@ impl Device {
                 state.todo.clear();
                 self.0.work.notify_one();
             }
-            (state.engine.take(), state.run, state.writes, state.driven.is_some())
+            (state.engine.take(), state.run, state.writes, state.driven.clone())
         };
+        let is_driven = driven.is_some();
         let mut steps = Vec::new();
         let mut engine = match engine {
             Some(engine) if writes == written => engine,
@@ -551,20 +608,24 @@ impl Device {
             if run != state.run {
                 state.todo.clear();
             }
-            (state.engine, state.run, state.writes) = (Some(engine), run, written);
+            (state.run, state.writes) = (run, written);
+            // It may have begun or ceased to be driven meanwhile: then what this engine asks for
+            // is asked by nobody, and who drives begins with another one.
+            let is_same = state.driven == driven;
+            state.engine = is_same.then_some(engine);
             for step in steps {
                 state.wake = step.wake;
                 for effect in step.effects {
                     match effect {
                         Effect::Tell(notice) => notices.push(notice),
-                        effect if is_driven => state.todo.push_back(effect),
+                        effect if is_driven && is_same => state.todo.push_back(effect),
                         _ => {}
                     }
                 }
             }
         }
         if !notices.is_empty() {
-            self.tell(notices, None);
+            self.tell(notices);
         }
         self.0.work.notify_one();
         done

@@ -29,10 +29,13 @@ use crate::tabs::{Asks, Lock};
 
 /// How often a leader says that it is there.
 const SAYS: Duration = Duration::from_secs(2);
-/// A leader that says nothing for so long is frozen, or its timers are held back.
-const SILENCE_MAX: Duration = Duration::from_secs(6);
-/// Where the database fails, or the lock was lost, it is tried again after so long.
+/// A leader that could have said so often that it is there, and did not, hangs, or its timers are
+/// held back.
+const SILENT_MAX: u32 = 3;
+/// Where the database fails, or the lock was lost, it is tried again after so long; and where it
+/// fails again and again, later each time.
 const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_mins(5);
 /// After so many times that a leader says that it is there, the engine is woken in any
 /// case: the clock may have been set.
 const WAKES: u32 = 15;
@@ -47,21 +50,33 @@ impl Device {
     /// by a newer program. `is_seen` says whether a person looks at this tab: then it does not
     /// wait for one that is frozen.
     pub async fn lead<T: Tokens>(&self, server: &Fetch<T>, is_seen: impl Fn() -> bool) {
-        let began = self.now();
+        let mut pause = PAUSE;
         while !self.0.is_replaced.get() {
             self.until_frozen(false).await;
+            let began = self.now();
             let led = async {
                 let place = self.0.options.place();
                 let mut lock = tokio::select! {
                     lock = Lock::get(&place, Asks::Waits) => lock?,
-                    () = self.is_silent(began, &is_seen) => Lock::get(&place, Asks::Steals).await?,
+                    () = self.is_silent(&is_seen) => Lock::get(&place, Asks::Steals).await?,
+                    // It could not give back what it would be given.
+                    () = self.until_frozen(true) => None,
                 };
                 let Some(lock) = &mut lock else { return Err(StoreError::Deposed) };
                 self.drive(lock, server, None, |_| false).await
             };
-            if led.await.is_err() && !self.is_frozen() {
-                sleep(PAUSE).await;
+            let Err(error) = led.await else { continue };
+            if error == StoreError::Deposed {
+                pause = PAUSE;
+                if self.is_frozen() {
+                    continue;
+                }
+            } else {
+                let went_well = self.now().since(began) > pause * 2;
+                pause = if went_well { PAUSE } else { (pause * 2).min(PAUSE_MAX) };
+                self.is_in_trouble(error);
             }
+            sleep(pause).await;
         }
     }
 
@@ -78,14 +93,14 @@ impl Device {
         Ok(status.came_to(self.now()))
     }
 
-    /// Ends when nobody has been heard to lead for long, and somebody looks at this tab.
-    async fn is_silent(&self, began: stdx::UnixMicros, is_seen: impl Fn() -> bool) {
-        loop {
+    /// Ends when nobody has been heard to lead for long, and somebody looks at this tab. Not by
+    /// the clock, which may be set.
+    async fn is_silent(&self, is_seen: impl Fn() -> bool) {
+        let (mut heard, mut silent) = (self.heard(), 0);
+        while silent < SILENT_MAX || !is_seen() {
             sleep(SAYS).await;
-            let heard = self.leader_heard().map_or(began, |heard| heard.max(began));
-            if is_seen() && self.now().since(heard) > SILENCE_MAX {
-                return;
-            }
+            silent = if heard == self.heard() { silent + 1 } else { 0 };
+            heard = self.heard();
         }
     }
 
@@ -149,7 +164,7 @@ impl Device {
             }
             if todo.status.is_some() && todo.status != seen {
                 seen.clone_from(&todo.status);
-                self.tell(Vec::new(), todo.status.clone());
+                self.tell_status(todo.status.clone());
             }
             if let Some(status) = todo.status.filter(&mut ends) {
                 drop(driven);
@@ -181,7 +196,7 @@ impl Device {
                     if is_time || said.is_multiple_of(WAKES) || self.is_behind_others().await? {
                         input = Some(Input::Wake);
                     }
-                    self.tell(Vec::new(), seen.clone());
+                    self.says(seen.clone());
                 }
             }
         }

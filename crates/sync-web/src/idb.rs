@@ -3,6 +3,7 @@
 //! commit is on the disk.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
@@ -11,8 +12,11 @@ use web_sys::{
     DomException, IdbDatabase, IdbObjectStore, IdbOpenDbRequest, IdbRequest, IdbTransaction,
 };
 
-use crate::js::{INDEXED_DB, text_of};
+use crate::js::{INDEXED_DB, sleep, text_of};
 use crate::store::StoreError;
+
+/// A database that is there is opened in some milliseconds.
+const OPENED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A database, opened. It is closed when this is dropped.
 #[derive(Debug)]
@@ -22,13 +26,13 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens it in this version, and makes it with `make` where it is older or not there.
-    /// `replaced` is called when a newer program wants it, or somebody deletes it: it is
-    /// closed then.
+    /// Opens it in this version, and makes it with `make` where it is not there; where that fails,
+    /// nothing is made. `replaced` is called when a newer program wants it, or somebody deletes it:
+    /// it is closed then.
     pub(crate) async fn open(
         name: &str,
         version: u32,
-        make: impl FnOnce(&IdbDatabase) + 'static,
+        make: impl FnOnce(&IdbDatabase) -> Result<(), JsValue> + 'static,
         replaced: impl Fn() + 'static,
     ) -> Result<Self, StoreError> {
         let open =
@@ -36,17 +40,41 @@ impl Database {
         let upgrade = Closure::once_into_js(move |event: web_sys::IdbVersionChangeEvent| {
             let request: IdbOpenDbRequest = event.target().expect("a request").unchecked_into();
             let database = request.result().expect("it is open").unchecked_into();
-            make(&database);
+            if make(&database).is_err()
+                && let Some(transaction) = request.transaction()
+            {
+                // The opening fails then, too.
+                let _ = transaction.abort();
+            }
         });
         open.set_onupgradeneeded(Some(upgrade.unchecked_ref()));
-        let database: IdbDatabase = wait(&open).await?.unchecked_into();
+        let opened = tokio::select! {
+            opened = wait(&open) => opened?,
+            // Somebody holds it who is to close it, and does nothing.
+            () = sleep(OPENED_WITHIN) => return Err(StoreError::Blocked),
+        };
+        let database: IdbDatabase = opened.unchecked_into();
         let closing = database.clone();
         let on_version_change = Closure::<dyn FnMut()>::new(move || {
             closing.close();
             replaced();
         });
-        database.set_onversionchange(Some(on_version_change.as_ref().unchecked_ref()));
+        let callback = Some(on_version_change.as_ref().unchecked_ref());
+        database.set_onversionchange(callback);
+        // The browser may close it by itself: the person has deleted what the site keeps.
+        database.set_onclose(callback);
         Ok(Self { database, _on_version_change: on_version_change })
+    }
+
+    /// The names of all that are there.
+    pub(crate) async fn names() -> Result<Vec<String>, StoreError> {
+        let asked = INDEXED_DB.with(|factory| {
+            let databases = Reflect::get(factory, &"databases".into())?;
+            databases.unchecked_into::<Function>().call0(factory)
+        });
+        let all = JsFuture::from(Promise::from(asked.map_err(failed)?)).await.map_err(failed)?;
+        let name = |one: JsValue| Reflect::get(&one, &"name".into()).ok()?.as_string();
+        Ok(Array::from(&all).iter().filter_map(name).collect())
     }
 
     /// Deletes one that is there.
@@ -81,6 +109,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         self.database.set_onversionchange(None);
+        self.database.set_onclose(None);
         self.database.close();
     }
 }

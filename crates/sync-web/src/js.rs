@@ -26,10 +26,6 @@ extern "C" {
         options: &JsValue,
         granted: &Function,
     ) -> Result<Promise, JsValue>;
-
-    #[wasm_bindgen(js_namespace = navigator, js_name = onLine)]
-    #[wasm_bindgen(thread_local_v2)]
-    static ON_LINE: JsValue;
 }
 
 /// A promise, and what resolves it.

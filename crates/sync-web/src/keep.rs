@@ -30,10 +30,7 @@ impl Keep {
     }
 
     async fn open(self) -> Result<Database, StoreError> {
-        let make = |database: &IdbDatabase| {
-            // A store that can't be made ends the opening with its error.
-            let _ = database.create_object_store(KEPT);
-        };
+        let make = |database: &IdbDatabase| database.create_object_store(KEPT).map(drop);
         Database::open(self.name, FORM, make, || {}).await
     }
 

@@ -50,6 +50,12 @@ pub enum StoreError {
     /// A newer program wants it, or the person has deleted it.
     #[error("a newer version of this program has taken over: load the page again")]
     Closed,
+    /// A tab that does nothing holds it, and somebody wants to delete or change it.
+    #[error(
+        "another tab of this app is asleep and holds what is stored: close it, and load this page \
+         again"
+    )]
+    Blocked,
     /// Another tab, or the service worker, speaks with the server instead.
     #[error("another tab speaks with the server now")]
     Deposed,
@@ -95,19 +101,17 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let session = json(made);
         let make = move |database: &IdbDatabase| {
-            // A store that can't be made ends the opening with its error.
-            let make = |name| database.create_object_store(name);
-            let Ok(records) = make(RECORDS) else { return };
+            let records = database.create_object_store(RECORDS)?;
             for index in [VERSION, GENERATION] {
-                let _ = records.create_index_with_str(index, index);
+                records.create_index_with_str(index, index)?;
             }
             let parameters = IdbIndexParameters::new();
             parameters.set_multi_entry(true);
-            let _ = records.create_index_with_str_and_optional_parameters(BY, BY, &parameters);
-            let _ = make(OPERATIONS);
-            let _ = make(LOG);
-            let Ok(settings) = make(SETTINGS) else { return };
-            let _ = settings.put_with_key(&session.as_str().into(), &"session".into());
+            records.create_index_with_str_and_optional_parameters(BY, BY, &parameters)?;
+            database.create_object_store(OPERATIONS)?;
+            database.create_object_store(LOG)?;
+            let settings = database.create_object_store(SETTINGS)?;
+            settings.put_with_key(&session.as_str().into(), &"session".into()).map(drop)
         };
         let database = Database::open(name, FORM, make, replaced).await?;
         let store = Self { database, indexes };

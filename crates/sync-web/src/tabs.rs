@@ -6,12 +6,22 @@ use futures_util::future::LocalBoxFuture;
 use js_sys::Function;
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{BroadcastChannel, MessageEvent};
+use web_sys::{AbortController, BroadcastChannel, MessageEvent};
 
 use crate::device::Message;
 use crate::idb::{failed, object};
 use crate::js::{self, promise};
 use crate::store::StoreError;
+
+/// What another tab or worker says.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// It asks who leads to send everything now.
+    Asked,
+    Said(Message),
+    /// Something that this program does not know: somebody is there all the same.
+    Unknown,
+}
 
 /// What is heard of other tabs and workers, and said to them.
 pub(crate) struct Channel {
@@ -20,19 +30,17 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// `hears` is called with what others say; with none where somebody asks who leads to
-    /// send everything now.
-    pub(crate) fn open(
-        name: &str,
-        hears: impl Fn(Option<Message>) + 'static,
-    ) -> Result<Self, StoreError> {
+    /// `hears` is called with what others say.
+    pub(crate) fn open(name: &str, hears: impl Fn(Heard) + 'static) -> Result<Self, StoreError> {
         let channel = BroadcastChannel::new(name).map_err(failed)?;
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-            let Some(text) = event.data().as_string() else { return };
-            // A newer program may say more: it replaces this one soon.
-            if let Ok(message) = serde_json::from_str(&text) {
-                hears(message);
-            }
+            let text = event.data().as_string().unwrap_or_default();
+            hears(match serde_json::from_str(&text) {
+                Ok(None) => Heard::Asked,
+                Ok(Some(message)) => Heard::Said(message),
+                // A newer program may say more: it replaces this one soon.
+                Err(_) => Heard::Unknown,
+            });
         });
         channel.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         Ok(Self { channel, _hears: on_message })
@@ -75,6 +83,8 @@ pub(crate) enum Asks {
 /// and when the tab ends, however that happens.
 pub(crate) struct Lock {
     release: Function,
+    /// Where it was waited for, and may still be.
+    waits: Option<AbortController>,
     /// Ends when somebody took it away.
     lost: LocalBoxFuture<'static, ()>,
 }
@@ -82,14 +92,16 @@ pub(crate) struct Lock {
 impl Lock {
     /// None where it is not free, and is not waited for.
     pub(crate) async fn get(name: &str, asks: Asks) -> Result<Option<Self>, StoreError> {
+        let waits = (asks == Asks::Waits).then(AbortController::new).transpose().map_err(failed)?;
         let options = match asks {
-            Asks::Waits => object(&[]),
+            Asks::Waits => {
+                object(&[("signal", waits.as_ref().map(AbortController::signal).into())])
+            }
             Asks::IfFree => object(&[("ifAvailable", true.into())]),
             Asks::Steals => object(&[("steal", true.into())]),
         };
         let (answered, answer) = promise();
-        // The browser keeps the lock until this is resolved. Where that is before the lock is
-        // given, nobody waits for it any more, and it goes on to the next at once.
+        // The browser keeps the lock until this is resolved.
         let (held, release) = promise();
         let granted = Closure::once_into_js(move |lock: JsValue| -> JsValue {
             let is_granted = !lock.is_null();
@@ -97,7 +109,8 @@ impl Lock {
             if is_granted { held.into() } else { JsValue::UNDEFINED }
         });
         let request = js::request_lock(name, &options, granted.unchecked_ref()).map_err(failed)?;
-        let mut lock = Self { release, lost: JsFuture::from(request).map(drop).boxed_local() };
+        let mut lock =
+            Self { release, waits, lost: JsFuture::from(request).map(drop).boxed_local() };
         let is_granted = tokio::select! {
             biased;
             answered = JsFuture::from(answered) => answered.is_ok_and(|granted| granted.is_truthy()),
@@ -115,6 +128,10 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        // One that is not given yet is not given any more: who is frozen could not give it back.
+        if let Some(waits) = &self.waits {
+            waits.abort();
+        }
         let _ = self.release.call0(&JsValue::NULL);
     }
 }

@@ -184,6 +184,12 @@ fn Head(book: Book) -> impl IntoView {
     let save_page = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let Ok(page) = page.get_untracked().trim().parse() else { return };
+        if pages.is_some_and(|pages| page >= i64::from(pages)) {
+            // Closed on its last page: when that was, and what they say of it.
+            browser::unfold("finish");
+            browser::focus("finished-on");
+            return;
+        }
         let fields = Fields::from([("readingProgress", Value::Int(page))]);
         this.with_value(|book| change(reader, book, fields));
     };
@@ -271,22 +277,22 @@ fn Head(book: Book) -> impl IntoView {
                     {(category != Category::ToRead && category != Category::Finished).then(|| view! {
                         <form class="page-form" on:submit=save_page>
                             <label>
-                                {t("읽은 쪽", "Page")}" "
+                                {t("여기까지 읽음", "Read up to page")}" "
                                 <input type="number" inputmode="numeric" min="0"
                                     max=pages.unwrap_or(100_000).to_string()
                                     prop:value=move || page.get()
                                     on:input=move |event| page.set(event_target_value(&event))/>
                             </label>
-                            <button>{t("적어 두기", "Save")}</button>
+                            <button>{t("책 덮기", "Close the book")}</button>
                         </form>
                     })}
                     {(category != Category::Finished).then(|| view! {
-                        <details>
+                        <details id="finish">
                             <summary>{t("다 읽었어요", "I finished it")}</summary>
                             <form class="fields" on:submit=finish>
                                 <label class="field">
                                     <span>{t("다 읽은 날", "Finished on")}</span>
-                                    <input type="date" required=true
+                                    <input id="finished-on" type="date" required=true
                                         prop:value=move || finished.get()
                                         on:input=move |event| finished.set(event_target_value(&event))/>
                                 </label>

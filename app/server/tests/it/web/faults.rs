@@ -193,6 +193,16 @@ async fn a_leader_that_is_frozen_makes_room() {
     write_memo(&browser, "after it woke").await;
     is_saved(&browser).await;
     both_have(&browser, &place, &["after it woke", both[0], both[1]]).await;
+    // It waits to lead now. Frozen, it could not give back what it would be given.
+    is_idle(&browser).await;
+    browser.tell("Page.setWebLifecycleState", json!({ "state": "frozen" })).await;
+    browser.look_at(&second).await;
+    browser
+        .until_async("it waits no more", async || {
+            let waiting = "return (await navigator.locks.query()).pending.length";
+            browser.promise(waiting).await == json!(0)
+        })
+        .await;
     browser.close().await;
 }
 
