@@ -490,7 +490,7 @@ impl Device {
 
     fn others_say(&self, heard: Heard) {
         let Message { notices, status } = match heard {
-            Heard::Said(message) => message,
+            Heard::Said(message) => *message,
             Heard::Asked => {
                 if self.leads() {
                     self.heard_of(Input::SyncNow);

@@ -18,7 +18,7 @@ use crate::store::StoreError;
 pub(crate) enum Heard {
     /// It asks who leads to send everything now.
     Asked,
-    Said(Message),
+    Said(Box<Message>),
     /// Something that this program does not know: somebody is there all the same.
     Unknown,
 }
@@ -37,7 +37,7 @@ impl Channel {
             let text = event.data().as_string().unwrap_or_default();
             hears(match serde_json::from_str(&text) {
                 Ok(None) => Heard::Asked,
-                Ok(Some(message)) => Heard::Said(message),
+                Ok(Some(message)) => Heard::Said(Box::new(message)),
                 // A newer program may say more: it replaces this one soon.
                 Err(_) => Heard::Unknown,
             });
