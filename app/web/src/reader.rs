@@ -58,6 +58,20 @@ struct Saved {
     fields: Fields,
 }
 
+/// The text of a [`Backup`].
+fn backup(tables: &[(&str, Vec<sync_web::device::Shown>)]) -> String {
+    let mut all = serde_json::Map::new();
+    for (table, rows) in tables {
+        let rows = rows.iter().map(|one| {
+            let fields = serde_json::to_value(&one.fields).unwrap_or_default();
+            let (id, state) = (one.id.to_string(), one.state.name());
+            serde_json::json!({ "id": id, "state": state, "fields": fields })
+        });
+        all.insert((*table).to_owned(), rows.collect());
+    }
+    serde_json::to_string_pretty(&all).unwrap_or_default()
+}
+
 /// What came of a backup that was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
@@ -411,16 +425,21 @@ impl Reader {
     /// # Errors
     /// [`StoreError`].
     pub async fn everything(self) -> Result<String, StoreError> {
-        let mut all = serde_json::Map::new();
-        for table in [SHELF.name, MEMOS.name] {
-            let rows = self.device().all(table).await?.into_iter().map(|one| {
-                let fields = serde_json::to_value(&one.fields).unwrap_or_default();
-                let (id, state) = (one.id.to_string(), one.state.name());
-                serde_json::json!({ "id": id, "state": state, "fields": fields })
-            });
-            all.insert(table.to_owned(), rows.collect());
-        }
-        Ok(serde_json::to_string_pretty(&all).unwrap_or_default())
+        let (shelf, memos) =
+            (self.device().all(SHELF.name).await?, self.device().all(MEMOS.name).await?);
+        Ok(backup(&[(SHELF.name, shelf), (MEMOS.name, memos)]))
+    }
+
+    /// One book or memo, in the form of [`everything`](Self::everything); none where there is
+    /// nothing of it on this device.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn one(self, key: &RecordKey) -> Result<Option<String>, StoreError> {
+        let Some(shown) = self.device().shown(key).await? else { return Ok(None) };
+        let of = |table: &'static str| (*key.table == *table).then(|| shown.clone());
+        let rows = [SHELF.name, MEMOS.name].map(|table| (table, of(table).into_iter().collect()));
+        Ok(Some(backup(&rows)))
     }
 
     /// Puts back what is in a backup and not here, books before their memos. What is here

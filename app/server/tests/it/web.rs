@@ -4,6 +4,7 @@ mod faults;
 mod front;
 mod shelf;
 mod store;
+mod tour;
 mod update;
 
 use std::net::SocketAddr;

@@ -213,7 +213,7 @@ fn NeedsAttention(one: Failed) -> impl IntoView {
         Action::Create { fields } | Action::Update { fields, .. } => text_of(fields),
         Action::Delete => t("지우기", "Deletion").to_owned(),
     };
-    let (again, discards) = (of.clone(), of.clone());
+    let (again, discards, exports) = (of.clone(), of.clone(), of.clone());
     let retry = move |_| {
         let of = again.clone();
         spawn_local(async move { drop(reader.device().try_again(&of).await) });
@@ -222,6 +222,16 @@ fn NeedsAttention(one: Failed) -> impl IntoView {
         let of = discards.clone();
         spawn_local(async move { drop(reader.device().discard(&of).await) });
     };
+    let export = move |_| {
+        let of = exports.clone();
+        spawn_local(async move {
+            // What is deleted here has nothing that could be kept.
+            if let Ok(Some(text)) = reader.one(&of).await {
+                browser::give_file(&format!("endpaper-{}.json", of.id), &text);
+            }
+        });
+    };
+    let can_export = !matches!(one.operation.action, Action::Delete);
     let editing = RwSignal::new_local(None::<Writing>);
     let edits = edits_of(&one.operation, editing);
     let editor = move || {
@@ -235,6 +245,9 @@ fn NeedsAttention(one: Failed) -> impl IntoView {
             <p class="actions">
                 {edits}
                 <button type="button" on:click=retry>{t("다시 보내기", "Try again")}</button>
+                {can_export.then(|| view! {
+                    <button type="button" class="quiet" on:click=export>{t("파일로 받기", "Save a file")}</button>
+                })}
                 <button type="button" class="quiet" on:click=discard>{t("버리기", "Discard")}</button>
             </p>
         </li>

@@ -121,6 +121,16 @@ async fn what_the_server_refuses_holds_nothing_else_back() {
     browser.sees("of no book, edited").await;
     browser.click_in("of none either", "Try again").await;
     browser.sees("of none either").await;
+    let downloads = place.scratch.path().join("downloads");
+    browser.downloads_into(&downloads).await;
+    browser.click_in("of none either", "Save a file").await;
+    let name = "endpaper-0190163d-8694-739b-aea5-966c26f8ad92.json";
+    let saved = async || {
+        let text = std::fs::read_to_string(downloads.join(name)).unwrap_or_default();
+        let saved: Value = serde_json::from_str(&text).unwrap_or_default();
+        saved["memos"][0]["fields"]["content"] == "of none either"
+    };
+    browser.until_async("the file is there", saved).await;
     for text in ["of none either", "of no book, edited"] {
         browser.click_in(text, "Discard").await;
         let gone = format!(
