@@ -190,6 +190,19 @@ async fn done(browser: &Browser) {
     browser.until("the editor is closed", "return !document.querySelector('.editor')").await;
 }
 
+/// A draft with this text is on the disk.
+async fn is_kept(browser: &Browser, text: &str) {
+    let kept = format!(
+        "const open = indexedDB.open('endpaper'); \
+         await new Promise((done) => {{ open.onsuccess = done; }}); \
+         const all = open.result.transaction('kept').objectStore('kept').getAll(); \
+         await new Promise((done) => {{ all.onsuccess = done; }}); \
+         open.result.close(); return all.result.some((one) => one.includes({text:?}))"
+    );
+    let is_kept = async || browser.promise(&kept).await == serde_json::json!(true);
+    browser.until_async("all that was typed is kept", is_kept).await;
+}
+
 async fn path(browser: &Browser) -> String {
     browser.eval("return location.pathname").await.as_str().unwrap().to_owned()
 }
@@ -471,6 +484,7 @@ async fn a_keystroke_survives_a_browser_that_is_killed() {
     browser.click("Write a memo").await;
     browser.types("Memo", "half a sent").await;
     browser.sees("Kept on this device as you type").await;
+    is_kept(&browser, "half a sent").await;
     browser.kill();
     let browser = place.browser("reader", &Opens::default()).await;
     browser.go(&place.url(&book)).await;

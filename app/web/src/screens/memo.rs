@@ -69,10 +69,12 @@ impl Writing {
 /// What the editor knows beside what is typed.
 struct Saving {
     reader: Reader,
-    /// What of it stays what it was.
+    /// As it was when the editor began.
     memo: Memo,
     /// As it was last taken; none before.
     taken: RefCell<Option<Memo>>,
+    /// What was typed before this editor began: another tab may have found the same.
+    begun: String,
     /// As it is typed. It is there for longer than what is shown: what was typed is taken
     /// also where the screen was left.
     now: RefCell<Draft>,
@@ -102,12 +104,14 @@ impl Saving {
     /// The memo, as it is typed.
     fn memo(&self) -> Memo {
         let now = self.now.borrow();
+        // What is not typed stays what it is: when it was begun, also where another tab has.
+        let before = self.taken.borrow().clone().unwrap_or_else(|| self.memo.clone());
         Memo {
             // What is no page is said to be none.
             page: now.page.trim().parse().unwrap_or(0),
             content: now.content.clone(),
             tags: now.tags.iter().filter_map(|code| Tag::of_code(code).ok()).collect(),
-            ..self.memo.clone()
+            ..before
         }
     }
 
@@ -170,12 +174,14 @@ impl Saving {
         let there = self.reader.memo(self.memo.id).await;
         // From here to the edit nothing is waited for: what is typed is what is taken.
         let before = self.taken.borrow().clone();
-        if let (Some(before), Some(there)) = (&before, there)
-            && there.content != before.content
+        let base = before.as_ref().map_or(&self.begun, |before| &before.content);
+        if let Some(there) = there
+            && (before.is_none() || there.content != *base)
         {
-            // Another device, or another tab, has changed it meanwhile.
+            // Another device, or another tab, has changed it meanwhile, or made it of the same
+            // draft.
             let typed = self.now.borrow().content.clone();
-            let content = both(&before.content, &typed, &there.content);
+            let content = both(base, &typed, &there.content);
             (self.merged)(&content);
             {
                 let mut now = self.now.borrow_mut();
@@ -271,6 +277,7 @@ pub fn Editor(
         reader,
         memo,
         taken: RefCell::new(taken),
+        begun: now.content.clone(),
         now: RefCell::new(now),
         merged: Box::new(move |text| drop(content.try_set(text.to_owned()))),
         is_keeping: Cell::new(false),

@@ -6,7 +6,9 @@ use lab::{Port, Proxy, require_chromium};
 use serde_json::{Value, json};
 
 use super::front::{Front, built};
-use super::{Place, add_book, both_have, done, is_on_server, is_saved, path, sign_up, write_memo};
+use super::{
+    Place, add_book, both_have, done, is_kept, is_on_server, is_saved, path, sign_up, write_memo,
+};
 
 /// Looks at every picture that the page shows whether a memo is in it twice.
 const WATCH_FOR_TWINS: &str = "window.twins = []; const look = () => { \
@@ -260,6 +262,48 @@ async fn two_tabs(browser: &Browser, place: &Place) -> (Tab, Tab) {
     browser.go(&place.url(&book)).await;
     browser.sees("Write a memo").await;
     (first, second)
+}
+
+/// What was being typed when the browser was killed is found by two tabs: what both make of it
+/// is one memo.
+#[tokio::test]
+async fn a_draft_that_two_tabs_find_is_one_memo() {
+    if !require_chromium("a_draft_that_two_tabs_find_is_one_memo") {
+        return;
+    }
+    let place = Place::new("web-two-drafts");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "Nadja").await;
+    is_on_server(&browser).await;
+    let book = path(&browser).await;
+    browser.click("Write a memo").await;
+    // Without a page it is no memo yet, and stays a draft.
+    browser.fill("Page", "0").await;
+    browser.types("Memo", "who am I").await;
+    is_kept(&browser, "who am I").await;
+    browser.kill();
+    let browser = place.browser("reader", &Opens::default()).await;
+    browser.go(&place.url(&book)).await;
+    let is_found = "return document.querySelector('.editor textarea')?.value === 'who am I'";
+    browser.until("the first tab has the draft", is_found).await;
+    let first = browser.tab().await;
+    browser.new_tab().await;
+    browser.go(&place.url(&book)).await;
+    browser.until("the second tab has the draft", is_found).await;
+    let second = browser.tab().await;
+    for (tab, page, more) in [(first, "7", ", then"), (second, "8", "?")] {
+        browser.look_at(&tab).await;
+        browser.types("Memo", more).await;
+        browser.fill("Page", page).await;
+        done(&browser).await;
+        browser.sees(&format!("p. {page}")).await;
+        is_saved(&browser).await;
+    }
+    let memos = super::memos_on_both(&place.data());
+    assert_eq!(memos.len(), 1, "{memos:?}");
+    assert!(memos[0].contains("then") && memos[0].contains('?'), "{memos:?}");
+    browser.close().await;
 }
 
 async fn sync_centre(browser: &Browser) {
