@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use stdx::{HybridClock, HybridTime};
+use stdx::{Clock, HybridClock, HybridTime, UnixMicros};
 use uuid::Uuid;
 
 use crate::error::{DbError, TxId};
@@ -25,11 +25,16 @@ const MARKER_BYTES_MAX: usize = 6 << 20;
 /// as many bytes. A master that catches up holds some hundred markers in memory.
 pub(crate) const SHARED_MARKER_BYTES: usize = 64 << 10;
 
+/// Microseconds since 1970, whatever the time zone of the session.
+const NOW: &str = "select timestampdiff(microsecond, '1970-01-01', utc_timestamp(6)) as now_us";
+
 /// Reads from one master, all from one moment.
 pub struct Db {
     pub(crate) link: Link,
     schema: Arc<Schema>,
     store_id: Uuid,
+    /// The machine's clock.
+    clock: Clock,
     locking: bool,
     /// The master that it reads from, and the epoch when that was chosen.
     from: Option<(Arc<Shared>, usize, u64)>,
@@ -56,7 +61,8 @@ impl Db {
     fn of(link: Link, shared: &Shared) -> Self {
         let (schema, store_id) = (Arc::clone(&shared.schema), shared.set.get().copied());
         let store_id = store_id.unwrap_or_default();
-        Self { link, schema, store_id, locking: true, from: None, fault: None }
+        let clock = shared.clock.machine().clone();
+        Self { link, schema, store_id, clock, locking: true, from: None, fault: None }
     }
 
     /// Which store this is. One that was made of a backup, or moved to other masters, is
@@ -64,6 +70,24 @@ impl Db {
     #[must_use]
     pub const fn store_id(&self) -> Uuid {
         self.store_id
+    }
+
+    /// What time it is by the clock of the database that is read here: the server's,
+    /// and for SQLite files, which one process uses, the machine's
+    /// ([`crate::Config::clock`]). Processes that compare times in rows compare them by
+    /// one clock then. Servers that follow each other as the primary have clocks of their
+    /// own: nothing may be *safe* only because they agree.
+    ///
+    /// # Errors
+    /// Those of [`Self::query`].
+    pub async fn now(&mut self) -> Result<UnixMicros, DbError> {
+        if self.link.dialect() == Dialect::Sqlite {
+            return Ok(self.clock.now());
+        }
+        self.sound()?;
+        let rows = self.select(NOW, &[]).await.map_err(|fault| self.fail(fault))?;
+        let row = rows.first().ok_or_else(|| DbError::Shape("no answer to what time it is".into()));
+        self.known(row.and_then(|row| row.get("now_us")))
     }
 
     /// Runs a `select` that both engines understand; `?` stands for a parameter.

@@ -35,6 +35,12 @@ impl Backoff {
         Self { base, cap, attempts: 0 }
     }
 
+    /// One that goes on after so many pauses were drawn: they were counted elsewhere.
+    #[must_use]
+    pub const fn after(base: Duration, cap: Duration, attempts: u32) -> Self {
+        Self { base, cap, attempts }
+    }
+
     /// How many pauses were drawn since the start or the last reset.
     #[must_use]
     pub const fn attempts(&self) -> u32 {

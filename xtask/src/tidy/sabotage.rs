@@ -13,7 +13,28 @@ const SABOTAGED: [(&str, &str); 2] = [("multi-master", "campaign"), ("sync", "si
 pub(super) fn check(packages: &[Package]) -> Vec<Finding> {
     let of_each =
         |package| SABOTAGED.map(|(library, harness)| check_one(package, library, harness));
-    packages.iter().flat_map(of_each).flatten().collect()
+    let faults = packages.iter().flat_map(of_each).flatten();
+    faults.chain(packages.iter().flat_map(check_crash)).collect()
+}
+
+/// The crash points of sagas are for the tests of those who have sagas: as a dev-dependency,
+/// which no program is built with.
+fn check_crash(package: &Package) -> Vec<Finding> {
+    let manifest = format!("{}/Cargo.toml", package.directory);
+    let asks = package.dependencies.iter().any(|dependency| {
+        dependency.name == "saga" && dependency.features.iter().any(|one| one == "crash")
+    });
+    let own = |brought: &String| package.name == "saga" && brought == "crash";
+    let brings = package.features.values().flatten().any(|one| one == "saga/crash" || own(one));
+    let finding = || {
+        Finding::new(
+            &manifest,
+            "asks for the feature `crash` of saga outside of tests: what people run would have \
+             crash points"
+                .to_owned(),
+        )
+    };
+    (asks || brings).then(finding).into_iter().collect()
 }
 
 /// One package, and one crate that has them.
@@ -22,7 +43,8 @@ fn check_one(package: &Package, library: &str, harness: &str) -> Vec<Finding> {
     let manifest = format!("{}/Cargo.toml", package.directory);
     let forwarded = format!("{library}/{FEATURE}");
     let asks = package.dependencies.iter().any(|dependency| {
-        dependency.name == library && dependency.features.iter().any(|one| one == FEATURE)
+        let mut features = dependency.features.iter().chain(&dependency.dev_features);
+        dependency.name == library && features.any(|one| one == FEATURE)
     });
     if asks {
         findings.push(Finding::new(
@@ -93,5 +115,21 @@ mod tests {
         let of_sync: &[(&str, &[&str])] = &[("faults", &["sync/faults"])];
         assert_eq!(check(&[package("simulation", &[], of_sync)]), []);
         assert!(told(package(CAMPAIGN, &[], of_sync)).contains("only simulation may"));
+    }
+
+    #[test]
+    fn crash_points_of_sagas_are_for_tests() {
+        let has = |features: &[&str], dev_features: &[&str], brings: &[(&str, &[&str])]| {
+            let texts = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+            let (features, dev_features) = (texts(features), texts(dev_features));
+            let saga = Dependency { features, dev_features, ..Dependency::plain("saga", false) };
+            let shop = package("endpaper-shop", &[], brings);
+            !check(&[Package { dependencies: vec![saga], ..shop }]).is_empty()
+        };
+        assert!(!has(&[], &["crash"], &[]));
+        assert!(has(&["crash"], &[], &[]));
+        assert!(has(&[], &[], &[("chaos", &["saga/crash"])]));
+        let by_default: &[(&str, &[&str])] = &[("default", &["crash"]), ("crash", &[])];
+        assert!(!check(&[package("saga", &[], by_default)]).is_empty());
     }
 }

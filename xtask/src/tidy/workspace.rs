@@ -55,13 +55,15 @@ pub(super) struct Dependency {
     pub(super) dev: bool,
     /// Those of its features that are asked for by name.
     pub(super) features: Vec<String>,
+    /// Those that tests alone ask for.
+    pub(super) dev_features: Vec<String>,
 }
 
 #[cfg(test)]
 impl Dependency {
     /// One of which no feature is asked for.
     pub(super) fn plain(name: &str, dev: bool) -> Self {
-        Self { name: name.to_owned(), dev, features: Vec::new() }
+        Self { name: name.to_owned(), dev, features: Vec::new(), dev_features: Vec::new() }
     }
 }
 
@@ -158,17 +160,13 @@ fn packages_of(root: &Path, manifest: &str) -> Result<Vec<Package>> {
         let mut dependencies: BTreeMap<&str, Dependency> = BTreeMap::new();
         for dependency in &package.dependencies {
             let dev = dependency.kind == DependencyKind::Development;
-            dependencies
-                .entry(dependency.name.as_str())
-                .and_modify(|known| {
-                    known.dev &= dev;
-                    known.features.extend(dependency.features.iter().cloned());
-                })
-                .or_insert_with(|| Dependency {
-                    name: dependency.name.clone(),
-                    dev,
-                    features: dependency.features.clone(),
-                });
+            let known = dependencies.entry(dependency.name.as_str()).or_insert_with(|| {
+                let (features, dev_features) = (Vec::new(), Vec::new());
+                Dependency { name: dependency.name.clone(), dev, features, dev_features }
+            });
+            known.dev &= dev;
+            let features = if dev { &mut known.dev_features } else { &mut known.features };
+            features.extend(dependency.features.iter().cloned());
         }
         let directory = package.manifest_path.parent().map_or("", |directory| directory.as_str());
         packages.push(Package {

@@ -225,6 +225,8 @@ async fn versions_go_on_when_the_clock_was_set_back_while_nothing_ran() {
         .await
         .unwrap();
     assert!(versions[1] > versions[0], "{versions:?}");
+    let now = store.read(async |db: &mut Db| db.now().await).await;
+    assert_eq!(now, Ok(clock.now()), "files have the clock that they were opened with");
     store.close().await;
 }
 

@@ -113,6 +113,29 @@ async fn a_write_is_on_both_servers() {
     assert_eq!(logins(&again).await, ["해리 포터 ✓"]);
 }
 
+/// In UTC, whatever zone the server is set to; in reads, and in writes between statements
+/// that are put off.
+#[tokio::test]
+async fn the_time_of_a_server_is_in_utc() {
+    let Some(pair) = Pair::start("the time of a server") else { return };
+    pair.servers[0].sql("", "set global time_zone = '+09:00'").unwrap();
+    let store = pair.open(Policy::All).await;
+    let before = stdx::Clock::real().now();
+    let read = store.read(async |db: &mut Db| db.now().await).await.unwrap();
+    let written = store.write(async |tx: &mut Tx| {
+        tx.insert("accounts", fields! {"id" => 1, "login" => "a", "balance" => 1}).await?;
+        let now = tx.now().await?;
+        tx.insert("accounts", fields! {"id" => 2, "login" => "b", "balance" => 1}).await?;
+        Ok::<_, DbError>(now)
+    });
+    let written = written.await.into_result().unwrap();
+    let after = stdx::Clock::real().now();
+    assert!(before <= read && read <= written && written <= after, "{before:?} {read:?} {after:?}");
+    assert_eq!(logins(&store).await.len(), 2);
+    store.close().await;
+    pair.assert_same();
+}
+
 #[tokio::test]
 async fn writers_meet_in_one_order_on_both_servers() {
     let Some(pair) = Pair::start("writers meet in one order") else { return };

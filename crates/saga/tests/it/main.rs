@@ -1,0 +1,7 @@
+//! Tests of the crate as its users see it.
+
+mod everywhere;
+mod machine;
+mod mariadb;
+mod orchestrators;
+mod shop;
