@@ -59,18 +59,25 @@ pub async fn last() -> Result<Option<Account>, StoreError> {
     KEEP.get(ACCOUNT).await
 }
 
-/// Logs in, and keeps it.
+/// Logs in, and keeps it: somebody where nobody is, or the same one `again`. One browser has
+/// the records of one account.
 ///
 /// # Errors
 /// [`Refused`].
-pub async fn login(login_id: &str, password: &str) -> Result<Account, Refused> {
-    let (Ok(login_id), Ok(password)) = (Text::new(login_id), Secret::new(password)) else {
-        return Err(Refused::Away);
-    };
+pub async fn login(
+    login_id: &str,
+    password: &str,
+    again: Option<AccountId>,
+) -> Result<Account, Refused> {
+    let login_id = Text::new(login_id).map_err(Refused::Wrong)?;
+    let password = Secret::new(password).map_err(Refused::Wrong)?;
+    let before = last().await.map_err(Refused::NotKept)?;
+    if before.as_ref().map(|before| before.id) != again {
+        return Err(Refused::Another);
+    }
     let device_name = Text::new(&browser::device_name()).ok();
     let request = LoginRequest { login_id, password, device_name };
     let mut asked = Asked::new("POST", "/api/v1/auth/login").json(&request);
-    let before = last().await.ok().flatten();
     if let Some(before) = before {
         asked = asked.header("x-device-id", before.device);
     }
@@ -82,8 +89,19 @@ pub async fn login(login_id: &str, password: &str) -> Result<Account, Refused> {
         device: login.device_id.to_string(),
         tokens: Some(Held::of(login.tokens)),
     };
-    KEEP.set(ACCOUNT, &account).await.map_err(|_| Refused::Away)?;
-    Ok(account)
+    // Another tab may have been quicker.
+    let keep = |there: &mut Option<Account>| {
+        let is_free = there.as_ref().is_none_or(|there| there.id == account.id);
+        if is_free {
+            *there = Some(account.clone());
+        }
+        (is_free, is_free)
+    };
+    match KEEP.change(ACCOUNT, keep).await {
+        Ok(true) => Ok(account),
+        Ok(false) => Err(Refused::Another),
+        Err(error) => Err(Refused::NotKept(error)),
+    }
 }
 
 /// Keeps another name of an account.

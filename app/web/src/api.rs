@@ -1,8 +1,9 @@
 //! Requests that are no synchronization: accounts, and searching for books.
 
 use endpaper_api::reading::{BookPage, QueryType};
-use endpaper_api::{Envelope, ErrorBody};
+use endpaper_api::{Envelope, ErrorBody, FieldProblem};
 use serde::de::DeserializeOwned;
+use sync_web::StoreError;
 use sync_web::http::Asked;
 
 use crate::words::{language, t};
@@ -12,6 +13,12 @@ use crate::words::{language, t};
 pub enum Refused {
     /// Nobody answered, or not our server.
     Away,
+    /// What came of it can't be kept on this device.
+    NotKept(StoreError),
+    /// What was typed can't be sent.
+    Wrong(FieldProblem),
+    /// Another account is in this browser.
+    Another,
     /// The server says why.
     Said(Box<ErrorBody>),
 }
@@ -24,6 +31,13 @@ impl Refused {
             Self::Away => t(
                 "서버에 닿지 않습니다. 적은 것은 그대로 있으니 잠시 뒤 다시 해 보세요.",
                 "The server can't be reached. What you typed stays here: try again in a moment.",
+            )
+            .to_owned(),
+            Self::NotKept(error) => error.to_string(),
+            Self::Wrong(problem) => problem.message(language()),
+            Self::Another => t(
+                "다른 탭에서 이미 누군가 로그인했습니다. 다시 열면 그 서재가 보입니다.",
+                "Somebody is logged in here already, in another tab: load the page again to see their shelf.",
             )
             .to_owned(),
             Self::Said(error) => {

@@ -16,7 +16,7 @@ use stdx::Clock;
 use sync::engine::{Config, Edit, EditError, Notice, Status, Synced};
 use sync::merge::REVISIONS;
 use sync::model::{AccountId, Fields, RecordId, RecordKey, Rule, Value};
-use sync::queue::Priority;
+use sync::queue::{Priority, RecordState};
 use sync_web::device::DeviceError;
 use sync_web::{Device, Fetch, Options, StoreError, Told};
 
@@ -70,6 +70,13 @@ fn backup(tables: &[(&str, Vec<sync_web::device::Shown>)]) -> String {
         all.insert((*table).to_owned(), rows.collect());
     }
     serde_json::to_string_pretty(&all).unwrap_or_default()
+}
+
+/// A book or a memo, or what is kept of one, in the form of a backup.
+pub(crate) fn backup_of(key: &RecordKey, fields: &Fields, state: RecordState) -> String {
+    let row = || sync_web::device::Shown { id: key.id, fields: fields.clone(), state };
+    let of = |table: &'static str| (*key.table == *table).then(row);
+    backup(&[SHELF.name, MEMOS.name].map(|table| (table, of(table).into_iter().collect())))
 }
 
 /// What came of a backup that was read.
@@ -437,9 +444,7 @@ impl Reader {
     /// [`StoreError`].
     pub async fn one(self, key: &RecordKey) -> Result<Option<String>, StoreError> {
         let Some(shown) = self.device().shown(key).await? else { return Ok(None) };
-        let of = |table: &'static str| (*key.table == *table).then(|| shown.clone());
-        let rows = [SHELF.name, MEMOS.name].map(|table| (table, of(table).into_iter().collect()));
-        Ok(Some(backup(&rows)))
+        Ok(Some(backup_of(key, &shown.fields, shown.state)))
     }
 
     /// Puts back what is in a backup and not here, books before their memos. What is here

@@ -1,5 +1,6 @@
 //! The reader's app in a real browser, against a real server.
 
+mod edits;
 mod faults;
 mod front;
 mod shelf;

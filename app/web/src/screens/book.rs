@@ -16,7 +16,7 @@ use super::memo::{Editor, MemoItem, Writing};
 use super::shelf::name;
 use crate::browser;
 use crate::days;
-use crate::reader::Reader;
+use crate::reader::{Live, Reader};
 use crate::records::Book;
 use crate::ui::cover::Cover;
 use crate::ui::state::StateMark;
@@ -117,16 +117,26 @@ fn OfBook(id: RecordId) -> impl IntoView {
             }
         })
     };
-    let head = move || {
-        book.get().map(|book| match book {
-            Some(book) => view! { <Head book/> }.into_any(),
-            None => view! { <Gone/> }.into_any(),
+    let head = move || book.get().flatten().map(|book| view! { <Head book/> });
+    let is_gone = move || book.with(|book| book.is_some_and(Option::is_none));
+    // What is being typed stays while the book changes, as it does when the server has taken it.
+    let stands = Memo::new(move |_| {
+        book.with(|book| {
+            let book = book?.as_ref()?;
+            Some((book.category, book.pages))
         })
-    };
+    });
+    let typed = Typed::new(book);
+    let ways =
+        move || stands.get().map(|(category, pages)| view! { <Ways book typed category pages/> });
     let is_there = move || book.with(|book| book.is_some_and(Option::is_some));
     view! {
-        {head}
+        <Show when=is_gone><Gone/></Show>
         <Show when=is_there>
+            <article class="book">
+                {head}
+                {ways}
+            </article>
             <section class="memos">
                 <div class="head">
                     <h2>{t("메모", "Memos")}</h2>
@@ -157,30 +167,110 @@ fn OfBook(id: RecordId) -> impl IntoView {
     }
 }
 
-/// Changes a book, and says where it can't.
-fn change(reader: Reader, book: &Book, fields: Fields) {
-    let key = book.key();
-    spawn_local(async move {
-        reader.edit(&key, Edit::Update(fields), Clock::real().now()).await;
-    });
+/// What a person types of a book, and has not sent.
+#[derive(Clone, Copy)]
+struct Typed {
+    page: RwSignal<String>,
+    rating: RwSignal<i64>,
+    review: RwSignal<String>,
+    finished: RwSignal<String>,
 }
 
+impl Typed {
+    fn new(book: Live<Option<Book>>) -> Self {
+        let typed = Self {
+            page: RwSignal::new(String::new()),
+            rating: RwSignal::new(0),
+            review: RwSignal::new(String::new()),
+            finished: RwSignal::new(days::today().to_string()),
+        };
+        let is = move || {
+            book.with(|book| {
+                let book = book?.as_ref()?;
+                Some((book.progress.to_string(), book.rating.unwrap_or(0), book.review.clone()))
+            })
+        };
+        Effect::new(move |before: Option<Option<(String, i64, String)>>| {
+            let now = is();
+            // What nobody has typed in shows what the book has.
+            if let Some((page, rating, review)) = now.clone() {
+                let (old_page, old_rating, old_review) = before.flatten().unwrap_or_default();
+                if typed.page.with_untracked(|typed| *typed == old_page) {
+                    typed.page.set(page);
+                }
+                if typed.rating.get_untracked() == old_rating {
+                    typed.rating.set(rating);
+                }
+                if typed.review.with_untracked(|typed| *typed == old_review) {
+                    typed.review.set(review);
+                }
+            }
+            now
+        });
+        typed
+    }
+}
+
+/// What a book is, and how far the reader is in it.
 #[component]
 fn Head(book: Book) -> impl IntoView {
-    let reader = expect_context::<Reader>();
     browser::set_title(&format!("{} · Endpaper", book.title));
-    let navigate = StoredValue::new_local(use_navigate());
-    let today = days::today().to_string();
-    let this = StoredValue::new(book.clone());
     let (category, pages, percent, state) = (book.category, book.pages, book.percent(), book.state);
+    let (title, author, progress) = (book.title.clone(), book.author.clone(), book.progress);
+    let publisher = [book.publisher.clone(), book.genre.clone()];
+    let publisher: Vec<String> = publisher.into_iter().filter(|text| !text.is_empty()).collect();
+    let said_of_it = (category == Category::Finished).then(|| {
+        let stars = book.rating.map(|rating| {
+            let full = usize::try_from(rating).unwrap_or(0).min(5);
+            let label = t(format!("별 {full}개"), format!("{full} of 5 stars"));
+            view! { <span class="stars" role="img" aria-label=label>{"★".repeat(full)}{"☆".repeat(5 - full)}</span> }
+        });
+        view! { <blockquote class="review">{stars}<p>{book.review.clone()}</p></blockquote> }
+    });
+    view! {
+        <Cover book/>
+        <div class="about">
+            <h1>{title}</h1>
+            <p class="author">{author}</p>
+            <p class="publisher">{publisher.join(" · ")}</p>
+            <p class="standing">
+                {name(category)}
+                {percent.map(|percent| format!(" · {percent}%"))}" "
+                <StateMark state/>
+            </p>
+            {pages.map(|pages| view! {
+                <progress max=pages.to_string() value=progress.to_string()
+                    aria-label=t("읽은 만큼", "Progress")></progress>
+            })}
+            {said_of_it}
+        </div>
+    }
+}
+
+/// What can be done with a book that stands so.
+#[component]
+fn Ways(
+    book: Live<Option<Book>>,
+    typed: Typed,
+    category: Category,
+    pages: Option<u32>,
+) -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let navigate = StoredValue::new_local(use_navigate());
+    let Typed { page, rating, review, finished } = typed;
+    let this = move || book.with(|book| book.and_then(|book| book.as_ref().map(Book::key)));
+    let change = move |fields: Fields| {
+        let Some(key) = untrack(this) else { return };
+        spawn_local(async move {
+            reader.edit(&key, Edit::Update(fields), Clock::real().now()).await;
+        });
+    };
     let begin = move |_| {
-        let fields = [
+        change(Fields::from([
             ("category", Value::from(Category::Reading.name())),
             ("readingStartDate", Value::from(&*days::today().to_string())),
-        ];
-        this.with_value(|book| change(reader, book, Fields::from(fields)));
+        ]));
     };
-    let page = RwSignal::new(book.progress.to_string());
     let save_page = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let Ok(page) = page.get_untracked().trim().parse() else { return };
@@ -190,12 +280,8 @@ fn Head(book: Book) -> impl IntoView {
             browser::focus("finished-on");
             return;
         }
-        let fields = Fields::from([("readingProgress", Value::Int(page))]);
-        this.with_value(|book| change(reader, book, fields));
+        change(Fields::from([("readingProgress", Value::Int(page))]));
     };
-    let rating = RwSignal::new(book.rating.unwrap_or(0));
-    let review = RwSignal::new(book.review.clone());
-    let finished = RwSignal::new(today);
     let finish = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let mut fields = Fields::from([
@@ -209,21 +295,18 @@ fn Head(book: Book) -> impl IntoView {
         if !review.trim().is_empty() {
             fields.set("review", Value::from(review.trim()));
         }
-        this.with_value(|book| {
-            if let Some(pages) = book.pages {
-                fields.set("readingProgress", Value::Int(pages.into()));
-            }
-            change(reader, book, fields);
-        });
+        if let Some(pages) = pages {
+            fields.set("readingProgress", Value::Int(pages.into()));
+        }
+        change(fields);
     };
     let remove = move |_| {
-        this.with_value(|book| {
-            let said = t(
-                format!("『{}』을(를) 서재에서 내렸습니다.", book.title),
-                format!("{} is off the shelf.", book.title),
-            );
-            reader.delete(book.key(), Clock::real().now(), said);
-        });
+        let Some(book) = untrack(|| book.get().flatten()) else { return };
+        let said = t(
+            format!("『{}』을(를) 서재에서 내렸습니다.", book.title),
+            format!("{} is off the shelf.", book.title),
+        );
+        reader.delete(book.key(), Clock::real().now(), said);
         navigate.with_value(|go| go("/", NavigateOptions::default()));
     };
     let stars = (1..=5_i64)
@@ -240,81 +323,52 @@ fn Head(book: Book) -> impl IntoView {
             }
         })
         .collect_view();
-    let (title, author) = (book.title.clone(), book.author.clone());
-    let publisher = [book.publisher.clone(), book.genre.clone()];
-    let publisher: Vec<String> = publisher.into_iter().filter(|text| !text.is_empty()).collect();
-    let said_of_it = (category == Category::Finished).then(|| {
-        let stars = book.rating.map(|rating| {
-            let full = usize::try_from(rating).unwrap_or(0).min(5);
-            let label = t(format!("별 {full}개"), format!("{full} of 5 stars"));
-            view! { <span class="stars" role="img" aria-label=label>{"★".repeat(full)}{"☆".repeat(5 - full)}</span> }
-        });
-        view! { <blockquote class="review">{stars}<p>{book.review.clone()}</p></blockquote> }
-    });
     view! {
-        <article class="book">
-            <Cover book/>
-            <div class="about">
-                <h1>{title}</h1>
-                <p class="author">{author}</p>
-                <p class="publisher">{publisher.join(" · ")}</p>
-                <p class="standing">
-                    {name(category)}
-                    {percent.map(|percent| format!(" · {percent}%"))}" "
-                    <StateMark state/>
-                </p>
-                {pages.map(|pages| view! {
-                    <progress max=pages.to_string() value=page.get_untracked()
-                        aria-label=t("읽은 만큼", "Progress")></progress>
-                })}
-                {said_of_it}
-                <div class="ways">
-                    {(category == Category::ToRead).then(|| view! {
-                        <button type="button" class="primary" on:click=begin>
-                            {t("읽기 시작", "Start reading")}
-                        </button>
-                    })}
-                    {(category != Category::ToRead && category != Category::Finished).then(|| view! {
-                        <form class="page-form" on:submit=save_page>
-                            <label>
-                                {t("여기까지 읽음", "Read up to page")}" "
-                                <input type="number" inputmode="numeric" min="0"
-                                    max=pages.unwrap_or(100_000).to_string()
-                                    prop:value=move || page.get()
-                                    on:input=move |event| page.set(event_target_value(&event))/>
-                            </label>
-                            <button>{t("책 덮기", "Close the book")}</button>
-                        </form>
-                    })}
-                    {(category != Category::Finished).then(|| view! {
-                        <details id="finish">
-                            <summary>{t("다 읽었어요", "I finished it")}</summary>
-                            <form class="fields" on:submit=finish>
-                                <label class="field">
-                                    <span>{t("다 읽은 날", "Finished on")}</span>
-                                    <input id="finished-on" type="date" required=true
-                                        prop:value=move || finished.get()
-                                        on:input=move |event| finished.set(event_target_value(&event))/>
-                                </label>
-                                <fieldset class="rating">
-                                    <legend>{t("별점", "Rating")}</legend>
-                                    {stars}
-                                </fieldset>
-                                <label class="field">
-                                    <span>{t("한마디", "Review")}</span>
-                                    <textarea rows="3" prop:value=move || review.get()
-                                        on:input=move |event| review.set(event_target_value(&event))>
-                                    </textarea>
-                                </label>
-                                <button class="primary">{t("마치기", "Finish")}</button>
-                            </form>
-                        </details>
-                    })}
-                    <button type="button" class="quiet" on:click=remove>
-                        {t("서재에서 내리기", "Take it off the shelf")}
-                    </button>
-                </div>
-            </div>
-        </article>
+        <div class="ways">
+            {(category == Category::ToRead).then(|| view! {
+                <button type="button" class="primary" on:click=begin>
+                    {t("읽기 시작", "Start reading")}
+                </button>
+            })}
+            {(category != Category::ToRead && category != Category::Finished).then(|| view! {
+                <form class="page-form" on:submit=save_page>
+                    <label>
+                        {t("여기까지 읽음", "Read up to page")}" "
+                        <input type="number" inputmode="numeric" min="0"
+                            max=pages.unwrap_or(100_000).to_string()
+                            prop:value=move || page.get()
+                            on:input=move |event| page.set(event_target_value(&event))/>
+                    </label>
+                    <button>{t("책 덮기", "Close the book")}</button>
+                </form>
+            })}
+            {(category != Category::Finished).then(|| view! {
+                <details id="finish">
+                    <summary>{t("다 읽었어요", "I finished it")}</summary>
+                    <form class="fields" on:submit=finish>
+                        <label class="field">
+                            <span>{t("다 읽은 날", "Finished on")}</span>
+                            <input id="finished-on" type="date" required=true
+                                prop:value=move || finished.get()
+                                on:input=move |event| finished.set(event_target_value(&event))/>
+                        </label>
+                        <fieldset class="rating">
+                            <legend>{t("별점", "Rating")}</legend>
+                            {stars}
+                        </fieldset>
+                        <label class="field">
+                            <span>{t("한마디", "Review")}</span>
+                            <textarea rows="3" prop:value=move || review.get()
+                                on:input=move |event| review.set(event_target_value(&event))>
+                            </textarea>
+                        </label>
+                        <button class="primary">{t("마치기", "Finish")}</button>
+                    </form>
+                </details>
+            })}
+            <button type="button" class="quiet" on:click=remove>
+                {t("서재에서 내리기", "Take it off the shelf")}
+            </button>
+        </div>
     }
 }

@@ -105,15 +105,23 @@ fn Field(
 #[component]
 fn Refusal(refused: RwSignal<Option<Refused>>) -> impl IntoView {
     let text = move || refused.with(|refused| refused.as_ref().map(Refused::text));
-    view! { <p class="refusal" role="alert">{text}</p> }
+    let is_in = move || refused.with(|refused| matches!(refused, Some(Refused::Another)));
+    view! {
+        <p class="refusal" role="alert">{text}</p>
+        <Show when=is_in>
+            <button type="button" on:click=|_| browser::go_home()>
+                {t("다시 열기", "Load again")}
+            </button>
+        </Show>
+    }
 }
 
 fn text(value: RwSignal<String>) -> Text {
     Text::new(value.get_untracked().trim()).unwrap_or_default()
 }
 
-fn secret(value: RwSignal<String>) -> Option<Secret> {
-    Secret::new(&value.get_untracked()).ok()
+fn secret(value: RwSignal<String>) -> Result<Secret, Refused> {
+    Secret::new(&value.get_untracked()).map_err(Refused::Wrong)
 }
 
 #[component]
@@ -128,7 +136,7 @@ fn LogIn(enters: impl Fn(Account) + Copy + Send + Sync + 'static) -> impl IntoVi
         busy.set(true);
         spawn_local(async move {
             let (id, password) = (id.get_untracked(), password.get_untracked());
-            let done = account::login(id.trim(), &password).await;
+            let done = account::login(id.trim(), &password, None).await;
             busy.set(false);
             match done {
                 Ok(account) => enters(account),
@@ -155,17 +163,27 @@ fn SignUp(enters: impl Fn(Account) + Copy + Send + Sync + 'static) -> impl IntoV
     let (refused, busy) = (RwSignal::new(None), RwSignal::new(false));
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        let Some(secret) = secret(password).filter(|_| !busy.get_untracked()) else { return };
+        if busy.get_untracked() {
+            return;
+        }
+        let secret = match secret(password) {
+            Ok(secret) => secret,
+            Err(why) => return refused.set(Some(why)),
+        };
         busy.set(true);
         let request = SignupRequest {
             login_id: text(id),
             email: text(email),
             name: text(name),
-            password: secret,
+            password: secret.clone(),
         };
         spawn_local(async move {
             let done = match account::sign_up(&request).await {
-                Ok(user) => account::login(&user.login_id, &password.get_untracked()).await,
+                Ok(user) => account::login(&user.login_id, secret.expose(), None).await,
+                // It may be theirs, where the answer to the first time was lost.
+                Err(why) if why.of("loginId").is_some() => {
+                    account::login(&request.login_id, secret.expose(), None).await.map_err(|_| why)
+                }
                 Err(why) => Err(why),
             };
             busy.set(false);
@@ -220,12 +238,12 @@ fn Recover(token: Option<String>) -> impl IntoView {
     };
     let reset = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        let (Some(reset_token), Some(new_password), Some(confirm_password)) =
-            (secret(token), secret(password), secret(again))
-        else {
-            return;
+        let request = match (secret(token), secret(password), secret(again)) {
+            (Ok(reset_token), Ok(new_password), Ok(confirm_password)) => {
+                ResetPasswordRequest { reset_token, new_password, confirm_password }
+            }
+            (Err(why), ..) | (_, Err(why), _) | (.., Err(why)) => return ends(Err(why)),
         };
-        let request = ResetPasswordRequest { reset_token, new_password, confirm_password };
         spawn_local(async move {
             let done = account::reset(&request).await;
             ends(done.map(|()| {

@@ -89,16 +89,24 @@ pub fn Find() -> impl IntoView {
     let toasts = expect_context::<Toasts>();
     browser::set_title(t("책 더하기 · Endpaper", "Add a book · Endpaper"));
     let navigate = StoredValue::new_local(use_navigate());
+    let is_adding = StoredValue::new(false);
     let add = move |fields: Fields| {
+        // A touch more is of the same book.
+        if is_adding.get_value() {
+            return;
+        }
+        is_adding.set_value(true);
         spawn_local(async move {
             match shelve(reader, fields).await {
                 Ok(id) => {
-                    navigate
-                        .with_value(|go| go(&format!("/book/{id}"), NavigateOptions::default()));
+                    // The screen may have been left meanwhile.
+                    let book = format!("/book/{id}");
+                    navigate.try_with_value(|go| go(&book, NavigateOptions::default()));
                 }
                 Err(why) if why.is_empty() => {}
                 Err(why) => toasts.say(why),
             }
+            is_adding.try_set_value(false);
         });
     };
     let (sought, kind) = (RwSignal::new(String::new()), RwSignal::new(QueryType::Title));

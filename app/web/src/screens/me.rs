@@ -78,7 +78,8 @@ fn LogInAgain() -> impl IntoView {
         event.prevent_default();
         let login_id = reader.account().login_id;
         spawn_local(async move {
-            match account::login(&login_id, &password.get_untracked()).await {
+            let again = Some(reader.account().id);
+            match account::login(&login_id, &password.get_untracked(), again).await {
                 Ok(_) => drop(reader.device().logged_in().await),
                 Err(why) => refused.set(Some(why.text())),
             }

@@ -74,12 +74,12 @@ struct Saving {
     /// As it was last taken; none before.
     taken: RefCell<Option<Memo>>,
     /// What was typed before this editor began: another tab may have found the same.
-    begun: String,
+    begun: Draft,
     /// As it is typed. It is there for longer than what is shown: what was typed is taken
     /// also where the screen was left.
     now: RefCell<Draft>,
     /// Shows what was merged of what was typed, and of what came from elsewhere.
-    merged: Box<dyn Fn(&str)>,
+    merged: Box<dyn Fn(&Draft)>,
     is_keeping: Cell<bool>,
     is_taking: Cell<bool>,
     /// It was typed in since the draft was last kept.
@@ -110,7 +110,7 @@ impl Saving {
             // What is no page is said to be none.
             page: now.page.trim().parse().unwrap_or(0),
             content: now.content.clone(),
-            tags: now.tags.iter().filter_map(|code| Tag::of_code(code).ok()).collect(),
+            tags: tags_of(&now),
             ..before
         }
     }
@@ -174,19 +174,15 @@ impl Saving {
         let there = self.reader.memo(self.memo.id).await;
         // From here to the edit nothing is waited for: what is typed is what is taken.
         let before = self.taken.borrow().clone();
-        let base = before.as_ref().map_or(&self.begun, |before| &before.content);
+        let base = before.as_ref().map_or_else(|| self.begun.clone(), Draft::of);
         if let Some(there) = there
-            && (before.is_none() || there.content != *base)
+            && (before.is_none() || there.content != base.content)
         {
             // Another device, or another tab, has changed it meanwhile, or made it of the same
             // draft.
-            let typed = self.now.borrow().content.clone();
-            let content = both(base, &typed, &there.content);
-            (self.merged)(&content);
-            {
-                let mut now = self.now.borrow_mut();
-                (now.content, now.before) = (content, Some(there.content.clone()));
-            }
+            let met = met(&base, &self.now.borrow(), &there);
+            (self.merged)(&met);
+            *self.now.borrow_mut() = met;
             *self.taken.borrow_mut() = Some(there);
         }
         let memo = self.memo();
@@ -235,6 +231,35 @@ impl Saving {
     }
 }
 
+impl Draft {
+    /// What an editor of a memo begins with.
+    fn of(memo: &Memo) -> Self {
+        Self {
+            book: memo.book.clone(),
+            page: memo.page.to_string(),
+            content: memo.content.clone(),
+            tags: memo.tags.iter().map(|tag| tag.code().to_owned()).collect(),
+            before: Some(memo.content.clone()),
+        }
+    }
+}
+
+fn tags_of(draft: &Draft) -> Vec<Tag> {
+    draft.tags.iter().filter_map(|code| Tag::of_code(code).ok()).collect()
+}
+
+/// What was typed, and what came from elsewhere since it was as in `base`. What was not typed
+/// in here is as it is there.
+fn met(base: &Draft, typed: &Draft, there: &Memo) -> Draft {
+    let there = Draft::of(there);
+    Draft {
+        content: both(&base.content, &typed.content, &there.content),
+        page: if typed.page == base.page { there.page } else { typed.page.clone() },
+        tags: if typed.tags == base.tags { there.tags } else { typed.tags.clone() },
+        ..there
+    }
+}
+
 /// What two made of one text: both changes, and where they are of the same words, both texts.
 fn both(before: &str, typed: &str, there: &str) -> String {
     let apart = || {
@@ -260,26 +285,26 @@ pub fn Editor(
         let before = draft.as_ref().and_then(|draft| draft.before.clone());
         Memo { content: before.unwrap_or_else(|| memo.content.clone()), ..memo.clone() }
     });
-    let now = draft.unwrap_or_else(|| Draft {
-        book: memo.book.clone(),
-        page: memo.page.to_string(),
-        content: memo.content.clone(),
-        tags: memo.tags.iter().map(|tag| tag.code().to_owned()).collect(),
-        before: (!is_new).then(|| memo.content.clone()),
+    let now = draft.unwrap_or_else(|| {
+        let before = (!is_new).then(|| memo.content.clone());
+        Draft { before, ..Draft::of(&memo) }
     });
     let content = RwSignal::new(now.content.clone());
     let page = RwSignal::new(now.page.clone());
-    let tags: Vec<Tag> = now.tags.iter().filter_map(|code| Tag::of_code(code).ok()).collect();
-    let tags = RwSignal::new(tags);
+    let tags = RwSignal::new(tags_of(&now));
     let said = RwSignal::new(Said::Nothing);
     let id = memo.id;
     let saving = Rc::new(Saving {
         reader,
         memo,
         taken: RefCell::new(taken),
-        begun: now.content.clone(),
+        begun: now.clone(),
         now: RefCell::new(now),
-        merged: Box::new(move |text| drop(content.try_set(text.to_owned()))),
+        merged: Box::new(move |met| {
+            content.try_set(met.content.clone());
+            page.try_set(met.page.clone());
+            tags.try_set(tags_of(met));
+        }),
         is_keeping: Cell::new(false),
         is_taking: Cell::new(false),
         is_newer: Cell::new(false),
@@ -437,6 +462,27 @@ pub fn MemoItem(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_typed_in_here_is_as_it_is_there() {
+        let of = |page: &str, content: &str, tags: &[Tag]| Draft {
+            page: page.to_owned(),
+            content: content.to_owned(),
+            tags: tags.iter().map(|tag| tag.code().to_owned()).collect(),
+            ..Draft::of(&Writing::new(IdSource::system().next(), 5).memo)
+        };
+        let base = of("5", "a fox", &Tag::ALL[..1]);
+        let memo = Writing::new(IdSource::system().next(), 7).memo;
+        let there = Memo { content: "see a fox".into(), tags: Tag::ALL[..2].to_vec(), ..memo };
+        let typed = Draft { content: "a red fox".into(), ..base.clone() };
+        let both = met(&base, &typed, &there);
+        assert_eq!((&*both.content, &*both.page), ("see a red fox", "7"));
+        assert_eq!(tags_of(&both), Tag::ALL[..2], "its page and its tags were changed there");
+        assert_eq!(both.before.as_deref(), Some("see a fox"));
+        let typed = Draft { page: "6".into(), tags: Vec::new(), ..typed };
+        let both = met(&base, &typed, &there);
+        assert_eq!((&*both.page, tags_of(&both).len()), ("6", 0), "and here");
+    }
 
     #[test]
     fn what_two_wrote_is_all_there() {

@@ -17,7 +17,7 @@ use sync_web::device::{Failed, Shown};
 
 use crate::browser;
 use crate::days;
-use crate::reader::Reader;
+use crate::reader::{self, Reader};
 use crate::records::key;
 use crate::screens::memo::{Editor, Writing};
 use crate::ui::state::Sign;
@@ -142,14 +142,25 @@ pub fn SyncCentre() -> impl IntoView {
     };
     let now = move |_| reader.device().sync_now();
     let failed = reader.failed();
+    // Not in the list: each pause is sent, and what is sent needs no attention until it is
+    // refused again.
+    let editing = RwSignal::new_local(None::<Writing>);
+    let editor = move || {
+        editing.get().map(|writing| view! { <Editor writing done=move || editing.set(None)/> })
+    };
     let attention = move || {
-        failed.get().filter(|failed| !failed.is_empty()).map(|failed| view! {
-            <section>
-                <h2>{t("확인이 필요한 것", "Needs your attention")}</h2>
-                <ul class="attention">
-                    {failed.into_iter().map(|one| view! { <NeedsAttention one/> }).collect_view()}
-                </ul>
-            </section>
+        failed.get().filter(|failed| !failed.is_empty()).map(|failed| {
+            view! {
+                <section>
+                    <h2>{t("확인이 필요한 것", "Needs your attention")}</h2>
+                    <ul class="attention">
+                        {failed
+                            .into_iter()
+                            .map(|one| view! { <NeedsAttention one editing/> })
+                            .collect_view()}
+                    </ul>
+                </section>
+            }
         })
     };
     let revisions = reader.revisions();
@@ -181,6 +192,7 @@ pub fn SyncCentre() -> impl IntoView {
             <dl class="numbers">{numbers}</dl>
             <button type="button" class="primary" on:click=now>{t("지금 맞추기", "Sync now")}</button>
         </section>
+        {editor}
         {attention}
         {kept}
         <Room/>
@@ -205,8 +217,13 @@ fn text_of(fields: &Fields) -> String {
     texts.collect::<Vec<_>>().join(" · ")
 }
 
+/// A book or a memo, as a file.
+fn give_file(of: &RecordKey, text: &str) {
+    browser::give_file(&format!("endpaper-{}.json", of.id), text);
+}
+
 #[component]
-fn NeedsAttention(one: Failed) -> impl IntoView {
+fn NeedsAttention(one: Failed, editing: RwSignal<Option<Writing>, LocalStorage>) -> impl IntoView {
     let reader = expect_context::<Reader>();
     let of = one.operation.key.clone();
     let text = match &one.operation.action {
@@ -227,21 +244,16 @@ fn NeedsAttention(one: Failed) -> impl IntoView {
         spawn_local(async move {
             // What is deleted here has nothing that could be kept.
             if let Ok(Some(text)) = reader.one(&of).await {
-                browser::give_file(&format!("endpaper-{}.json", of.id), &text);
+                give_file(&of, &text);
             }
         });
     };
     let can_export = !matches!(one.operation.action, Action::Delete);
-    let editing = RwSignal::new_local(None::<Writing>);
     let edits = edits_of(&one.operation, editing);
-    let editor = move || {
-        editing.get().map(|writing| view! { <Editor writing done=move || editing.set(None)/> })
-    };
     view! {
         <li>
             <p><strong>{what(&of)}</strong>" "{text}</p>
             <p class="refusal">{one.failure.message}</p>
-            {editor}
             <p class="actions">
                 {edits}
                 <button type="button" on:click=retry>{t("다시 보내기", "Try again")}</button>
@@ -289,19 +301,17 @@ fn KeptBeside(revision: Revision) -> impl IntoView {
         }
         Why::Deleted => t("다른 기기에서 지웠습니다", "Another device deleted it"),
     };
-    let there = RwSignal::new(None::<String>);
+    let there = RwSignal::new(None::<Option<String>>);
     let of = revision.of.clone();
     spawn_local({
         let (of, fields) = (of.clone(), revision.fields.clone());
         async move {
-            let Ok(Some(shown)) = reader.device().shown(&of).await else { return };
-            let same: Fields = shown
-                .fields
-                .iter()
-                .filter(|(name, _)| fields.get(name).is_some())
-                .map(|(name, value)| (name, value.clone()))
-                .collect();
-            there.try_set(Some(text_of(&same)));
+            let Ok(shown) = reader.device().shown(&of).await else { return };
+            let same = |shown: Shown| -> Fields {
+                let all = shown.fields.iter().filter(|(name, _)| fields.get(name).is_some());
+                all.map(|(name, value)| (name, value.clone())).collect()
+            };
+            there.try_set(Some(shown.map(|shown| text_of(&same(shown)))));
         }
     });
     let is_ours = |name: &str| {
@@ -325,6 +335,16 @@ fn KeptBeside(revision: Revision) -> impl IntoView {
             });
         }
     };
+    let export = {
+        let (of, fields) = (of.clone(), revision.fields.clone());
+        move |_| give_file(&of, &reader::backup_of(&of, &fields, RecordState::Saved))
+    };
+    let stands = move || {
+        there
+            .get()
+            .map(|there| there.unwrap_or_else(|| t("지워졌습니다", "It is deleted").to_owned()))
+    };
+    let has_place = move || there.get().is_some_and(|there| there.is_some());
     let own = key(&REVISIONS, revision.id);
     let remove = move |_| {
         let said = t("보관한 것을 버렸습니다.", "What was kept is thrown away.").to_owned();
@@ -336,7 +356,7 @@ fn KeptBeside(revision: Revision) -> impl IntoView {
             <div class="beside">
                 <div>
                     <h3>{t("지금 있는 것", "What stands now")}</h3>
-                    <p>{move || there.get().unwrap_or_else(|| t("지워졌습니다", "It is deleted").to_owned())}</p>
+                    <p>{stands}</p>
                 </div>
                 <div>
                     <h3>{t("보관한 것", "What is kept")}</h3>
@@ -344,7 +364,11 @@ fn KeptBeside(revision: Revision) -> impl IntoView {
                 </div>
             </div>
             <p class="actions">
-                <button type="button" on:click=restore>{t("되살리기", "Put it back")}</button>
+                // What is deleted has no place any more, and this may be a part of it alone.
+                <Show when=has_place>
+                    <button type="button" on:click=restore.clone()>{t("되살리기", "Put it back")}</button>
+                </Show>
+                <button type="button" class="quiet" on:click=export>{t("파일로 받기", "Save a file")}</button>
                 <button type="button" class="quiet" on:click=remove>{t("버리기", "Throw it away")}</button>
             </p>
         </li>

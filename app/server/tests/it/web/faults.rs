@@ -306,7 +306,7 @@ async fn a_draft_that_two_tabs_find_is_one_memo() {
     browser.close().await;
 }
 
-async fn sync_centre(browser: &Browser) {
+pub(super) async fn sync_centre(browser: &Browser) {
     browser.touch("//a[@href='/sync']", "Sync").await;
 }
 
