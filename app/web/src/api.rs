@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use sync_web::StoreError;
 use sync_web::http::Asked;
 
-use crate::words::{language, t};
+use crate::words::{self, language, t};
 
 /// Why a request came to nothing.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Refused {
                 "The server can't be reached. What you typed stays here: try again in a moment.",
             )
             .to_owned(),
-            Self::NotKept(error) => error.to_string(),
+            Self::NotKept(error) => words::store(error),
             Self::Wrong(problem) => problem.message(language()),
             Self::Another => t(
                 "다른 탭에서 이미 누군가 로그인했습니다. 다시 열면 그 서재가 보입니다.",
@@ -45,6 +45,15 @@ impl Refused {
                 let texts: Vec<&str> = fields.collect();
                 if texts.is_empty() { error.message.clone() } else { texts.join(" ") }
             }
+        }
+    }
+
+    /// The same without what [`Refused::of`] says of each field.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Said(error) => error.message.clone(),
+            other => other.text(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::account::{self, Account};
 use crate::browser;
 use crate::reader::{self, Reader};
 use crate::screens::book::BookScreen;
-use crate::screens::door::Door;
+use crate::screens::door::{Door, Reset};
 use crate::screens::find::Find;
 use crate::screens::me::Me;
 use crate::screens::shelf::Shelf;
@@ -43,7 +43,15 @@ pub fn App() -> impl IntoView {
     let enter = move |account: Account| {
         spawn_local(async move {
             who.set(match Reader::open(account, toasts, &owner.get_value()).await {
-                Ok(reader) => Who::Reader(reader),
+                Ok(reader) => {
+                    if !reader.drafts().await.is_empty() {
+                        toasts.say(t(
+                            "쓰다 만 메모가 있습니다. 동기화 화면에서 이어 쓸 수 있습니다.",
+                            "There is a memo that was begun and not finished: go on with it under Sync.",
+                        ));
+                    }
+                    Who::Reader(reader)
+                }
                 Err(error) => Who::Closed(error),
             });
         });
@@ -72,7 +80,7 @@ pub fn App() -> impl IntoView {
 #[component]
 fn Closed(error: StoreError) -> impl IntoView {
     let why = if browser::is_secure() {
-        error.to_string()
+        words::store(&error)
     } else {
         t(
             "이 주소는 안전한 연결(https)이 아니어서 브라우저가 오프라인 저장을 허락하지 않습니다. https 주소로 열어 주세요.",
@@ -132,6 +140,7 @@ fn Inside(reader: Reader) -> impl IntoView {
                     <Route path=path!("/today") view=Today/>
                     <Route path=path!("/sync") view=SyncCentre/>
                     <Route path=path!("/me") view=Me/>
+                    <Route path=path!("/reset-password") view=Reset/>
                 </Routes>
             </main>
         </Router>

@@ -201,6 +201,12 @@ fn heard_of(event: &str) -> ArcRwSignal<bool> {
 pub(crate) fn listen() {
     NEWER.with(|_| ());
     INSTALLABLE.with(|installable| installable.set(install_prompt().is_some()));
+    // The link of a mail, opened where the page of such links is open.
+    on_window("hashchange", || {
+        if window().location().pathname().is_ok_and(|path| path == RESET) {
+            reload();
+        }
+    });
 }
 
 /// Whether a newer version of the app waits to be loaded.
@@ -244,8 +250,20 @@ pub(crate) fn go_home() {
     let _ = window().location().set_href("/");
 }
 
-/// A part of the page's query.
-pub(crate) fn query_of(name: &str) -> Option<String> {
-    let query = window().location().search().ok()?;
-    web_sys::UrlSearchParams::new_with_str(&query).ok()?.get(name)
+/// Where a mail for setting the password anew leads.
+pub(crate) const RESET: &str = "/reset-password";
+
+/// What such a mail has after the `#`. It stands in the address no longer; the page's path is
+/// `then` from now on.
+pub(crate) fn take_reset_token(then: &str) -> Option<String> {
+    let location = window().location();
+    if location.pathname().ok()? != RESET {
+        return None;
+    }
+    let hash = location.hash().ok()?;
+    let token =
+        web_sys::UrlSearchParams::new_with_str(hash.trim_start_matches('#')).ok()?.get("token");
+    let history = window().history().ok()?;
+    let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(then));
+    token
 }

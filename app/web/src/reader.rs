@@ -1,10 +1,8 @@
 //! The reader who is logged in: their records, their edits, and how it all stands.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use endpaper_api::sync::{MEMOS, SCHEMA, SHELF, TABLES};
@@ -24,7 +22,7 @@ use crate::account::{self, Account, AccountTokens, KEEP};
 use crate::browser;
 use crate::records::{Book, Memo, key};
 use crate::ui::toasts::Toasts;
-use crate::words::t;
+use crate::words::{self, t};
 
 /// What memos are looked up by.
 const OF_BOOK: (&str, &str) = (MEMOS.name, "userBookId");
@@ -116,7 +114,7 @@ pub struct Reader {
     revisions: RwSignal<u32>,
     status: RwSignal<Option<Status>>,
     /// What is about to be deleted, and can still be had back.
-    going: RwSignal<BTreeSet<RecordId>>,
+    going: RwSignal<BTreeMap<RecordId, (RecordKey, stdx::UnixMicros)>>,
     /// A newer program has taken over.
     is_replaced: RwSignal<bool>,
     /// What can't be written is said, until something can be.
@@ -155,8 +153,8 @@ impl Reader {
             }
             Told::Trouble(StoreError::Full) => is_full.set(true),
             Told::Trouble(error) => toasts.say(t(
-                format!("서버에서 온 것을 적어 두지 못했습니다. 나중에 다시 합니다: {error}"),
-                format!("What came from the server could not be written down, and is tried again later: {error}"),
+                format!("서버에서 온 것을 적어 두지 못했습니다. 나중에 다시 합니다: {}", words::store(&error)),
+                format!("What came from the server could not be written down, and is tried again later: {}", words::store(&error)),
             )),
             Told::Leader => changed.update(|count| *count += 1),
             Told::Replaced => {
@@ -173,7 +171,7 @@ impl Reader {
             shelf,
             revisions,
             status,
-            going: RwSignal::new(BTreeSet::new()),
+            going: RwSignal::new(BTreeMap::new()),
             is_replaced,
             is_full,
             toasts,
@@ -266,12 +264,13 @@ impl Reader {
     /// The books of the shelf, as they are now, and each time that they change.
     #[must_use]
     pub fn books(self) -> Live<Vec<Book>> {
-        Live::new(move || {
+        Live::new(self.toasts, move || {
             self.shelf.track();
             let going = self.going.get();
             async move {
                 let all = self.device().all(SHELF.name).await?;
-                let books = all.into_iter().filter(|one| !going.contains(&one.id)).map(Book::of);
+                let books =
+                    all.into_iter().filter(|one| !going.contains_key(&one.id)).map(Book::of);
                 Ok(books.collect())
             }
         })
@@ -280,9 +279,9 @@ impl Reader {
     /// One book; none where it is not there.
     #[must_use]
     pub fn book(self, id: RecordId) -> Live<Option<Book>> {
-        Live::new(move || {
+        Live::new(self.toasts, move || {
             self.shelf.track();
-            let is_going = self.going.with(|going| going.contains(&id));
+            let is_going = self.going.with(|going| going.contains_key(&id));
             async move {
                 let shown = self.device().shown(&key(&SHELF, id)).await?;
                 Ok(shown.filter(|_| !is_going).map(Book::of))
@@ -299,13 +298,14 @@ impl Reader {
     /// The memos of a book, along its pages.
     #[must_use]
     pub fn memos_of(self, book: RecordId) -> Live<Vec<Memo>> {
-        Live::new(move || {
+        Live::new(self.toasts, move || {
             self.memos.track();
             let going = self.going.get();
             async move {
                 let book = Value::from(book.to_string());
                 let found = self.device().by(OF_BOOK, &book, &book).await?;
-                let memos = found.into_iter().filter(|one| !going.contains(&one.id)).map(Memo::of);
+                let memos =
+                    found.into_iter().filter(|one| !going.contains_key(&one.id)).map(Memo::of);
                 let mut memos: Vec<Memo> = memos.collect();
                 memos.sort_by_key(|memo| (memo.page, memo.started, memo.id));
                 Ok(memos)
@@ -319,14 +319,15 @@ impl Reader {
         self,
         between: impl Fn() -> (stdx::UnixMicros, stdx::UnixMicros) + 'static,
     ) -> Live<Vec<Memo>> {
-        Live::new(move || {
+        Live::new(self.toasts, move || {
             self.memos.track();
             let going = self.going.get();
             let (first, end) = between();
             async move {
                 let (first, last) = (Value::Int(first.0), Value::Int(end.0 - 1));
                 let found = self.device().by(OF_TIME, &first, &last).await?;
-                let memos = found.into_iter().filter(|one| !going.contains(&one.id)).map(Memo::of);
+                let memos =
+                    found.into_iter().filter(|one| !going.contains_key(&one.id)).map(Memo::of);
                 Ok(memos.collect())
             }
         })
@@ -335,7 +336,7 @@ impl Reader {
     /// What is kept of edits that lost their place.
     #[must_use]
     pub fn revisions(self) -> Live<Vec<sync_web::device::Shown>> {
-        Live::new(move || {
+        Live::new(self.toasts, move || {
             self.revisions.track();
             async move { self.device().all(REVISIONS.name).await }
         })
@@ -344,7 +345,7 @@ impl Reader {
     /// What needs attention.
     #[must_use]
     pub fn failed(self) -> Live<Vec<sync_web::device::Failed>> {
-        Live::new(move || {
+        Live::new(self.toasts, move || {
             self.status.track();
             async move { self.device().failed().await }
         })
@@ -374,33 +375,28 @@ impl Reader {
     /// Deletes a record, in a moment: until then it can be had back with a touch.
     pub fn delete(self, key: RecordKey, written: stdx::UnixMicros, said: String) {
         let id = key.id;
-        self.is_going(id, true);
-        let is_wanted = Arc::new(AtomicBool::new(true));
-        let takes_back = Arc::clone(&is_wanted);
-        let undo = move || {
-            takes_back.store(false, Ordering::Relaxed);
-            self.is_going(id, false);
-        };
-        self.toasts.offer(said, t("되돌리기", "Undo"), UNDO, undo, move || {
-            if !is_wanted.load(Ordering::Relaxed) {
-                return;
-            }
-            let key = key.clone();
-            spawn_local(async move {
-                self.edit(&key, Edit::Delete, written).await;
-                self.is_going(id, false);
-            });
-        });
+        self.going.update(|going| drop(going.insert(id, (key, written))));
+        let undo = move || self.going.update(|going| drop(going.remove(&id)));
+        let delete = move || spawn_local(async move { self.delete_now(id).await });
+        self.toasts.offer(said, t("되돌리기", "Undo"), UNDO, undo, delete);
     }
 
-    fn is_going(self, id: RecordId, yes: bool) {
-        self.going.update(|going| {
-            if yes {
-                going.insert(id);
-            } else {
-                going.remove(&id);
-            }
-        });
+    /// Nothing where it was had back.
+    async fn delete_now(self, id: RecordId) {
+        let going = self.going.with_untracked(|going| going.get(&id).cloned());
+        if let Some((key, written)) = going {
+            self.edit(&key, Edit::Delete, written).await;
+            self.going.update(|going| drop(going.remove(&id)));
+        }
+    }
+
+    /// What is about to be deleted is, now.
+    pub async fn delete_all_now(self) {
+        let going: Vec<RecordId> =
+            self.going.with_untracked(|going| going.keys().copied().collect());
+        for id in going {
+            self.delete_now(id).await;
+        }
     }
 
     fn draft_name(self, memo: RecordId) -> String {
@@ -412,6 +408,11 @@ impl Reader {
         let kept = KEEP.set(&self.draft_name(memo), draft).await;
         self.is_full.set(matches!(kept, Err(StoreError::Full)));
         kept.is_ok()
+    }
+
+    /// What was typed in a memo, and not taken.
+    pub async fn draft(self, memo: RecordId) -> Option<Draft> {
+        KEEP.get(&self.draft_name(memo)).await.ok().flatten()
     }
 
     /// What was typed has been taken.
@@ -515,7 +516,7 @@ impl<T> Clone for Live<T> {
 impl<T> Copy for Live<T> {}
 
 impl<T: Clone + PartialEq + 'static> Live<T> {
-    fn new<F>(read: impl Fn() -> F + 'static) -> Self
+    fn new<F>(toasts: Toasts, read: impl Fn() -> F + 'static) -> Self
     where
         F: Future<Output = Result<T, StoreError>> + 'static,
     {
@@ -526,7 +527,10 @@ impl<T: Clone + PartialEq + 'static> Live<T> {
             latest.set(latest.get() + 1);
             let (mine, latest) = (latest.get(), Rc::clone(&latest));
             spawn_local(async move {
-                let Ok(read) = reading.await else { return };
+                let read = match reading.await {
+                    Ok(read) => read,
+                    Err(error) => return toasts.say(words::store(&error)),
+                };
                 // An older answer may come after a newer one, or after the screen was left.
                 if mine == latest.get()
                     && value.try_with_untracked(|shown| shown.as_ref() != Some(&read)) == Some(true)
@@ -575,6 +579,10 @@ pub(crate) fn why(error: &DeviceError) -> String {
             "It was deleted meanwhile, on another device or in another tab.",
         )
         .to_owned(),
+        DeviceError::Store(error) => {
+            let why = words::store(error);
+            t(format!("저장하지 못했습니다: {why}"), format!("This is not saved: {why}"))
+        }
         error => t(format!("저장하지 못했습니다: {error}"), format!("This is not saved: {error}")),
     }
 }

@@ -101,7 +101,7 @@ impl InFlow for Memo {
 }
 
 /// A book of the shelf.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Book {
     /// Which.
     pub id: RecordId,
@@ -129,6 +129,10 @@ pub struct Book {
     pub rating: Option<i64>,
     /// What the reader says of it.
     pub review: String,
+    /// The day on which it was begun, as `2026-11-23`; empty where it was not.
+    pub started_on: String,
+    /// The day on which it was finished; empty where it was not.
+    pub finished_on: String,
     /// How the record stands.
     pub state: RecordState,
 }
@@ -144,7 +148,7 @@ impl Book {
         let category = category.unwrap_or(Category::ToRead);
         let (pages, progress) = (number("totalPages"), number("readingProgress").unwrap_or(0));
         let is_by_hand = fields.get("categoryByHand") == Some(&Value::Bool(true));
-        let is_started = !text(&fields, "readingStartDate").is_empty();
+        let started_on = text(&fields, "readingStartDate");
         Self {
             id,
             title: text(&fields, "title"),
@@ -160,10 +164,12 @@ impl Book {
             category: if is_by_hand {
                 category
             } else {
-                category.max(category_of(progress, pages, is_started))
+                category.max(category_of(progress, pages, !started_on.is_empty()))
             },
             rating: int(&fields, "rating"),
             review: text(&fields, "review"),
+            started_on,
+            finished_on: text(&fields, "readingFinishedDate"),
             state,
         }
     }

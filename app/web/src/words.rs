@@ -1,9 +1,12 @@
 //! Korean and English, each beside the other where it is said: [`t`].
 
 use std::cell::Cell;
+use std::str::FromStr as _;
 
-use endpaper_api::Language;
-use sync::queue::RecordState;
+use endpaper_api::{ErrorCode, Language};
+use endpaper_reading::model::{Flaw, Flaws};
+use sync::queue::{Failure, RecordState};
+use sync_web::StoreError;
 
 use crate::browser;
 
@@ -52,6 +55,72 @@ pub fn count(count: usize, korean: &str, one: &str, many: &str) -> String {
         Language::En if count == 1 => format!("1 {one}"),
         Language::En => format!("{count} {many}"),
     }
+}
+
+/// Why what is on this device can't be read or written, in words.
+#[must_use]
+pub fn store(error: &StoreError) -> String {
+    let korean = match error {
+        StoreError::Full => {
+            "이 기기에 남은 공간이 없습니다. 공간을 비워 주세요. 저장된 것은 그대로 있습니다."
+        }
+        StoreError::Newer => "이 앱의 더 새로운 판이 여기에 있었습니다. 다시 열어 주세요.",
+        StoreError::Closed => "이 앱의 새 판이 일을 넘겨받았습니다. 다시 열어 주세요.",
+        StoreError::Blocked => {
+            "이 앱의 다른 탭이 잠든 채 저장된 것을 쥐고 있습니다. 그 탭을 닫고 다시 열어 주세요."
+        }
+        StoreError::Deposed => "지금은 다른 탭이 서버와 이야기합니다.",
+        StoreError::OtherAccount { .. } => "다른 계정의 저장소입니다.",
+        StoreError::Unreadable { .. } => "이 기기에 저장된 것을 읽을 수 없습니다.",
+        StoreError::Io(_) => "브라우저의 저장소가 답하지 않습니다.",
+    };
+    match (language(), error) {
+        (Language::En, error) => error.to_string(),
+        (Language::Ko, StoreError::Unreadable { .. } | StoreError::Io(_)) => {
+            format!("{korean} ({error})")
+        }
+        (Language::Ko, _) => korean.to_owned(),
+    }
+}
+
+/// Why the server did not take an edit, in words: it answers a device in English.
+#[must_use]
+pub fn failure(failure: &Failure) -> String {
+    let code = ErrorCode::from_str(&failure.code).ok().filter(|_| language() == Language::Ko);
+    match code {
+        Some(code @ ErrorCode::ValidationFailed) => {
+            format!("{} ({})", code.message(Language::Ko), failure.message)
+        }
+        Some(code) => code.message(Language::Ko).to_owned(),
+        None => failure.message.clone(),
+    }
+}
+
+/// What is wrong with what was typed, each with the name of its field.
+#[must_use]
+pub fn flaws(flaws: &Flaws) -> String {
+    let one = |flaw: &Flaw| {
+        let problem = flaw.problem.message(language());
+        match field(flaw.field) {
+            Some(name) => format!("{name}: {problem}"),
+            None => problem,
+        }
+    };
+    flaws.as_slice().iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+fn field(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "title" => t("제목", "Title"),
+        "author" => t("저자", "Author"),
+        "totalPages" => t("쪽수", "Pages"),
+        "isbn" => "ISBN",
+        "pageNumber" => t("쪽", "Page"),
+        "content" => t("메모", "Memo"),
+        "tags" => t("태그", "Tags"),
+        "review" => t("한마디", "Review"),
+        _ => return None,
+    })
 }
 
 /// How a record stands, in words.

@@ -570,7 +570,7 @@ async fn a_backup_is_put_back() {
     browser.click_in("the ocean", "Delete").await;
     both_have(&browser, &place, &[]).await;
     place.end();
-    for says in ["1 put back, 1 were there already", "0 put back, 2 were there already"] {
+    for says in ["1 put back; there already: 1", "0 put back; there already: 2"] {
         browser.click("You").await;
         browser.choose(&file).await;
         browser.sees(says).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use endpaper_api::reading::Category;
+use endpaper_reading::model::REVIEW_CHARS_MAX;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::NavigateOptions;
@@ -61,23 +62,18 @@ fn OfBook(id: RecordId) -> impl IntoView {
         let drafts = reader.drafts().await;
         let of_book = drafts.into_iter().find(|(_, draft)| draft.book == id.to_string());
         let Some((memo, draft)) = of_book else { return };
-        let there =
-            reader.device().shown(&crate::records::key(&endpaper_api::sync::MEMOS, memo)).await;
-        let mut begun = match there {
-            Ok(Some(shown)) => {
-                let memo = crate::records::Memo::of(shown);
-                Writing { memo, is_new: false, draft: None }
-            }
-            _ => Writing::under(memo, id, 1),
-        };
-        begun.draft = Some(draft);
+        let Some(begun) = Writing::begun(reader, memo, draft).await else { return };
         writing.try_update(|writing| writing.get_or_insert(begun).memo.id);
     });
     let begin = move |_| {
         let page = book.with(|book| book.and_then(Option::as_ref).map_or(1, |book| book.progress));
         writing.set(Some(Writing::new(id, page)));
     };
-    let edit = move |memo| writing.set(Some(Writing { memo, is_new: false, draft: None }));
+    let edit = move |memo| {
+        spawn_local(async move {
+            writing.try_set(Some(Writing::of(reader, memo).await));
+        });
+    };
     let shown = Memo::new_owning(move |before: Option<Vec<crate::records::Memo>>| {
         let mut shown = memos.get().unwrap_or_default();
         if along.get() == Along::Time {
@@ -182,19 +178,23 @@ impl Typed {
             page: RwSignal::new(String::new()),
             rating: RwSignal::new(0),
             review: RwSignal::new(String::new()),
-            finished: RwSignal::new(days::today().to_string()),
+            finished: RwSignal::new(String::new()),
         };
         let is = move || {
             book.with(|book| {
                 let book = book?.as_ref()?;
-                Some((book.progress.to_string(), book.rating.unwrap_or(0), book.review.clone()))
+                let finished = Some(book.finished_on.clone()).filter(|day| !day.is_empty());
+                let finished = finished.unwrap_or_else(|| days::today().to_string());
+                let rating = book.rating.unwrap_or(0);
+                Some((book.progress.to_string(), rating, book.review.clone(), finished))
             })
         };
-        Effect::new(move |before: Option<Option<(String, i64, String)>>| {
+        Effect::new(move |before: Option<Option<(String, i64, String, String)>>| {
             let now = is();
             // What nobody has typed in shows what the book has.
-            if let Some((page, rating, review)) = now.clone() {
-                let (old_page, old_rating, old_review) = before.flatten().unwrap_or_default();
+            if let Some((page, rating, review, finished)) = now.clone() {
+                let old = before.flatten().unwrap_or_default();
+                let (old_page, old_rating, old_review, old_finished) = old;
                 if typed.page.with_untracked(|typed| *typed == old_page) {
                     typed.page.set(page);
                 }
@@ -203,6 +203,9 @@ impl Typed {
                 }
                 if typed.review.with_untracked(|typed| *typed == old_review) {
                     typed.review.set(review);
+                }
+                if typed.finished.with_untracked(|typed| *typed == old_finished) {
+                    typed.finished.set(finished);
                 }
             }
             now
@@ -258,6 +261,10 @@ fn Ways(
     let reader = expect_context::<Reader>();
     let navigate = StoredValue::new_local(use_navigate());
     let Typed { page, rating, review, finished } = typed;
+    let said = RwSignal::new(String::new());
+    let started_on = Memo::new(move |_| {
+        book.with(|book| Some(book?.as_ref()?.started_on.clone())).unwrap_or_default()
+    });
     let this = move || book.with(|book| book.and_then(|book| book.as_ref().map(Book::key)));
     let change = move |fields: Fields| {
         let Some(key) = untrack(this) else { return };
@@ -266,10 +273,9 @@ fn Ways(
         });
     };
     let begin = move |_| {
-        change(Fields::from([
-            ("category", Value::from(Category::Reading.name())),
-            ("readingStartDate", Value::from(&*days::today().to_string())),
-        ]));
+        // The category follows from it, and from how far the reader is.
+        let today = Value::from(&*days::today().to_string());
+        change(Fields::from([("readingStartDate", today)]));
     };
     let save_page = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -292,8 +298,30 @@ fn Ways(
             fields.set("rating", Value::Int(rating.get_untracked()));
         }
         let review = review.get_untracked();
-        if !review.trim().is_empty() {
-            fields.set("review", Value::from(review.trim()));
+        let (started, most) = (started_on.get_untracked(), REVIEW_CHARS_MAX);
+        let is_long = review.trim().chars().count() > most as usize;
+        // Days are written so that their order is that of their texts.
+        let is_early = finished.with_untracked(|finished| *finished < started);
+        said.set(match (is_early, is_long) {
+            (true, _) => t(
+                format!("읽기 시작한 날({started})보다 앞섭니다."),
+                format!("That is before the day on which you began it, {started}."),
+            ),
+            (_, true) => t(
+                format!("한마디는 {most}자까지 쓸 수 있습니다."),
+                format!("A review has {most} characters at most."),
+            ),
+            _ => String::new(),
+        });
+        if is_early || is_long {
+            return;
+        }
+        let review = review.trim();
+        let had_one = untrack(|| book.get().flatten()).is_some_and(|book| !book.review.is_empty());
+        if !review.is_empty() {
+            fields.set("review", Value::from(review));
+        } else if had_one {
+            fields.set("review", Value::Null);
         }
         if let Some(pages) = pages {
             fields.set("readingProgress", Value::Int(pages.into()));
@@ -303,7 +331,7 @@ fn Ways(
     let remove = move |_| {
         let Some(book) = untrack(|| book.get().flatten()) else { return };
         let said = t(
-            format!("『{}』을(를) 서재에서 내렸습니다.", book.title),
+            format!("서재에서 내렸습니다: {}", book.title),
             format!("{} is off the shelf.", book.title),
         );
         reader.delete(book.key(), Clock::real().now(), said);
@@ -334,7 +362,7 @@ fn Ways(
                 <form class="page-form" on:submit=save_page>
                     <label>
                         {t("여기까지 읽음", "Read up to page")}" "
-                        <input type="number" inputmode="numeric" min="0"
+                        <input type="number" inputmode="numeric" min="0" required=true
                             max=pages.unwrap_or(100_000).to_string()
                             prop:value=move || page.get()
                             on:input=move |event| page.set(event_target_value(&event))/>
@@ -342,13 +370,16 @@ fn Ways(
                     <button>{t("책 덮기", "Close the book")}</button>
                 </form>
             })}
-            {(category != Category::Finished).then(|| view! {
-                <details id="finish">
-                    <summary>{t("다 읽었어요", "I finished it")}</summary>
+            <details id="finish">
+                <summary>{match category {
+                    Category::Finished => t("고쳐 적기", "Change what you said"),
+                    _ => t("다 읽었어요", "I finished it"),
+                }}</summary>
                     <form class="fields" on:submit=finish>
                         <label class="field">
                             <span>{t("다 읽은 날", "Finished on")}</span>
                             <input id="finished-on" type="date" required=true
+                                    min=move || started_on.get()
                                 prop:value=move || finished.get()
                                 on:input=move |event| finished.set(event_target_value(&event))/>
                         </label>
@@ -362,10 +393,13 @@ fn Ways(
                                 on:input=move |event| review.set(event_target_value(&event))>
                             </textarea>
                         </label>
-                        <button class="primary">{t("마치기", "Finish")}</button>
+                        <p class="refusal" role="alert">{move || said.get()}</p>
+                        <button class="primary">{match category {
+                            Category::Finished => t("저장", "Save"),
+                            _ => t("마치기", "Finish"),
+                        }}</button>
                     </form>
                 </details>
-            })}
             <button type="button" class="quiet" on:click=remove>
                 {t("서재에서 내리기", "Take it off the shelf")}
             </button>

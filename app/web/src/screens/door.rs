@@ -33,8 +33,7 @@ pub fn Door(
     enters: impl Fn(Account) + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
     browser::set_title("Endpaper");
-    // The link in a mail for setting the password anew.
-    let reset_token = browser::query_of("resetToken");
+    let reset_token = browser::take_reset_token("/");
     let wants = RwSignal::new(if reset_token.is_some() { Wants::Recover } else { Wants::LogIn });
     let form = move || match wants.get() {
         Wants::LogIn => view! { <LogIn enters/> }.into_any(),
@@ -78,6 +77,8 @@ pub fn Door(
 /// A field with its label, and what is wrong with it.
 #[component]
 fn Field(
+    /// Of which form.
+    of: &'static str,
     name: &'static str,
     label: &'static str,
     value: RwSignal<String>,
@@ -87,7 +88,7 @@ fn Field(
     refused: RwSignal<Option<Refused>>,
 ) -> impl IntoView {
     let wrong = move || refused.with(|refused| refused.as_ref()?.of(name));
-    let hint_id = format!("{name}-hint");
+    let hint_id = format!("{of}-{name}-hint");
     view! {
         <label class="field">
             <span>{label}</span>
@@ -104,7 +105,7 @@ fn Field(
 /// Why nothing came of it: what is not said beside a field.
 #[component]
 fn Refusal(refused: RwSignal<Option<Refused>>) -> impl IntoView {
-    let text = move || refused.with(|refused| refused.as_ref().map(Refused::text));
+    let text = move || refused.with(|refused| refused.as_ref().map(Refused::summary));
     let is_in = move || refused.with(|refused| matches!(refused, Some(Refused::Another)));
     view! {
         <p class="refusal" role="alert">{text}</p>
@@ -116,8 +117,8 @@ fn Refusal(refused: RwSignal<Option<Refused>>) -> impl IntoView {
     }
 }
 
-fn text(value: RwSignal<String>) -> Text {
-    Text::new(value.get_untracked().trim()).unwrap_or_default()
+fn text(value: RwSignal<String>) -> Result<Text, Refused> {
+    Text::new(value.get_untracked().trim()).map_err(Refused::Wrong)
 }
 
 fn secret(value: RwSignal<String>) -> Result<Secret, Refused> {
@@ -146,9 +147,9 @@ fn LogIn(enters: impl Fn(Account) + Copy + Send + Sync + 'static) -> impl IntoVi
     };
     view! {
         <form on:submit=submit>
-            <Field name="loginId" label=t("아이디", "Log-in id") value=id
+            <Field of="log-in" name="loginId" label=t("아이디", "Log-in id") value=id
                 autocomplete="username" refused/>
-            <Field name="password" label=t("비밀번호", "Password") value=password
+            <Field of="log-in" name="password" label=t("비밀번호", "Password") value=password
                 kind="password" autocomplete="current-password" refused/>
             <Refusal refused/>
             <button class="primary" disabled=move || busy.get()>{t("로그인", "Log in")}</button>
@@ -166,18 +167,21 @@ fn SignUp(enters: impl Fn(Account) + Copy + Send + Sync + 'static) -> impl IntoV
         if busy.get_untracked() {
             return;
         }
-        let secret = match secret(password) {
-            Ok(secret) => secret,
+        let request = move || {
+            Ok(SignupRequest {
+                login_id: text(id)?,
+                email: text(email)?,
+                name: text(name)?,
+                password: secret(password)?,
+            })
+        };
+        let request = match request() {
+            Ok(request) => request,
             Err(why) => return refused.set(Some(why)),
         };
         busy.set(true);
-        let request = SignupRequest {
-            login_id: text(id),
-            email: text(email),
-            name: text(name),
-            password: secret.clone(),
-        };
         spawn_local(async move {
+            let secret = request.password.clone();
             let done = match account::sign_up(&request).await {
                 Ok(user) => account::login(&user.login_id, secret.expose(), None).await,
                 // It may be theirs, where the answer to the first time was lost.
@@ -195,13 +199,13 @@ fn SignUp(enters: impl Fn(Account) + Copy + Send + Sync + 'static) -> impl IntoV
     };
     view! {
         <form on:submit=submit>
-            <Field name="loginId" label=t("아이디", "Log-in id") value=id autocomplete="username"
+            <Field of="sign-up" name="loginId" label=t("아이디", "Log-in id") value=id autocomplete="username"
                 hint=t("영문 소문자, 숫자, _ . - 로 4~32자", "4 to 32 of a–z, 0–9, _ . -") refused/>
-            <Field name="email" label=t("이메일", "E-mail") value=email kind="email"
+            <Field of="sign-up" name="email" label=t("이메일", "E-mail") value=email kind="email"
                 autocomplete="email"
                 hint=t("아이디나 비밀번호를 찾을 때 씁니다", "For finding your way back in") refused/>
-            <Field name="name" label=t("이름", "Name") value=name autocomplete="name" refused/>
-            <Field name="password" label=t("비밀번호", "Password") value=password kind="password"
+            <Field of="sign-up" name="name" label=t("이름", "Name") value=name autocomplete="name" refused/>
+            <Field of="sign-up" name="password" label=t("비밀번호", "Password") value=password kind="password"
                 autocomplete="new-password" hint=t("8자 이상", "8 characters or more") refused/>
             <Refusal refused/>
             <button class="primary" disabled=move || busy.get()>{t("가입", "Sign up")}</button>
@@ -209,84 +213,141 @@ fn SignUp(enters: impl Fn(Account) + Copy + Send + Sync + 'static) -> impl IntoV
     }
 }
 
+/// A form that is sent, and what came of it.
+#[derive(Clone, Copy)]
+struct Ask {
+    refused: RwSignal<Option<Refused>>,
+    said: RwSignal<Option<String>>,
+    busy: RwSignal<bool>,
+}
+
+impl Ask {
+    fn new() -> Self {
+        let (refused, said) = (RwSignal::new(None), RwSignal::new(None));
+        Self { refused, said, busy: RwSignal::new(false) }
+    }
+
+    /// Sends it, once at a time.
+    fn send<T: 'static>(
+        self,
+        request: Result<T, Refused>,
+        send: impl AsyncFnOnce(T) -> Result<String, Refused> + 'static,
+    ) {
+        if self.busy.get_untracked() {
+            return;
+        }
+        self.said.set(None);
+        let request = match request {
+            Ok(request) => request,
+            Err(why) => return self.refused.set(Some(why)),
+        };
+        self.busy.set(true);
+        spawn_local(async move {
+            let done = send(request).await;
+            self.busy.set(false);
+            let (said, refused) = match done {
+                Ok(said) => (Some(said), None),
+                Err(why) => (None, Some(why)),
+            };
+            self.said.set(said);
+            self.refused.set(refused);
+        });
+    }
+}
+
+/// What came of a form, and its button.
+#[component]
+fn End(ask: Ask, label: &'static str) -> impl IntoView {
+    view! {
+        <Refusal refused=ask.refused/>
+        <p role="status">{move || ask.said.get()}</p>
+        <button class="primary" disabled=move || ask.busy.get()>{label}</button>
+    }
+}
+
+/// Where a mail for setting the password anew leads somebody whose account is here already.
+#[component]
+pub fn Reset() -> impl IntoView {
+    browser::set_title("Endpaper");
+    let token = browser::take_reset_token(browser::RESET);
+    view! {
+        <h1>{t("다시 들어오기", "Find your way back in")}</h1>
+        <Recover token/>
+    }
+}
+
 #[component]
 fn Recover(token: Option<String>) -> impl IntoView {
     let new = || RwSignal::new(String::new());
-    let (id, email, name, password, again) = (new(), new(), new(), new(), new());
+    let (email, name) = (new(), new());
+    let (id, email_of_id) = (new(), new());
+    let (password, again) = (new(), new());
     let token = RwSignal::new(token.unwrap_or_default());
-    let (refused, said) = (RwSignal::new(None), RwSignal::new(None::<String>));
-    let ends = move |done: Result<String, Refused>| match done {
-        Ok(text) => {
-            refused.set(None);
-            said.set(Some(text));
-        }
-        Err(why) => refused.set(Some(why)),
-    };
+    let (finds, verifies, resets) = (Ask::new(), Ask::new(), Ask::new());
     let find = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        let request = FindLoginIdRequest { email: text(email), name: text(name) };
-        spawn_local(async move {
-            ends(account::find_login_id(&request).await.map(|accepted| accepted.message));
+        let request = || Ok(FindLoginIdRequest { email: text(email)?, name: text(name)? });
+        finds.send(request(), async |request| {
+            account::find_login_id(&request).await.map(|accepted| accepted.message)
         });
     };
     let verify = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        let request = VerifyAccountRequest { login_id: text(id), email: text(email) };
-        spawn_local(async move {
-            ends(account::verify(&request).await.map(|accepted| accepted.message));
+        let request =
+            || Ok(VerifyAccountRequest { login_id: text(id)?, email: text(email_of_id)? });
+        verifies.send(request(), async |request| {
+            account::verify(&request).await.map(|accepted| accepted.message)
         });
     };
     let reset = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        let request = match (secret(token), secret(password), secret(again)) {
-            (Ok(reset_token), Ok(new_password), Ok(confirm_password)) => {
-                ResetPasswordRequest { reset_token, new_password, confirm_password }
-            }
-            (Err(why), ..) | (_, Err(why), _) | (.., Err(why)) => return ends(Err(why)),
+        let request = || {
+            Ok(ResetPasswordRequest {
+                reset_token: secret(token)?,
+                new_password: secret(password)?,
+                confirm_password: secret(again)?,
+            })
         };
-        spawn_local(async move {
-            let done = account::reset(&request).await;
-            ends(done.map(|()| {
-                t(
-                    "비밀번호를 바꾸었습니다. 로그인해 주세요.",
-                    "The password is changed: log in with it.",
-                )
-                .to_owned()
-            }));
+        resets.send(request(), async |request| {
+            let changed = t(
+                "비밀번호를 바꾸었습니다. 로그인해 주세요.",
+                "The password is changed: log in with it.",
+            );
+            account::reset(&request).await.map(|()| changed.to_owned())
         });
     };
     view! {
-        <Refusal refused/>
-        <p role="status">{move || said.get()}</p>
         <details open=token.get_untracked().is_empty()>
             <summary>{t("아이디를 잊었어요", "I forgot my log-in id")}</summary>
             <form on:submit=find>
-                <Field name="email" label=t("이메일", "E-mail") value=email kind="email"
-                    autocomplete="email" refused/>
-                <Field name="name" label=t("이름", "Name") value=name autocomplete="name" refused/>
-                <button class="primary">{t("메일 받기", "Send a mail")}</button>
+                <Field of="find" name="email" label=t("이메일", "E-mail") value=email kind="email"
+                    autocomplete="email" refused=finds.refused/>
+                <Field of="find" name="name" label=t("이름", "Name") value=name autocomplete="name"
+                    refused=finds.refused/>
+                <End ask=finds label=t("메일 받기", "Send a mail")/>
             </form>
         </details>
         <details>
             <summary>{t("비밀번호를 잊었어요", "I forgot my password")}</summary>
             <form on:submit=verify>
-                <Field name="loginId" label=t("아이디", "Log-in id") value=id
-                    autocomplete="username" refused/>
-                <Field name="email" label=t("이메일", "E-mail") value=email kind="email"
-                    autocomplete="email" refused/>
-                <button class="primary">{t("메일 받기", "Send a mail")}</button>
+                <Field of="verify" name="loginId" label=t("아이디", "Log-in id") value=id
+                    autocomplete="username" refused=verifies.refused/>
+                <Field of="verify" name="email" label=t("이메일", "E-mail") value=email_of_id
+                    kind="email" autocomplete="email" refused=verifies.refused/>
+                <End ask=verifies label=t("메일 받기", "Send a mail")/>
             </form>
         </details>
         <details open=!token.get_untracked().is_empty()>
             <summary>{t("메일을 받았어요", "I have the mail")}</summary>
             <form on:submit=reset>
-                <Field name="resetToken" label=t("메일의 암호", "The code in the mail") value=token
-                    refused/>
-                <Field name="newPassword" label=t("새 비밀번호", "New password") value=password
-                    kind="password" autocomplete="new-password" refused/>
-                <Field name="confirmPassword" label=t("한 번 더", "Once more") value=again
-                    kind="password" autocomplete="new-password" refused/>
-                <button class="primary">{t("바꾸기", "Change it")}</button>
+                <Field of="reset" name="resetToken" label=t("메일의 암호", "The code in the mail")
+                    value=token refused=resets.refused/>
+                <Field of="reset" name="newPassword" label=t("새 비밀번호", "New password")
+                    value=password kind="password" autocomplete="new-password"
+                    refused=resets.refused/>
+                <Field of="reset" name="confirmPassword" label=t("한 번 더", "Once more") value=again
+                    kind="password" autocomplete="new-password" refused=resets.refused/>
+                <End ask=resets label=t("바꾸기", "Change it")/>
             </form>
         </details>
     }

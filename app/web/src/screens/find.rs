@@ -2,8 +2,8 @@
 
 use endpaper_api::reading::{Book as Found, QueryType, SourceState};
 use endpaper_api::sync::SHELF;
-use endpaper_reading::model::ReaderId;
-use endpaper_reading::rules::{keys, synced};
+use endpaper_reading::model::{Flaws, ReaderId};
+use endpaper_reading::rules::{facts, keys, synced};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::NavigateOptions;
@@ -18,25 +18,22 @@ use crate::browser;
 use crate::reader::Reader;
 use crate::records::key;
 use crate::ui::toasts::Toasts;
-use crate::words::{language, t};
+use crate::words::{self, language, t};
 
 /// Puts a book on the shelf: the one that is there already where it is the same. Returns
 /// which it is then, or what is wrong.
 async fn shelve(reader: Reader, fields: Fields) -> Result<RecordId, String> {
-    let flaws = match synced::shelve(&fields) {
-        Ok(_) => Vec::new(),
-        Err(flaws) => {
-            flaws.as_slice().iter().map(|flaw| flaw.problem.message(language())).collect()
-        }
-    };
-    if !flaws.is_empty() {
-        return Err(flaws.join(" "));
+    let request = synced::shelve(&fields).map_err(|flaws| words::flaws(&flaws))?;
+    let mut flaws = Flaws::default();
+    facts::of_request(&request, None, &mut flaws);
+    if !flaws.as_slice().is_empty() {
+        return Err(words::flaws(&flaws));
     }
     let book_key = fields.get("isbn").and_then(Value::text).filter(|isbn| !isbn.is_empty());
     let book_key = book_key
         .map(|isbn| keys::of_input(isbn).map_err(|problem| problem.message(language())))
         .transpose()?;
-    let shelf = reader.device().all(SHELF.name).await.map_err(|error| error.to_string())?;
+    let shelf = reader.device().all(SHELF.name).await.map_err(|error| words::store(&error))?;
     let same = shelf.iter().find(|book| {
         let isbn = book.fields.get("isbn").and_then(Value::text).unwrap_or_default();
         book_key.is_some() && keys::of_input(isbn).ok() == book_key
@@ -110,7 +107,7 @@ pub fn Find() -> impl IntoView {
         });
     };
     let (sought, kind) = (RwSignal::new(String::new()), RwSignal::new(QueryType::Title));
-    let found = RwSignal::new(None::<Result<(Vec<Found>, bool), String>>);
+    let found = RwSignal::new(None::<Result<(Vec<Found>, u64, bool), String>>);
     let busy = RwSignal::new(false);
     let search = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -128,7 +125,7 @@ pub fn Find() -> impl IntoView {
                         source.state != SourceState::Up
                     };
                     let away = page.sources.iter().any(is_away);
-                    Ok((page.books, away))
+                    Ok((page.books, page.total_results, away))
                 }
                 Err(Refused::Away) => Err(t(
                     "지금은 서버에서 찾을 수 없습니다. 아래에 제목을 적으면 바로 서재에 놓입니다.",
@@ -142,16 +139,19 @@ pub fn Find() -> impl IntoView {
     let results = move || {
         found.get().map(|found| match found {
             Err(why) => view! { <p role="status">{why}</p> }.into_any(),
-            Ok((books, _)) if books.is_empty() => view! {
-                <p role="status">{t("찾은 책이 없습니다. 아래에 직접 적어 주세요.", "Nothing was found. Write it down below.")}</p>
-            }
-            .into_any(),
-            Ok((books, is_away)) => view! {
+            Ok((books, all, is_away)) => view! {
                 <p role="status">
-                    {t(format!("{}권을 찾았습니다.", books.len()), format!("{} found.", books.len()))}
+                    {match (books.len(), all) {
+                        (0, _) => t("찾은 책이 없습니다. 아래에 직접 적어 주세요.", "Nothing was found. Write it down below.").to_owned(),
+                        (shown, all) if all > shown as u64 => t(
+                            format!("찾은 {all}권 가운데 {shown}권입니다."),
+                            format!("{shown} of {all} that were found: more words find fewer."),
+                        ),
+                        (shown, _) => t(format!("{shown}권을 찾았습니다."), format!("{shown} found.")),
+                    }}
                     {is_away.then(|| t(
                         " 바깥 책 정보는 지금 답하지 않아, 우리 목록에서만 찾았습니다.",
-                        " The source outside does not answer now: these are from our own catalogue.",
+                        " The source outside does not answer now: only our own catalogue was searched.",
                     ))}
                 </p>
                 <ul class="found">
@@ -186,8 +186,12 @@ pub fn Find() -> impl IntoView {
                 fields.set(name, Value::from(value.trim()));
             }
         }
-        if let Ok(pages) = pages.get_untracked().trim().parse() {
-            fields.set("totalPages", Value::Int(pages));
+        let pages = pages.get_untracked();
+        if !pages.trim().is_empty() {
+            // What is no number is said to be none.
+            let number =
+                pages.trim().parse().map_or_else(|_| Value::from(pages.trim()), Value::Int);
+            fields.set("totalPages", number);
         }
         add(fields);
     };

@@ -5,6 +5,7 @@ use endpaper_api::accounts::{Device as Session, Profile, ProfileRequest};
 use endpaper_api::reading::ImportSummary;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use leptos_router::components::A;
 use sync::engine::Trouble;
 use sync_web::http::Asked;
 
@@ -73,9 +74,13 @@ fn Install() -> impl IntoView {
 fn LogInAgain() -> impl IntoView {
     let reader = expect_context::<Reader>();
     let password = RwSignal::new(String::new());
-    let refused = RwSignal::new(None::<String>);
+    let (refused, busy) = (RwSignal::new(None::<String>), RwSignal::new(false));
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
         let login_id = reader.account().login_id;
         spawn_local(async move {
             let again = Some(reader.account().id);
@@ -83,6 +88,7 @@ fn LogInAgain() -> impl IntoView {
                 Ok(_) => drop(reader.device().logged_in().await),
                 Err(why) => refused.set(Some(why.text())),
             }
+            busy.set(false);
         });
     };
     view! {
@@ -96,7 +102,8 @@ fn LogInAgain() -> impl IntoView {
                     on:input=move |event| password.set(event_target_value(&event))/>
             </label>
             <p class="refusal" role="alert">{move || refused.get()}</p>
-            <button class="primary">{t("다시 로그인", "Log in again")}</button>
+            <button class="primary" disabled=move || busy.get()>{t("다시 로그인", "Log in again")}</button>
+            <A href="/reset-password">{t("비밀번호를 잊었어요", "I forgot my password")}</A>
         </form>
     }
 }
@@ -108,10 +115,16 @@ fn EditProfile() -> impl IntoView {
     let (name, zone) = (RwSignal::new(reader.account().name), RwSignal::new(String::new()));
     let said = RwSignal::new(String::new());
     spawn_local(async move {
-        let asked = Asked::new("GET", "/api/v1/users/me");
+        let asked = asked("GET", "/api/v1/users/me");
         let Ok(profile) = reader.server().ask::<Profile>(&asked).await else { return };
-        name.try_set(profile.user.name);
-        zone.try_set(profile.time_zone);
+        // What the person has begun to type stays.
+        let begun = reader.account().name;
+        if name.try_with_untracked(|name| *name == begun) == Some(true) {
+            name.try_set(profile.user.name);
+        }
+        if zone.try_with_untracked(String::is_empty) == Some(true) {
+            zone.try_set(profile.time_zone);
+        }
     });
     let save = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -119,7 +132,7 @@ fn EditProfile() -> impl IntoView {
         let wanted = zone.get_untracked();
         if !wanted.trim().is_empty() && !days::is_zone(wanted.trim()) {
             said.set(t(
-                format!("{wanted}(이)라는 시간대는 없습니다. Asia/Seoul처럼 적어 주세요."),
+                format!("없는 시간대입니다: {wanted}. Asia/Seoul처럼 적어 주세요."),
                 format!("There is no time zone {wanted}. Write one such as Asia/Seoul."),
             ));
             return;
@@ -130,14 +143,13 @@ fn EditProfile() -> impl IntoView {
             language: Some(words::language()),
         };
         spawn_local(async move {
-            let asked = Asked::new("PUT", "/api/v1/users/me").json(&request);
-            let asked = asked.header("accept-language", words::language().tag());
+            let asked = asked("PUT", "/api/v1/users/me").json(&request);
             let done = reader.server().ask::<Profile>(&asked).await;
             said.try_set(match done {
                 Ok(profile) => {
                     let saved = account::rename(reader.account().id, profile.user.name).await;
                     saved.map_or_else(
-                        |error| error.to_string(),
+                        |error| words::store(&error),
                         |()| t("저장했습니다.", "Saved.").to_owned(),
                     )
                 }
@@ -176,6 +188,11 @@ fn EditProfile() -> impl IntoView {
     }
 }
 
+/// A request that is answered in the language of the page.
+fn asked(method: &'static str, url: impl Into<String>) -> Asked {
+    Asked::new(method, url).header("accept-language", words::language().tag())
+}
+
 /// Why the server gave no answer to somebody who is logged in.
 fn why(trouble: Trouble) -> String {
     match trouble {
@@ -193,7 +210,7 @@ fn Devices() -> impl IntoView {
     let devices = RwSignal::new(None::<Result<Vec<Session>, String>>);
     let read = move || {
         spawn_local(async move {
-            let asked = Asked::new("GET", "/api/v1/users/me/devices");
+            let asked = asked("GET", "/api/v1/users/me/devices");
             let found = reader.server().ask::<Vec<Session>>(&asked).await;
             devices.try_set(Some(found.map_err(why)));
         });
@@ -206,7 +223,7 @@ fn Devices() -> impl IntoView {
     });
     let end = move |id: String| {
         spawn_local(async move {
-            let asked = Asked::new("DELETE", format!("/api/v1/users/me/devices/{id}"));
+            let asked = asked("DELETE", format!("/api/v1/users/me/devices/{id}"));
             match reader.server().ask::<endpaper_api::Nothing>(&asked).await {
                 Ok(_) => read(),
                 Err(trouble) => toasts.say(why(trouble)),
@@ -255,7 +272,7 @@ fn Export() -> impl IntoView {
                     let name = format!("endpaper-{}.json", days::today());
                     browser::give_file(&name, &text);
                 }
-                Err(error) => toasts.say(error.to_string()),
+                Err(error) => toasts.say(words::store(&error)),
             }
         });
     };
@@ -313,16 +330,19 @@ fn put_back(restored: Restored) -> String {
     let Restored { made, there, refused } = restored;
     t(
         format!("{made}개를 되살렸고, {there}개는 이미 있으며, {refused}개는 읽을 수 없습니다."),
-        format!("{made} put back, {there} were there already, {refused} can't be read."),
+        format!("{made} put back; there already: {there}; can't be read: {refused}."),
     )
+}
+
+fn so_many(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// Has the server read it.
 async fn import(reader: Reader, text: String) -> Result<String, String> {
     let is_json = text.trim_start().starts_with(['{', '[']);
     let kind = if is_json { "application/json" } else { "text/csv" };
-    let asked = Asked::new("POST", "/api/v1/import").body(kind, text);
-    let asked = asked.header("accept-language", words::language().tag());
+    let asked = asked("POST", "/api/v1/import").body(kind, text);
     let summary: ImportSummary = reader.server().ask(&asked).await.map_err(why)?;
     reader.device().sync_now();
     let ImportSummary { books_added, books_there, memos_added, problem_count, .. } = summary;
@@ -331,7 +351,11 @@ async fn import(reader: Reader, text: String) -> Result<String, String> {
             "책 {books_added}권과 메모 {memos_added}개를 가져왔습니다. 책 {books_there}권은 이미 있고, {problem_count}줄은 읽지 못했습니다."
         ),
         format!(
-            "{books_added} books and {memos_added} memos are imported; {books_there} books were there already, and {problem_count} lines can't be read."
+            "{} and {} imported; there already: {}; can't be read: {}.",
+            count(so_many(books_added), "", "book", "books"),
+            count(so_many(memos_added), "", "memo", "memos"),
+            count(so_many(books_there), "", "book", "books"),
+            count(so_many(problem_count), "", "line", "lines"),
         ),
     ))
 }
@@ -346,18 +370,20 @@ fn LogOut() -> impl IntoView {
         spawn_local(async move {
             match reader.leave().await {
                 Ok(()) => browser::go_home(),
-                Err(error) => toasts.say(error.to_string()),
+                Err(error) => toasts.say(words::store(&error)),
             }
         });
     };
     let out = move |_| {
         spawn_local(async move {
+            // What was just deleted is not sent either.
+            reader.delete_all_now().await;
             let unsent = reader.device().unsent().await.map(|unsent| unsent.len());
             let drafts = reader.drafts().await.len();
             match unsent {
                 Ok(0) if drafts == 0 => leave(),
                 Ok(unsent) => asks.set(Some(unsent + drafts)),
-                Err(error) => toasts.say(error.to_string()),
+                Err(error) => toasts.say(words::store(&error)),
             }
         });
     };

@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use endpaper_api::reading::TagCategory;
 use endpaper_api::sync::MEMOS;
-use endpaper_reading::model::Tag;
+use endpaper_api::text::nfc;
+use endpaper_reading::model::{CONTENT_CHARS_MAX, Tag};
 use endpaper_reading::rules::synced;
+use futures_util::lock::Mutex;
 use leptos::leptos_dom::helpers::TimeoutHandle;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -27,7 +29,7 @@ use crate::days;
 use crate::reader::{Draft, Reader};
 use crate::records::{Memo, key};
 use crate::ui::state::StateMark;
-use crate::words::{language, t};
+use crate::words::{self, language, t};
 
 /// A pause in typing so long makes an edit of what was typed.
 const PAUSE: Duration = Duration::from_millis(800);
@@ -64,6 +66,21 @@ impl Writing {
         };
         Self { memo, is_new: true, draft: None }
     }
+
+    /// One that is there, with what was typed in it before and not taken.
+    pub async fn of(reader: Reader, memo: Memo) -> Self {
+        let draft = reader.draft(memo.id).await;
+        Self { memo, is_new: false, draft }
+    }
+
+    /// What was typed before and not taken.
+    pub async fn begun(reader: Reader, id: RecordId, draft: Draft) -> Option<Self> {
+        let begun = match reader.memo(id).await {
+            Some(memo) => Self { memo, is_new: false, draft: None },
+            None => Self::under(id, draft.book.parse().ok()?, 1),
+        };
+        Some(Self { draft: Some(draft), ..begun })
+    }
 }
 
 /// What the editor knows beside what is typed.
@@ -81,7 +98,8 @@ struct Saving {
     /// Shows what was merged of what was typed, and of what came from elsewhere.
     merged: Box<dyn Fn(&Draft)>,
     is_keeping: Cell<bool>,
-    is_taking: Cell<bool>,
+    /// One edit after the other.
+    turn: Mutex<()>,
     /// It was typed in since the draft was last kept.
     is_newer: Cell<bool>,
     said: RwSignal<Said>,
@@ -100,6 +118,24 @@ enum Said {
     Wrong(String),
 }
 
+impl Said {
+    /// What is on the screen is nowhere else.
+    fn not_kept() -> Self {
+        Self::Wrong(
+            t(
+                "아직 저장하지 못했습니다. 이 화면을 닫지 마세요.",
+                "This is not saved yet: leave it on the screen.",
+            )
+            .to_owned(),
+        )
+    }
+}
+
+/// The form that texts have on the server, where it can have it.
+fn composed(text: &str) -> String {
+    nfc(text).unwrap_or_else(|_| text.to_owned())
+}
+
 impl Saving {
     /// The memo, as it is typed.
     fn memo(&self) -> Memo {
@@ -109,7 +145,7 @@ impl Saving {
         Memo {
             // What is no page is said to be none.
             page: now.page.trim().parse().unwrap_or(0),
-            content: now.content.clone(),
+            content: composed(&now.content),
             tags: tags_of(&now),
             ..before
         }
@@ -127,7 +163,9 @@ impl Saving {
                     is_kept = saving.reader.keep_draft(saving.memo.id, &draft).await;
                 }
                 saving.is_keeping.set(false);
-                if is_kept && saving.timer_runs() {
+                if !is_kept {
+                    saving.said.try_set(Said::not_kept());
+                } else if saving.timer_runs() {
                     saving.said.try_set(Said::Kept);
                 }
                 saving.settle().await;
@@ -157,17 +195,11 @@ impl Saving {
 
     /// Makes an edit of what was typed. False where that can't be.
     async fn take(self: &Rc<Self>) -> bool {
+        let _turn = self.turn.lock().await;
         if let Some(timer) = self.timer.take() {
             timer.clear();
         }
-        if self.is_taking.replace(true) {
-            // What was typed since is taken after it.
-            self.typed();
-            return true;
-        }
-        let done = self.take_now().await;
-        self.is_taking.set(false);
-        done
+        self.take_now().await
     }
 
     async fn take_now(&self) -> bool {
@@ -176,7 +208,7 @@ impl Saving {
         let before = self.taken.borrow().clone();
         let base = before.as_ref().map_or_else(|| self.begun.clone(), Draft::of);
         if let Some(there) = there
-            && (before.is_none() || there.content != base.content)
+            && (before.is_none() || there.content != composed(&base.content))
         {
             // Another device, or another tab, has changed it meanwhile, or made it of the same
             // draft.
@@ -191,10 +223,13 @@ impl Saving {
             self.reader.drop_draft(memo.id).await;
             return true;
         }
+        if let Err(problem) = nfc(&memo.content) {
+            self.said.try_set(Said::Wrong(problem.message(language())));
+            return false;
+        }
         let fields = memo.fields();
         if let Err(flaws) = synced::draft(&fields) {
-            let said = flaws.as_slice().iter().map(|flaw| flaw.problem.message(language()));
-            self.said.try_set(Said::Wrong(said.collect::<Vec<_>>().join(" ")));
+            self.said.try_set(Said::Wrong(words::flaws(&flaws)));
             return false;
         }
         let edit = match &before {
@@ -212,6 +247,7 @@ impl Saving {
         if let Some(edit) = edit
             && !self.reader.edit(&key(&MEMOS, memo.id), edit, memo.started).await
         {
+            self.said.try_set(Said::not_kept());
             return false;
         }
         self.now.borrow_mut().before = Some(memo.content.clone());
@@ -253,7 +289,7 @@ fn tags_of(draft: &Draft) -> Vec<Tag> {
 fn met(base: &Draft, typed: &Draft, there: &Memo) -> Draft {
     let there = Draft::of(there);
     Draft {
-        content: both(&base.content, &typed.content, &there.content),
+        content: both(&composed(&base.content), &composed(&typed.content), &there.content),
         page: if typed.page == base.page { there.page } else { typed.page.clone() },
         tags: if typed.tags == base.tags { there.tags } else { typed.tags.clone() },
         ..there
@@ -306,7 +342,7 @@ pub fn Editor(
             tags.try_set(tags_of(met));
         }),
         is_keeping: Cell::new(false),
-        is_taking: Cell::new(false),
+        turn: Mutex::new(()),
         is_newer: Cell::new(false),
         said,
         timer: Cell::new(None),
@@ -375,10 +411,16 @@ pub fn Editor(
         Said::Taken => t("이 기기에 저장됨", "Saved on this device").to_owned(),
         Said::Wrong(why) => why,
     };
+    // Said when it may matter. What is too long is kept as a draft, and not cut off.
+    let room = move || {
+        let (so_many, most) = (content.with(|text| text.chars().count()), CONTENT_CHARS_MAX);
+        (so_many * 10 > most as usize * 9)
+            .then(|| view! { <span class="count">{so_many}"/"{most}</span> })
+    };
     view! {
         <form class="editor" on:submit=move |event| { event.prevent_default(); finish(); }
             on:keydown=key_down>
-            <textarea id=text_id rows="5" maxlength="5000"
+            <textarea id=text_id rows="5"
                 aria-label=t("메모", "Memo")
                 placeholder=t("무엇이 떠올랐나요?", "What came to mind?")
                 prop:value=move || content.get()
@@ -408,6 +450,7 @@ pub fn Editor(
                     {chips(TagCategory::Topic, t("주제", "Topic"))}
                 </details>
                 <span class="said" role="status">{below}</span>
+                {room}
                 <button class="primary">{t("다 썼어요", "Done")}</button>
             </div>
         </form>

@@ -141,7 +141,7 @@ pub fn Shelf() -> impl IntoView {
             <p class="empty">{t("찾는 책이 여기에는 없습니다.", "No book here is like that.")}</p>
         </Show>
         <ul class="shelf">
-            <For each=move || shown.get() key=|book| (book.id, book.clone().state, book.progress, book.category, book.title.clone()) children=|book| view! { <OnShelf book/> }/>
+            <For each=move || shown.get() key=Book::clone children=|book| view! { <OnShelf book/> }/>
         </ul>
     }
 }

@@ -9,7 +9,7 @@ use leptos_router::components::A;
 use stdx::{Clock, UnixMicros};
 use sync::engine::{Edit, End, Status};
 use sync::merge::{REVISIONS, Revision, Why};
-use sync::model::{Fields, RecordKey, Rule, Value};
+use sync::model::{Fields, RecordId, RecordKey, Rule, Value};
 use sync::operation::{Action, Operation};
 use sync::queue::RecordState;
 use sync::watch::Watch;
@@ -17,12 +17,12 @@ use sync_web::device::{Failed, Shown};
 
 use crate::browser;
 use crate::days;
-use crate::reader::{self, Reader};
+use crate::reader::{self, Draft, Reader};
 use crate::records::key;
 use crate::screens::memo::{Editor, Writing};
 use crate::ui::state::Sign;
 use crate::ui::toasts::Toasts;
-use crate::words::t;
+use crate::words::{self, t};
 
 /// Whether the server can be reached, in words.
 fn online(status: &Status) -> &'static str {
@@ -124,7 +124,7 @@ pub fn SyncCentre() -> impl IntoView {
                 .last_success
                 .map_or_else(|| t("아직 없음", "never").to_owned(), days::instant);
             let progress = Some(status.progress).filter(|(_, all)| *all > 0 && status.syncing > 0);
-            let stopped = status.stopped.clone().map(|failure| failure.message);
+            let stopped = status.stopped.as_ref().map(words::failure);
             view! {
                 <p class="online">{online(&status)}"."</p>
                 {source(&status).map(|source| view! { <p>{source}"."</p> })}
@@ -193,6 +193,7 @@ pub fn SyncCentre() -> impl IntoView {
             <button type="button" class="primary" on:click=now>{t("지금 맞추기", "Sync now")}</button>
         </section>
         {editor}
+        <Unfinished editing/>
         {attention}
         {kept}
         <Room/>
@@ -215,6 +216,71 @@ fn text_of(fields: &Fields) -> String {
         _ => None,
     });
     texts.collect::<Vec<_>>().join(" · ")
+}
+
+/// What was typed when a page was closed, and is no memo yet.
+#[component]
+fn Unfinished(editing: RwSignal<Option<Writing>, LocalStorage>) -> impl IntoView {
+    let reader = expect_context::<Reader>();
+    let drafts = RwSignal::new(Vec::<(RecordId, Draft)>::new());
+    let read = move || {
+        spawn_local(async move {
+            drafts.try_set(reader.drafts().await);
+        });
+    };
+    Effect::new(move |_| {
+        // Again when an editor was closed.
+        if editing.with(Option::is_none) {
+            read();
+        }
+    });
+    let one = move |(id, draft): (RecordId, Draft)| {
+        let (text, goes_on, saved) = (draft.content.clone(), draft.clone(), draft);
+        let go_on = move |_| {
+            let draft = goes_on.clone();
+            spawn_local(async move {
+                editing.try_set(Writing::begun(reader, id, draft).await);
+            });
+        };
+        let export = move |_| {
+            let of = key(&MEMOS, id);
+            let fields = Fields::from([
+                ("userBookId", Value::from(&*saved.book)),
+                ("pageNumber", Value::Int(saved.page.trim().parse().unwrap_or(1))),
+                ("content", Value::from(&*saved.content)),
+                ("tags", Value::Texts(saved.tags.iter().map(|tag| (&**tag).into()).collect())),
+            ]);
+            give_file(&of, &reader::backup_of(&of, &fields, RecordState::Pending));
+        };
+        let discard = move |_| {
+            spawn_local(async move {
+                reader.drop_draft(id).await;
+                read();
+            });
+        };
+        view! {
+            <li>
+                <p>{text}</p>
+                <p class="actions">
+                    <button type="button" on:click=go_on>{t("이어 쓰기", "Go on writing")}</button>
+                    <button type="button" class="quiet" on:click=export>{t("파일로 받기", "Save a file")}</button>
+                    <button type="button" class="quiet" on:click=discard>{t("버리기", "Discard")}</button>
+                </p>
+            </li>
+        }
+    };
+    let shown = move || {
+        let all = drafts.get();
+        (editing.with(Option::is_none) && !all.is_empty()).then(|| {
+            view! {
+                <section>
+                    <h2>{t("쓰다 만 것", "Begun, and not finished")}</h2>
+                    <ul class="attention">{all.into_iter().map(one).collect_view()}</ul>
+                </section>
+            }
+        })
+    };
+    view! { {shown} }
 }
 
 /// A book or a memo, as a file.
@@ -253,7 +319,7 @@ fn NeedsAttention(one: Failed, editing: RwSignal<Option<Writing>, LocalStorage>)
     view! {
         <li>
             <p><strong>{what(&of)}</strong>" "{text}</p>
-            <p class="refusal">{one.failure.message}</p>
+            <p class="refusal">{words::failure(&one.failure)}</p>
             <p class="actions">
                 {edits}
                 <button type="button" on:click=retry>{t("다시 보내기", "Try again")}</button>
@@ -278,8 +344,9 @@ fn edits_of(
         table if table == MEMOS.name => {
             let edit = move |_| {
                 spawn_local(async move {
-                    let memo = reader.memo(id).await;
-                    editing.try_set(memo.map(|memo| Writing { memo, is_new: false, draft: None }));
+                    if let Some(memo) = reader.memo(id).await {
+                        editing.try_set(Some(Writing::of(reader, memo).await));
+                    }
                 });
             };
             Some(view! { <button type="button" on:click=edit>{name}</button> }.into_any())

@@ -2,12 +2,14 @@
 //! days that have memos.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use endpaper_reading::model::Tag;
 use endpaper_reading::rules::flow;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use leptos_router::components::A;
 
 use super::memo::{Editor, MemoItem, Writing};
@@ -30,7 +32,16 @@ enum By {
 pub fn Today() -> impl IntoView {
     let reader = expect_context::<Reader>();
     browser::set_title(t("오늘의 흐름 · Endpaper", "Today · Endpaper"));
-    let day = RwSignal::new(days::today());
+    let today = today();
+    let day = RwSignal::new(today.get_untracked());
+    // Who looks at today goes on with it over midnight.
+    Effect::new(move |before: Option<Date>| {
+        let today = today.get();
+        if before.is_some_and(|before| day.get_untracked() == before) {
+            day.set(today);
+        }
+        today
+    });
     let month = Memo::new(move |_| day.get().first_of_month());
     let by = RwSignal::new(By::Sitting);
     let notes = reader.memos_between(move || {
@@ -40,7 +51,11 @@ pub fn Today() -> impl IntoView {
     });
     let books = reader.books();
     let writing = RwSignal::new_local(None::<Writing>);
-    let edit = move |memo| writing.set(Some(Writing { memo, is_new: false, draft: None }));
+    let edit = move |memo| {
+        spawn_local(async move {
+            writing.try_set(Some(Writing::of(reader, memo).await));
+        });
+    };
     let of_day = move || {
         let day = day.get();
         let mut of_day = notes.get().unwrap_or_default();
@@ -67,7 +82,7 @@ pub fn Today() -> impl IntoView {
                 <div class="head">
                     <h1>{move || {
                         let day = day.get();
-                        if day == days::today() { t("오늘의 흐름", "Today").to_owned() } else { days::long(day) }
+                        if day == today.get() { t("오늘의 흐름", "Today").to_owned() } else { days::long(day) }
                     }}</h1>
                     <div class="tabs" role="group" aria-label=t("묶음", "Group by")>
                         {tab(By::Sitting, t("시간", "Sitting"))}
@@ -99,9 +114,26 @@ pub fn Today() -> impl IntoView {
                     </section>
                 }).collect_view()}
             </section>
-            <Calendar day notes=Signal::derive_local(move || notes.get().unwrap_or_default())/>
+            <Calendar day today notes=Signal::derive_local(move || notes.get().unwrap_or_default())/>
         </div>
     }
+}
+
+/// Which day it is, also after midnight.
+fn today() -> RwSignal<Date> {
+    let today = RwSignal::new(days::today());
+    let look = move || {
+        if today.get_untracked() != days::today() {
+            today.set(days::today());
+        }
+    };
+    let looks = set_interval_with_handle(look, Duration::from_secs(20));
+    on_cleanup(move || {
+        if let Ok(looks) = looks {
+            looks.clear();
+        }
+    });
+    today
 }
 
 /// The memos of a day in groups, each with its name. One of several tags is in each.
@@ -136,7 +168,11 @@ fn group(
 
 /// A month: the days that have memos have a dot.
 #[component]
-fn Calendar(day: RwSignal<Date>, notes: Signal<Vec<Note>, LocalStorage>) -> impl IntoView {
+fn Calendar(
+    day: RwSignal<Date>,
+    today: RwSignal<Date>,
+    notes: Signal<Vec<Note>, LocalStorage>,
+) -> impl IntoView {
     let turn = move |months: i32| {
         day.update(|day| {
             let first = day.first_of_month();
@@ -166,7 +202,7 @@ fn Calendar(day: RwSignal<Date>, notes: Signal<Vec<Note>, LocalStorage>) -> impl
                     format!(", {}, {}", days::month(this), count(so_many, "메모", "memo", "memos"))
                 }
             };
-            let current = (this == days::today()).then_some("date");
+            let current = (this == today.get()).then_some("date");
             view! {
                 <button type="button" class:dotted=so_many != 0
                     aria-pressed=(this == chosen).to_string() aria-current=current

@@ -7,11 +7,11 @@ use std::time::Duration;
 use leptos::prelude::*;
 use sync::engine::Notice;
 
-use crate::words::t;
+use crate::words::{self, t};
 
 /// How long a message stays.
 const STAYS: Duration = Duration::from_secs(6);
-/// More at once are not shown: the oldest goes.
+/// More at once are not shown, but for what can be taken back: the oldest goes.
 const SHOWN_MAX: usize = 4;
 
 /// What a person can take back: the words for it, and how.
@@ -59,8 +59,12 @@ impl Toasts {
         let id = self.last.get_value() + 1;
         self.last.set_value(id);
         self.shown.update(|shown| {
-            if shown.len() >= SHOWN_MAX {
-                shown.remove(0);
+            // What can be taken back stays for as long as it can.
+            let goes = shown.iter().position(|toast| toast.undo.is_none());
+            if shown.len() >= SHOWN_MAX
+                && let Some(goes) = goes
+            {
+                shown.remove(goes);
             }
             shown.push(Toast { id, text, undo });
         });
@@ -81,8 +85,8 @@ impl Toasts {
     pub fn notice(self, notice: &Notice) {
         match notice {
             Notice::Refused { failure, .. } => self.say(t(
-                format!("서버가 받지 않은 것이 있습니다: {}", failure.message),
-                format!("The server did not take an edit: {}", failure.message),
+                format!("서버가 받지 않은 것이 있습니다: {}", words::failure(failure)),
+                format!("The server did not take an edit: {}", words::failure(failure)),
             )),
             Notice::Kept { .. } => self.say(t(
                 "다른 기기에서 고친 것과 겹쳐, 이 기기의 글을 따로 보관했습니다. 동기화 화면에서 되살릴 수 있습니다.",
@@ -92,7 +96,7 @@ impl Toasts {
                 "다시 로그인해 주세요. 적은 것은 그대로 있습니다.",
                 "Log in again, please. Nothing that you wrote is lost.",
             )),
-            Notice::Stopped(failure) => self.say(failure.message.clone()),
+            Notice::Stopped(failure) => self.say(words::failure(failure)),
             Notice::PutBack(_) => self.say(t(
                 "서버가 이전 상태로 되돌아가, 없어진 것을 다시 보냅니다.",
                 "The server was put back from a backup: what it lost is sent again.",

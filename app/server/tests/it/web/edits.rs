@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::faults::sync_centre;
 use super::{
-    PASSWORD, Place, add_book, both_have, done, is_on_server, is_saved, log_in, path, sign_up,
-    write_memo,
+    PASSWORD, Place, add_book, both_have, done, is_kept, is_on_server, is_saved, log_in, path,
+    sign_up, write_memo,
 };
+use crate::common::Reader;
 
 /// A review is being written when the server has taken the book: the words stay, and the place
 /// where they are written.
@@ -104,6 +105,110 @@ async fn one_reader_at_a_time_is_in_a_browser() {
     browser.sees("Stoner").await;
     browser.click("You").await;
     browser.sees("haeri").await;
+    browser.close().await;
+}
+
+/// Two memos were begun when the browser was killed: both are shown where what waits is shown,
+/// and gone on with, also where one is opened from its memo.
+#[tokio::test]
+async fn what_was_begun_is_found_everywhere() {
+    if !require_chromium("what_was_begun_is_found_everywhere") {
+        return;
+    }
+    let place = Place::new("web-begun");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "토지").await;
+    write_memo(&browser, "the first").await;
+    is_saved(&browser).await;
+    let book = path(&browser).await;
+    // Without a page it is none that can be taken.
+    browser.click_in("the first", "Edit").await;
+    browser.types("Memo", " and more").await;
+    browser.fill("Page", " ").await;
+    is_kept(&browser, "the first and more").await;
+    browser.click("Write a memo").await;
+    browser.fill("Memo", "the second").await;
+    browser.fill("Page", " ").await;
+    is_kept(&browser, "the second").await;
+    browser.kill();
+    let browser = place.browser("reader", &Opens::default()).await;
+    browser.go(&place.url("/today")).await;
+    browser.sees("go on with it under Sync").await;
+    browser.click_in("the first", "Edit").await;
+    let typed = "return document.querySelector('.editor textarea').value";
+    assert_eq!(browser.eval(typed).await, json!("the first and more"));
+    browser.fill("Page", "3").await;
+    done(&browser).await;
+    browser.sees("the first and more").await;
+    sync_centre(&browser).await;
+    browser.sees("Begun, and not finished").await;
+    browser.picture("begun").await;
+    browser.click_in("the second", "Go on writing").await;
+    browser.fill("Page", "4").await;
+    done(&browser).await;
+    browser.sees_no_more("Begun, and not finished").await;
+    browser.go(&place.url(&book)).await;
+    is_saved(&browser).await;
+    both_have(&browser, &place, &["the first and more", "the second"]).await;
+    browser.close().await;
+}
+
+/// The link in the mail leads to where the password is set anew, and a log-in with it.
+#[tokio::test]
+async fn the_link_in_the_mail_sets_the_password_anew() {
+    if !require_chromium("the_link_in_the_mail_sets_the_password_anew") {
+        return;
+    }
+    let mut place = Place::new("web-reset");
+    place.end();
+    let here = place.url("");
+    let config = place.scratch.path().join("endpaper.toml");
+    std::fs::write(&config, format!("[accounts]\npublic_url = {here:?}\n")).unwrap();
+    place.begin_with(&["--config", config.to_str().unwrap()]);
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "토지").await;
+    is_on_server(&browser).await;
+    // Who can still read here, and not log in.
+    let server = place.server.as_ref().unwrap();
+    let reader = Reader::log_in(server, "haeri").await;
+    let all = "/api/v1/users/me/devices";
+    server.ask(Method::DELETE, all, Some(&reader.token), None).await;
+    write_memo(&browser, "written all the same").await;
+    browser.sees("Log in again, and what waits is sent.").await;
+    browser.click("Log in").await;
+    browser.click("I forgot my password").await;
+    browser.touch("//summary[.='I forgot my log-in id']", "the other form").await;
+    browser.touch("//summary[.='I forgot my password']", "I forgot my password").await;
+    browser.fill("Log-in id", "haeri").await;
+    browser.fill("E-mail", "haeri@example.com").await;
+    browser.touch("//details[@open][.//input[@name='loginId']]//button", "Send a mail").await;
+    let link = async || {
+        let mails = std::fs::read_dir(place.data().join("mail")).into_iter().flatten().flatten();
+        let texts = mails.filter_map(|mail| std::fs::read_to_string(mail.path()).ok());
+        let mut lines = texts
+            .flat_map(|text| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>());
+        lines.find(|line| line.starts_with(&here))
+    };
+    browser.until_async("there is a mail", async || link().await.is_some()).await;
+    browser.go(&link().await.unwrap()).await;
+    let address = "return location.hash";
+    browser
+        .until(
+            "the code is filled in",
+            "return !!document.querySelector('[name=resetToken]')?.value",
+        )
+        .await;
+    assert_eq!(browser.eval(address).await, json!(""), "the code is in no address");
+    browser.fill("New password", "another horse").await;
+    browser.fill("Once more", "another horse").await;
+    browser.submit("Change it").await;
+    browser.sees("The password is changed").await;
+    browser.click("You").await;
+    browser.fill("Password", "another horse").await;
+    browser.click("Log in again").await;
+    browser.sees_no_more("Log in again").await;
     browser.close().await;
 }
 
