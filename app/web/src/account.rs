@@ -1,6 +1,10 @@
 //! Logging in and out, and the tokens of requests: kept in the browser's database, where
 //! every tab and the service worker find them.
 
+use std::cell::RefCell;
+use std::pin::pin;
+use std::time::Duration;
+
 use endpaper_api::accounts::{
     FindLoginIdRequest, Login, LoginRequest, RecoveryAccepted, RefreshRequest,
     ResetPasswordRequest, SignupRequest, Tokens as Issued, User, VerifyAccountRequest,
@@ -13,7 +17,7 @@ use sync::engine::Trouble;
 use sync::http::Tokens;
 use sync::model::AccountId;
 use sync_web::http::Asked;
-use sync_web::{Keep, StoreError};
+use sync_web::{Fetch, Keep, StoreError};
 
 use crate::api::{Refused, ask};
 use crate::browser;
@@ -21,6 +25,8 @@ use crate::browser;
 /// What is kept beside the records of accounts.
 pub(crate) const KEEP: Keep = Keep::new("endpaper");
 const ACCOUNT: &str = "account";
+/// Who leaves waits for the server no longer.
+const TELL_MAX: Duration = Duration::from_secs(3);
 
 /// Who is logged in here, or was.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -153,23 +159,53 @@ pub async fn reset(request: &ResetPasswordRequest) -> Result<(), Refused> {
     ask::<Nothing>(asked).await.map(drop)
 }
 
-/// Forgets who was here. The server is told where it can be reached; else its session ends
-/// by itself.
+/// Forgets who was here. What is given back tells the server.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn forget(account: AccountId) -> Result<(), StoreError> {
-    if let Ok(token) = (AccountTokens { account }).token(None).await {
-        let _ = ask::<Nothing>(Asked::new("POST", "/api/v1/auth/logout").bearer(&token)).await;
-    }
+pub async fn forget(account: AccountId) -> Result<Option<Left>, StoreError> {
     KEEP.change(ACCOUNT, |there: &mut Option<Account>| {
         let is_same = there.as_ref().is_some_and(|there| there.id == account);
-        if is_same {
-            *there = None;
-        }
-        (is_same, ())
+        let left = is_same.then(|| there.take()).flatten().and_then(|left| left.tokens);
+        (is_same, left.map(|held| Left(RefCell::new(held))))
     })
     .await
+}
+
+/// Somebody who has left, as the server still knows them.
+#[derive(Debug)]
+pub struct Left(RefCell<Held>);
+
+impl Left {
+    /// Ends the session on the server, where that answers soon; else it ends by itself.
+    pub async fn tell(self) {
+        let server = Fetch::new(self);
+        let asked = Asked::new("POST", "/api/v1/auth/logout");
+        let told = server.ask::<Nothing>(&asked);
+        let _ = futures_util::future::select(pin!(told), pin!(browser::pause(TELL_MAX))).await;
+    }
+}
+
+impl Tokens for Left {
+    async fn token(&self, stale: Option<&str>) -> Result<String, Trouble> {
+        let held = self.0.borrow().clone();
+        if stale != Some(&*held.access) {
+            return Ok(held.access);
+        }
+        let key =
+            held.refreshing.clone().unwrap_or_else(|| IdSource::system().next_uuid().to_string());
+        let new = Held::of(refresh(&held, key).await?);
+        let access = new.access.clone();
+        self.0.replace(new);
+        Ok(access)
+    }
+}
+
+/// New tokens for old ones. Under one key it is one refresh.
+async fn refresh(held: &Held, key: String) -> Result<Issued, Trouble> {
+    let request = RefreshRequest { refresh_token: held.refresh.clone() };
+    let asked = Asked::new("POST", "/api/v1/auth/refresh").json(&request);
+    asked.header("idempotency-key", key).answer().await
 }
 
 /// The tokens of one account: where another tab has logged somebody else in meanwhile, there
@@ -210,11 +246,7 @@ impl Tokens for AccountTokens {
         let Some(key) = held.refreshing.clone().filter(|_| stale == Some(&*held.access)) else {
             return Ok(held.access);
         };
-        let request = RefreshRequest { refresh_token: held.refresh.clone() };
-        let asked = Asked::new("POST", "/api/v1/auth/refresh")
-            .json(&request)
-            .header("idempotency-key", key);
-        let new = match asked.answer::<Issued>().await {
+        let new = match refresh(&held, key).await {
             Ok(issued) => Some(Held::of(issued)),
             Err(Trouble::LogIn | Trouble::Rejected(_) | Trouble::Stopped(_) | Trouble::Expired) => {
                 None

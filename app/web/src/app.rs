@@ -119,9 +119,15 @@ fn Inside(reader: Reader) -> impl IntoView {
         }
         .into_any()
     };
+    // The router would scroll there, and leave the focus where it is.
+    let skip = |event: leptos::ev::MouseEvent| {
+        event.prevent_default();
+        event.stop_propagation();
+        browser::focus("main");
+    };
     view! {
         <Router>
-            <a class="skip" href="#main">{t("본문으로", "Skip to the content")}</a>
+            <a class="skip" href="#main" on:click=skip>{t("본문으로", "Skip to the content")}</a>
             <header class="top">
                 <A href="/" attr:class="mark">"Endpaper"</A>
                 <nav aria-label=t("주요 화면", "Main")>
@@ -171,13 +177,7 @@ fn Banner(reader: Reader) -> impl IntoView {
                 .into_any(),
             );
         }
-        let text = if reader.is_full() {
-            t(
-                "이 기기에 남은 공간이 없습니다. 저장된 것은 그대로 있습니다.",
-                "There is no room left on this device. What was saved is still there.",
-            )
-            .to_owned()
-        } else if is_out.get() {
+        if is_out.get() {
             return Some(
                 view! {
                     <p class="banner" role="status">
@@ -187,6 +187,13 @@ fn Banner(reader: Reader) -> impl IntoView {
                 }
                 .into_any(),
             );
+        }
+        let text = if reader.is_full() {
+            t(
+                "이 기기에 남은 공간이 없습니다. 저장된 것은 그대로 있습니다.",
+                "There is no room left on this device. What was saved is still there.",
+            )
+            .to_owned()
         } else if is_away.get() {
             let waits = reader.status().map_or(0, |status| status.queued);
             let waits = match waits {

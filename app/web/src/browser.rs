@@ -1,5 +1,7 @@
 //! What a browser has, in few words.
 
+use std::time::Duration;
+
 use leptos::prelude::{ArcRwSignal, Set as _};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::{Document, HtmlElement, Storage, Window};
@@ -51,6 +53,15 @@ pub(crate) fn remove_first_words() {
 
 pub(crate) fn set_title(title: &str) {
     document().set_title(title);
+}
+
+/// For as long nothing is done.
+pub(crate) async fn pause(pause: Duration) {
+    let millis = i32::try_from(pause.as_millis()).unwrap_or(i32::MAX);
+    let promise = js_sys::Promise::new(&mut |done, _| {
+        let _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(&done, millis);
+    });
+    let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
 }
 
 pub(crate) fn reload() {

@@ -1,5 +1,7 @@
 //! The reader who is logged in: their records, their edits, and how it all stands.
 
+mod kept;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,20 +11,22 @@ use endpaper_api::sync::{MEMOS, SCHEMA, SHELF, TABLES};
 use endpaper_reading::rules::synced;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use stdx::Clock;
 use sync::engine::{Config, Edit, EditError, Notice, Status, Synced};
 use sync::merge::REVISIONS;
 use sync::model::{AccountId, Fields, RecordId, RecordKey, Rule, Value};
 use sync::queue::{Priority, RecordState};
-use sync_web::device::DeviceError;
+use sync_web::device::{DeviceError, Shown};
 use sync_web::{Device, Fetch, Options, StoreError, Told};
 
-use crate::account::{self, Account, AccountTokens, KEEP};
+use crate::account::{self, Account, AccountTokens};
 use crate::browser;
 use crate::records::{Book, Memo, key};
 use crate::ui::toasts::Toasts;
 use crate::words::{self, t};
+
+pub use self::kept::Draft;
 
 /// What memos are looked up by.
 const OF_BOOK: (&str, &str) = (MEMOS.name, "userBookId");
@@ -57,7 +61,7 @@ struct Saved {
 }
 
 /// The text of a [`Backup`].
-fn backup(tables: &[(&str, Vec<sync_web::device::Shown>)]) -> String {
+fn backup(tables: &[(&str, Vec<Shown>)]) -> String {
     let mut all = serde_json::Map::new();
     for (table, rows) in tables {
         let rows = rows.iter().map(|one| {
@@ -72,7 +76,7 @@ fn backup(tables: &[(&str, Vec<sync_web::device::Shown>)]) -> String {
 
 /// A book or a memo, or what is kept of one, in the form of a backup.
 pub(crate) fn backup_of(key: &RecordKey, fields: &Fields, state: RecordState) -> String {
-    let row = || sync_web::device::Shown { id: key.id, fields: fields.clone(), state };
+    let row = || Shown { id: key.id, fields: fields.clone(), state };
     let of = |table: &'static str| (*key.table == *table).then(row);
     backup(&[SHELF.name, MEMOS.name].map(|table| (table, of(table).into_iter().collect())))
 }
@@ -86,21 +90,6 @@ pub struct Restored {
     pub there: usize,
     /// Those that can't be.
     pub refused: usize,
-}
-
-/// What a memo was when it was last typed in, and not yet taken as an edit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draft {
-    /// The book on the shelf.
-    pub book: String,
-    /// The page, as it was typed.
-    pub page: String,
-    /// The text.
-    pub content: String,
-    /// Codes of the tags.
-    pub tags: Vec<String>,
-    /// The text that was there when it was begun; none of a new one.
-    pub before: Option<String>,
 }
 
 /// The reader who is logged in. A copy is the same one.
@@ -140,6 +129,8 @@ impl Reader {
             match told {
             Told::Notice(notice) => {
                 if let Notice::Record(key) = &notice {
+                    // Something was written: there is room again.
+                    is_full.set(false);
                     let of = match &*key.table {
                         table if table == MEMOS.name => memos,
                         table if table == SHELF.name => shelf,
@@ -217,11 +208,13 @@ impl Reader {
         if !browser::has_network() {
             device.network(false);
         }
-        device.logged_in().await?;
+        // Where that can't be written down, what is there can be read and exported all the same.
+        let _ = device.logged_in().await;
         spawn_local(async move {
             let server = Fetch::new(AccountTokens { account: id });
             device.lead(&server, browser::is_seen).await;
         });
+        spawn_local(async move { reader.delete_what_was_going().await });
         Ok(reader)
     }
 
@@ -295,6 +288,18 @@ impl Reader {
         Some(Memo::of(shown))
     }
 
+    /// A book or a memo, as it is on this device, and each time that it changes; none where it
+    /// is not there.
+    #[must_use]
+    pub fn record(self, key: RecordKey) -> Live<Option<Shown>> {
+        Live::new(self.toasts, move || {
+            self.memos.track();
+            self.shelf.track();
+            let key = key.clone();
+            async move { self.device().shown(&key).await }
+        })
+    }
+
     /// The memos of a book, along its pages.
     #[must_use]
     pub fn memos_of(self, book: RecordId) -> Live<Vec<Memo>> {
@@ -335,10 +340,15 @@ impl Reader {
 
     /// What is kept of edits that lost their place.
     #[must_use]
-    pub fn revisions(self) -> Live<Vec<sync_web::device::Shown>> {
+    pub fn revisions(self) -> Live<Vec<Shown>> {
         Live::new(self.toasts, move || {
             self.revisions.track();
-            async move { self.device().all(REVISIONS.name).await }
+            let going = self.going.get();
+            async move {
+                let mut all = self.device().all(REVISIONS.name).await?;
+                all.retain(|one| !going.contains_key(&one.id));
+                Ok(all)
+            }
         })
     }
 
@@ -375,8 +385,13 @@ impl Reader {
     /// Deletes a record, in a moment: until then it can be had back with a touch.
     pub fn delete(self, key: RecordKey, written: stdx::UnixMicros, said: String) {
         let id = key.id;
-        self.going.update(|going| drop(going.insert(id, (key, written))));
-        let undo = move || self.going.update(|going| drop(going.remove(&id)));
+        self.going.update(|going| drop(going.insert(id, (key.clone(), written))));
+        // Where the page is closed before that, the next one does it.
+        spawn_local(async move { self.keep_going(&key, written).await });
+        let undo = move || {
+            self.going.update(|going| drop(going.remove(&id)));
+            spawn_local(async move { self.drop_going(id).await });
+        };
         let delete = move || spawn_local(async move { self.delete_now(id).await });
         self.toasts.offer(said, t("되돌리기", "Undo"), UNDO, undo, delete);
     }
@@ -386,6 +401,7 @@ impl Reader {
         let going = self.going.with_untracked(|going| going.get(&id).cloned());
         if let Some((key, written)) = going {
             self.edit(&key, Edit::Delete, written).await;
+            self.drop_going(id).await;
             self.going.update(|going| drop(going.remove(&id)));
         }
     }
@@ -397,35 +413,6 @@ impl Reader {
         for id in going {
             self.delete_now(id).await;
         }
-    }
-
-    fn draft_name(self, memo: RecordId) -> String {
-        format!("draft/{}/{memo}", self.account().id)
-    }
-
-    /// Keeps what is being typed.
-    pub async fn keep_draft(self, memo: RecordId, draft: &Draft) -> bool {
-        let kept = KEEP.set(&self.draft_name(memo), draft).await;
-        self.is_full.set(matches!(kept, Err(StoreError::Full)));
-        kept.is_ok()
-    }
-
-    /// What was typed in a memo, and not taken.
-    pub async fn draft(self, memo: RecordId) -> Option<Draft> {
-        KEEP.get(&self.draft_name(memo)).await.ok().flatten()
-    }
-
-    /// What was typed has been taken.
-    pub async fn drop_draft(self, memo: RecordId) {
-        // One that stays is offered again.
-        let _ = KEEP.remove(&self.draft_name(memo)).await;
-    }
-
-    /// What was being typed when a page was closed.
-    pub async fn drafts(self) -> Vec<(RecordId, Draft)> {
-        let begins = format!("draft/{}/", self.account().id);
-        let all = KEEP.all(&begins).await.unwrap_or_default();
-        all.into_iter().filter_map(|(id, draft)| Some((id.parse().ok()?, draft))).collect()
     }
 
     /// All books and memos of this device, as JSON: also those that were not sent.
@@ -491,15 +478,34 @@ impl Reader {
         Ok(restored)
     }
 
-    /// Deletes everything of this account from this browser, and logs out.
+    /// What would be lost if everything of this account were deleted here: edits that are not
+    /// on the server, and what was typed and not taken.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn leave(self) -> Result<(), StoreError> {
+    pub async fn unsent(self) -> Result<usize, StoreError> {
+        Ok(self.device().unsent().await?.len() + kept::count(self.account().id).await?)
+    }
+
+    /// Deletes everything of this account from this browser, and logs out. Where more would be
+    /// lost than `accepted`, nothing is done, and how much it is is given back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn leave(self, accepted: usize) -> Result<Option<usize>, StoreError> {
         let id = self.account().id;
-        account::forget(id).await?;
-        KEEP.remove_all(&format!("draft/{id}/")).await?;
-        Device::delete(&options(id)).await
+        let unsent = self.unsent().await?;
+        if unsent > accepted {
+            return Ok(Some(unsent));
+        }
+        let left = account::forget(id).await?;
+        let deleted = Device::delete(&options(id)).await;
+        // Another tab may have kept something until it heard of that.
+        let forgotten = kept::forget(id).await;
+        if let Some(left) = left {
+            left.tell().await;
+        }
+        deleted.and(forgotten).map(|()| None)
     }
 }
 
@@ -548,6 +554,11 @@ impl<T: Clone + PartialEq + 'static> Live<T> {
         self.0.get()
     }
 
+    /// What is there now, without hearing of changes; none where the screen was left, too.
+    pub fn try_get_untracked(self) -> Option<T> {
+        self.0.try_get_untracked().flatten()
+    }
+
     /// What is there now, without a copy.
     pub fn with<R>(self, see: impl FnOnce(Option<&T>) -> R) -> R {
         self.0.with(|value| see(value.as_ref()))
@@ -593,6 +604,9 @@ pub(crate) async fn forget_others() {
     let is_here = async |id| !matches!(account::last().await, Ok(last) if last.as_ref().map(|one| one.id) != Some(id));
     // What can't be deleted now is tried again at the next start.
     let _ = Device::delete_others(PLACE, is_here).await;
+    if let Ok(last) = account::last().await {
+        let _ = kept::forget_others(last.map(|one| one.id)).await;
+    }
 }
 
 /// Where somebody has logged out in another tab, this one shows nothing of theirs any more.
@@ -625,7 +639,11 @@ pub(crate) async fn finish_queue() -> Result<(), String> {
     let device = Device::open(options(account.id), |_| {}).await.map_err(said)?;
     let server = Fetch::new(AccountTokens { account: account.id });
     match device.sync(&server).await.map_err(said)? {
-        // A tab is at it, or a person has to do something first.
+        // A tab is at it: it may be closed before it is done.
+        None if device.status().await.map_err(said)?.to_send > 0 => {
+            Err("a tab is sending: look again later".to_owned())
+        }
+        // Or a person has to do something first.
         None | Some(Synced::Done | Synced::LogIn | Synced::Stopped(_)) => Ok(()),
         Some(Synced::Unreachable) => Err("the server can't be reached".to_owned()),
         Some(Synced::Later(_)) => Err("the server asks to come later".to_owned()),

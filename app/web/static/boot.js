@@ -18,10 +18,20 @@ if (document.querySelector(".first-words")) {
 }
 start();
 
+// The person has said yes: the new version takes over in every tab at once.
+let registration;
+window.addEventListener("endpaper-take-newer", () => {
+  if (registration?.waiting) registration.waiting.postMessage("take over");
+  else location.reload();
+});
+
 // There is none where the address is not a secure one; the app says so.
 const workers = navigator.serviceWorker;
-if (workers) {
-  const registration = await workers.register("/worker.js", { type: "module", updateViaCache: "none" });
+// Where it can't be had, the app works for as long as there is a network.
+registration = await workers
+  ?.register("/worker.js", { type: "module", updateViaCache: "none" })
+  .catch((why) => void console.warn("The app is not kept for when there is no network:", why));
+if (registration) {
   const tell = () => window.dispatchEvent(new Event("endpaper-newer"));
   const watch = (worker) =>
     worker?.addEventListener("statechange", () => {
@@ -32,11 +42,6 @@ if (workers) {
   watch(registration.installing);
   registration.addEventListener("updatefound", () => watch(registration.installing));
 
-  // The person has said yes: the new version takes over in every tab at once.
-  window.addEventListener("endpaper-take-newer", () => {
-    if (registration.waiting) registration.waiting.postMessage("take over");
-    else location.reload();
-  });
   let hadController = Boolean(workers.controller);
   workers.addEventListener("controllerchange", () => {
     if (hadController) location.reload();

@@ -20,7 +20,8 @@ const _: Option<&str> = option_env!("ENDPAPER_WEB");
 
 const PAGE: &str = "index.html";
 /// Addresses of screens: each is the one page, which looks at its address.
-const SCREENS: [&str; 6] = ["/", "/find", "/book/{id}", "/today", "/sync", "/me"];
+const SCREENS: [&str; 7] =
+    ["/", "/find", "/book/{id}", "/today", "/sync", "/me", "/reset-password"];
 /// Files that keep their name from version to version.
 const NAMED: [&str; 2] = ["worker.js", "manifest.webmanifest"];
 /// Files whose name changes when they do.

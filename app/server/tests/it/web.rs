@@ -104,7 +104,9 @@ async fn the_app_is_served_compressed_and_alone() {
     let header = |response: &reqwest::Response, name: &str| {
         response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
     };
-    for screen in ["/", "/find", "/book/0190163d-8694-739b-aea5-966c26f8ad90", "/sync"] {
+    for screen in
+        ["/", "/find", "/book/0190163d-8694-739b-aea5-966c26f8ad90", "/sync", "/reset-password"]
+    {
         let page = get(screen, "gzip").await;
         assert_eq!(header(&page, "cache-control").as_deref(), Some("no-cache"));
         assert_eq!(header(&page, "content-encoding"), None);
@@ -193,6 +195,11 @@ async fn done(browser: &Browser) {
 
 /// A draft with this text is on the disk.
 async fn is_kept(browser: &Browser, text: &str) {
+    let is_kept = async || has_kept(browser, text).await;
+    browser.until_async("all that was typed is kept", is_kept).await;
+}
+
+async fn has_kept(browser: &Browser, text: &str) -> bool {
     let kept = format!(
         "const open = indexedDB.open('endpaper'); \
          await new Promise((done) => {{ open.onsuccess = done; }}); \
@@ -200,8 +207,7 @@ async fn is_kept(browser: &Browser, text: &str) {
          await new Promise((done) => {{ all.onsuccess = done; }}); \
          open.result.close(); return all.result.some((one) => one.includes({text:?}))"
     );
-    let is_kept = async || browser.promise(&kept).await == serde_json::json!(true);
-    browser.until_async("all that was typed is kept", is_kept).await;
+    browser.promise(&kept).await == serde_json::json!(true)
 }
 
 async fn path(browser: &Browser) -> String {
@@ -415,6 +421,17 @@ async fn another_account_sees_nothing_of_the_first() {
     browser.click("Log out").await;
     browser.sees("not on the server yet").await;
     browser.picture("log-out").await;
+    // One more is written in another tab: that is asked about, too.
+    let asked = browser.tab().await;
+    let other = browser.new_tab().await;
+    browser.look_at(&other).await;
+    browser.go(&place.url("/")).await;
+    browser.touch("//a[contains(., 'Persuasion')]", "Persuasion").await;
+    write_memo(&browser, "nor is this").await;
+    browser.look_at(&asked).await;
+    browser.sees("1 edit is not on the server yet").await;
+    browser.click("Leave without it").await;
+    browser.sees("2 edits are not on the server yet").await;
     browser.click("Stay").await;
     place.begin();
     browser.click("Shelf").await;
@@ -434,7 +451,7 @@ async fn another_account_sees_nothing_of_the_first() {
     browser.until_async("what was left is gone", gone).await;
     sign_up(&browser, &place, "hana").await;
     browser.sees("The shelf is empty").await;
-    assert_eq!(memos_on_both(&place.data()), ["not sent yet"]);
+    assert_eq!(memos_on_both(&place.data()), ["nor is this", "not sent yet"]);
     browser.close().await;
 }
 

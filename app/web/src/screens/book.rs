@@ -1,6 +1,8 @@
 //! A book of the shelf: how far the reader is, and their memos along its pages and months.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use endpaper_api::reading::Category;
 use endpaper_reading::model::REVIEW_CHARS_MAX;
@@ -122,7 +124,7 @@ fn OfBook(id: RecordId) -> impl IntoView {
             Some((book.category, book.pages))
         })
     });
-    let typed = Typed::new(book);
+    let typed = Typed::new(reader, id, book);
     let ways =
         move || stands.get().map(|(category, pages)| view! { <Ways book typed category pages/> });
     let is_there = move || book.with(|book| book.is_some_and(Option::is_some));
@@ -170,15 +172,18 @@ struct Typed {
     rating: RwSignal<i64>,
     review: RwSignal<String>,
     finished: RwSignal<String>,
+    /// A review was begun before, and not taken.
+    is_begun: RwSignal<bool>,
 }
 
 impl Typed {
-    fn new(book: Live<Option<Book>>) -> Self {
+    fn new(reader: Reader, id: RecordId, book: Live<Option<Book>>) -> Self {
         let typed = Self {
             page: RwSignal::new(String::new()),
             rating: RwSignal::new(0),
             review: RwSignal::new(String::new()),
             finished: RwSignal::new(String::new()),
+            is_begun: RwSignal::new(false),
         };
         let is = move || {
             book.with(|book| {
@@ -210,7 +215,49 @@ impl Typed {
             }
             now
         });
+        typed.keep(reader, id, book);
         typed
+    }
+
+    /// The review may be long: it is on the disk as it is typed, and found again.
+    fn keep(self, reader: Reader, id: RecordId, book: Live<Option<Book>>) {
+        let latest = Rc::new(RefCell::new(None::<String>));
+        let (is_read, is_keeping) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+        let Self { review, is_begun, .. } = self;
+        spawn_local({
+            let is_read = Rc::clone(&is_read);
+            async move {
+                let begun = reader.review(id).await;
+                is_read.set(true);
+                if let Some(begun) = begun {
+                    review.try_set(begun);
+                    is_begun.try_set(true);
+                }
+            }
+        });
+        Effect::new(move |before: Option<String>| {
+            let now = review.get();
+            // What was kept is read before anything takes its place.
+            if is_read.get() && before.is_some_and(|before| before != now) {
+                *latest.borrow_mut() = Some(now.clone());
+                if !is_keeping.replace(true) {
+                    let (latest, is_keeping) = (Rc::clone(&latest), Rc::clone(&is_keeping));
+                    spawn_local(async move {
+                        loop {
+                            let Some(text) = latest.take() else { break };
+                            let book = book.try_get_untracked().flatten();
+                            if book.is_some_and(|book| book.review == text) {
+                                reader.drop_review(id).await;
+                            } else {
+                                reader.keep_review(id, &text).await;
+                            }
+                        }
+                        is_keeping.set(false);
+                    });
+                }
+            }
+            now
+        });
     }
 }
 
@@ -260,7 +307,7 @@ fn Ways(
 ) -> impl IntoView {
     let reader = expect_context::<Reader>();
     let navigate = StoredValue::new_local(use_navigate());
-    let Typed { page, rating, review, finished } = typed;
+    let Typed { page, rating, review, finished, is_begun } = typed;
     let said = RwSignal::new(String::new());
     let started_on = Memo::new(move |_| {
         book.with(|book| Some(book?.as_ref()?.started_on.clone())).unwrap_or_default()
@@ -269,7 +316,11 @@ fn Ways(
     let change = move |fields: Fields| {
         let Some(key) = untrack(this) else { return };
         spawn_local(async move {
-            reader.edit(&key, Edit::Update(fields), Clock::real().now()).await;
+            let has_review = fields.get("review").is_some();
+            let is_taken = reader.edit(&key, Edit::Update(fields), Clock::real().now()).await;
+            if is_taken && has_review {
+                reader.drop_review(key.id).await;
+            }
         });
     };
     let begin = move |_| {
@@ -326,6 +377,7 @@ fn Ways(
         if let Some(pages) = pages {
             fields.set("readingProgress", Value::Int(pages.into()));
         }
+        is_begun.set(false);
         change(fields);
     };
     let remove = move |_| {
@@ -370,7 +422,7 @@ fn Ways(
                     <button>{t("책 덮기", "Close the book")}</button>
                 </form>
             })}
-            <details id="finish">
+            <details id="finish" prop:open=move || is_begun.get()>
                 <summary>{match category {
                     Category::Finished => t("고쳐 적기", "Change what you said"),
                     _ => t("다 읽었어요", "I finished it"),

@@ -365,26 +365,22 @@ async fn import(reader: Reader, text: String) -> Result<String, String> {
 fn LogOut() -> impl IntoView {
     let reader = expect_context::<Reader>();
     let toasts = expect_context::<Toasts>();
-    let asks = RwSignal::new(None::<usize>);
-    let leave = move || {
-        spawn_local(async move {
-            match reader.leave().await {
-                Ok(()) => browser::go_home(),
-                Err(error) => toasts.say(words::store(&error)),
-            }
-        });
-    };
-    let out = move |_| {
+    let (asks, busy) = (RwSignal::new(None::<usize>), RwSignal::new(false));
+    // What would be lost is asked about once more where it has become more meanwhile.
+    let leave = move |accepted: usize| {
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
         spawn_local(async move {
             // What was just deleted is not sent either.
             reader.delete_all_now().await;
-            let unsent = reader.device().unsent().await.map(|unsent| unsent.len());
-            let drafts = reader.drafts().await.len();
-            match unsent {
-                Ok(0) if drafts == 0 => leave(),
-                Ok(unsent) => asks.set(Some(unsent + drafts)),
+            match reader.leave(accepted).await {
+                Ok(None) => browser::go_home(),
+                Ok(unsent) => asks.set(unsent),
                 Err(error) => toasts.say(words::store(&error)),
             }
+            busy.set(false);
         });
     };
     view! {
@@ -403,12 +399,14 @@ fn LogOut() -> impl IntoView {
                     <button type="button" class="primary" on:click=move |_| asks.set(None)>
                         {t("남아 있기", "Stay")}
                     </button>" "
-                    <button type="button" on:click=move |_| leave()>
+                    <button type="button" disabled=move || busy.get()
+                        on:click=move |_| leave(waiting)>
                         {t("버리고 나가기", "Leave without it")}
                     </button>
                 </div>
             })}
-            <button type="button" id="log-out" on:click=out>{t("로그아웃", "Log out")}</button>
+            <button type="button" id="log-out" disabled=move || busy.get()
+                on:click=move |_| leave(0)>{t("로그아웃", "Log out")}</button>
         </section>
     }
 }

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
 use stdx::{Clock, UnixMicros};
-use sync::engine::{Edit, End, Status};
+use sync::engine::{Edit, End, Kind, Status};
 use sync::merge::{REVISIONS, Revision, Why};
 use sync::model::{Fields, RecordId, RecordKey, Rule, Value};
 use sync::operation::{Action, Operation};
@@ -203,7 +203,11 @@ pub fn SyncCentre() -> impl IntoView {
 
 /// What a table's records are called.
 fn what(key: &RecordKey) -> &'static str {
-    if *key.table == *MEMOS.name { t("메모", "Memo") } else { t("책", "Book") }
+    match &*key.table {
+        table if table == MEMOS.name => t("메모", "Memo"),
+        table if table == REVISIONS.name => t("보관한 것", "What was kept"),
+        _ => t("책", "Book"),
+    }
 }
 
 /// The text of some fields, for a person.
@@ -248,6 +252,7 @@ fn Unfinished(editing: RwSignal<Option<Writing>, LocalStorage>) -> impl IntoView
                 ("userBookId", Value::from(&*saved.book)),
                 ("pageNumber", Value::Int(saved.page.trim().parse().unwrap_or(1))),
                 ("content", Value::from(&*saved.content)),
+                ("memoStartTime", Value::Int(Clock::real().now().0)),
                 ("tags", Value::Texts(saved.tags.iter().map(|tag| (&**tag).into()).collect())),
             ]);
             give_file(&of, &reader::backup_of(&of, &fields, RecordState::Pending));
@@ -368,19 +373,8 @@ fn KeptBeside(revision: Revision) -> impl IntoView {
         }
         Why::Deleted => t("다른 기기에서 지웠습니다", "Another device deleted it"),
     };
-    let there = RwSignal::new(None::<Option<String>>);
     let of = revision.of.clone();
-    spawn_local({
-        let (of, fields) = (of.clone(), revision.fields.clone());
-        async move {
-            let Ok(shown) = reader.device().shown(&of).await else { return };
-            let same = |shown: Shown| -> Fields {
-                let all = shown.fields.iter().filter(|(name, _)| fields.get(name).is_some());
-                all.map(|(name, value)| (name, value.clone())).collect()
-            };
-            there.try_set(Some(shown.map(|shown| text_of(&same(shown)))));
-        }
-    });
+    let there = reader.record(of.clone());
     let is_ours = |name: &str| {
         let table = TABLES.iter().find(|table| *table.name == *of.table);
         table.and_then(|table| table.rule(name)).is_some_and(|rule| rule != Rule::Server)
@@ -402,16 +396,27 @@ fn KeptBeside(revision: Revision) -> impl IntoView {
             });
         }
     };
+    let kept = StoredValue::new(revision.fields.clone());
     let export = {
-        let (of, fields) = (of.clone(), revision.fields.clone());
-        move |_| give_file(&of, &reader::backup_of(&of, &fields, RecordState::Saved))
+        let of = of.clone();
+        move |_| {
+            // In its place, where that is there.
+            let there = untrack(|| there.get().flatten());
+            let mut fields = there.map(|shown| shown.fields).unwrap_or_default();
+            kept.with_value(|kept| fields.set_all(kept));
+            give_file(&of, &reader::backup_of(&of, &fields, RecordState::Saved));
+        }
     };
     let stands = move || {
-        there
-            .get()
-            .map(|there| there.unwrap_or_else(|| t("지워졌습니다", "It is deleted").to_owned()))
+        there.get().map(|there| match there {
+            Some(shown) => kept.with_value(|kept| {
+                let all = shown.fields.iter().filter(|(name, _)| kept.get(name).is_some());
+                text_of(&all.map(|(name, value)| (name, value.clone())).collect())
+            }),
+            None => t("지워졌습니다", "It is deleted").to_owned(),
+        })
     };
-    let has_place = move || there.get().is_some_and(|there| there.is_some());
+    let has_place = move || there.with(|there| there.is_some_and(Option::is_some));
     let own = key(&REVISIONS, revision.id);
     let remove = move |_| {
         let said = t("보관한 것을 버렸습니다.", "What was kept is thrown away.").to_owned();
@@ -499,6 +504,10 @@ fn Log() -> impl IntoView {
     });
     let line = |one: sync::engine::Logged| {
         let end = match one.end {
+            End::Applied if one.kind == Kind::Delete => t("지워짐", "is deleted"),
+            End::Refused if one.kind == Kind::Delete => {
+                t("지우지 못함: 서버가 받지 않음", "was not deleted: refused")
+            }
             End::Applied => t("서버에 저장됨", "is on the server"),
             End::Merged => t("다른 것과 합쳐 서버에 저장됨", "is on the server, merged"),
             End::Kept => t("따로 보관됨", "is kept beside"),

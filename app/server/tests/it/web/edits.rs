@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::faults::sync_centre;
 use super::{
-    PASSWORD, Place, add_book, both_have, done, is_kept, is_on_server, is_saved, log_in, path,
-    sign_up, write_memo,
+    PASSWORD, Place, add_book, both_have, done, has_kept, is_kept, is_on_server, is_saved, log_in,
+    path, sign_up, write_memo,
 };
 use crate::common::Reader;
 
@@ -39,6 +39,84 @@ async fn what_is_typed_of_a_book_stays_while_the_book_changes() {
     browser.sees("neither side has room").await;
     let stars = "return document.querySelector('.stars').getAttribute('aria-label')";
     assert_eq!(browser.eval(stars).await, json!("3 of 5 stars"));
+    browser.close().await;
+}
+
+/// A review that was begun when the browser was killed is there again; taken, it is kept no
+/// more.
+#[tokio::test]
+async fn a_review_survives_a_browser_that_is_killed() {
+    if !require_chromium("a_review_survives_a_browser_that_is_killed") {
+        return;
+    }
+    let place = Place::new("web-review-killed");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "광장").await;
+    is_on_server(&browser).await;
+    let book = path(&browser).await;
+    browser.touch("//summary[.='I finished it']", "I finished it").await;
+    browser.fill("Review", "neither side").await;
+    is_kept(&browser, "neither side").await;
+    browser.kill();
+    let browser = place.browser("reader", &Opens::default()).await;
+    browser.go(&place.url(&book)).await;
+    browser.until("it is open", "return document.querySelector('#finish')?.open").await;
+    browser.types("Review", " has room").await;
+    is_kept(&browser, "neither side has room").await;
+    browser.click("Finish").await;
+    browser.sees("neither side has room").await;
+    let kept = async || !has_kept(&browser, "neither side has room").await;
+    browser.until_async("it is taken", kept).await;
+    browser.touch("//summary[.='Change what you said']", "Change what you said").await;
+    browser.fill("Review", "").await;
+    browser.types("Review", "both sides").await;
+    browser.click("Save").await;
+    browser.sees("both sides").await;
+    browser.close().await;
+}
+
+/// The page is closed before what was said to be deleted is: the next one deletes it.
+#[tokio::test]
+async fn what_was_said_to_be_deleted_is_where_the_page_is_closed_at_once() {
+    if !require_chromium("what_was_said_to_be_deleted_is_where_the_page_is_closed_at_once") {
+        return;
+    }
+    let place = Place::new("web-going");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    add_book(&browser, "광장").await;
+    for text in ["goes", "stays"] {
+        write_memo(&browser, text).await;
+    }
+    is_saved(&browser).await;
+    let book = path(&browser).await;
+    browser.click_in("stays", "Delete").await;
+    browser.click("Undo").await;
+    browser.sees("stays").await;
+    browser.click_in("goes", "Delete").await;
+    browser.sees("The memo is deleted").await;
+    let is_kept = async || has_kept(&browser, "written").await;
+    browser.until_async("it is on the disk", is_kept).await;
+    browser.kill();
+    let browser = place.browser("reader", &Opens::default()).await;
+    browser.go(&place.url(&book)).await;
+    both_have(&browser, &place, &["stays"]).await;
+    browser.sees_no_more("goes").await;
+    browser.close().await;
+}
+
+/// A keyboard goes past the menu.
+#[tokio::test]
+async fn the_first_link_leads_past_the_menu() {
+    if !require_chromium("the_first_link_leads_past_the_menu") {
+        return;
+    }
+    let place = Place::new("web-skip");
+    let browser = place.browser("reader", &Opens::default()).await;
+    sign_up(&browser, &place, "haeri").await;
+    browser.eval("document.querySelector('.skip').click(); return true").await;
+    browser.until("the focus is there", "return document.activeElement?.id === 'main'").await;
     browser.close().await;
 }
 
