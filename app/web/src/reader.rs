@@ -594,7 +594,7 @@ pub(crate) fn why(error: &DeviceError) -> String {
             let why = words::store(error);
             t(format!("저장하지 못했습니다: {why}"), format!("This is not saved: {why}"))
         }
-        error => t(format!("저장하지 못했습니다: {error}"), format!("This is not saved: {error}")),
+        DeviceError::Edit(error) => t(format!("저장하지 못했습니다: {error}"), format!("This is not saved: {error}")),
     }
 }
 

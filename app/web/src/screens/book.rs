@@ -243,8 +243,7 @@ impl Typed {
                 if !is_keeping.replace(true) {
                     let (latest, is_keeping) = (Rc::clone(&latest), Rc::clone(&is_keeping));
                     spawn_local(async move {
-                        loop {
-                            let Some(text) = latest.take() else { break };
+                        while let Some(text) = latest.take() {
                             let book = book.try_get_untracked().flatten();
                             if book.is_some_and(|book| book.review == text) {
                                 reader.drop_review(id).await;
