@@ -44,9 +44,12 @@ async fn the_same_id_is_the_same_saga() {
     let shop = Shop::open(clock.clone()).await;
     let (sagas, orders) = open(&shop.store, &clock, shop.order()).await;
     let (id, order) = (new_id(), Order::new(3, "yes", "yes"));
+    let before = shop.store.counts().saved;
     assert_eq!(sagas.start(&orders, id, &order).await, Ok(Started::New));
     let saga = sagas.wait(id).await.unwrap().unwrap();
     assert_eq!(saga.state, SagaState::Completed);
+    // Three local steps, and that two calls begin: what came of those is in the next one.
+    assert_eq!(shop.store.counts().saved - before, 4, "commits");
     assert_eq!(saga.output::<crate::shop::DeductStock>(), Ok(Some(3)));
     assert_eq!(sagas.start(&orders, id, &order).await, Ok(Started::Before));
     let other = Order::new(4, "yes", "yes");
