@@ -214,8 +214,8 @@ async fn what_was_begun_is_found_everywhere() {
     browser.go(&place.url("/today")).await;
     browser.sees("go on with it under Sync").await;
     browser.click_in("the first", "Edit").await;
-    let typed = "return document.querySelector('.editor textarea').value";
-    assert_eq!(browser.eval(typed).await, json!("the first and more"));
+    let typed = "return document.querySelector('.editor textarea')?.value === 'the first and more'";
+    browser.until("what was typed is there", typed).await;
     browser.fill("Page", "3").await;
     done(&browser).await;
     browser.sees("the first and more").await;
