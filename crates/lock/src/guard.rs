@@ -130,9 +130,9 @@ impl Guard {
     /// Lets it go, and says whether it was held until now.
     pub async fn release(mut self) -> Released {
         self.renewal.abort();
-        let turn = self.turn.take();
         let released = self.held.release().await;
-        drop(turn);
+        // Who stops waiting for the answer drops the guard, which lets it go once more.
+        self.turn = None;
         released
     }
 }

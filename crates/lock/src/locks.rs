@@ -154,15 +154,30 @@ impl Inner {
     pub(crate) fn held(&self) -> MutexGuard<'_, Option<HashMap<Uuid, Weak<Held>>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Lets a lock go of which nobody knows whether it was got.
-    fn let_go(self: &Arc<Self>, name: &str, owner: Uuid) {
-        let (inner, name) = (Arc::clone(self), name.to_owned());
-        tokio::spawn(async move {
-            // Where it can't be told, its time is up some time.
-            let limit = inner.config.request_max;
-            let _ = tokio::time::timeout(limit, inner.backend.release(&name, owner)).await;
-        });
+/// A lock that is asked for. Dropped before it is known what came of it, it is let go: nobody
+/// may have waited for the answer, or there was none.
+struct Asking<'a> {
+    inner: &'a Arc<Inner>,
+    name: &'a str,
+    owner: Uuid,
+    is_known: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if self.is_known {
+            return;
+        }
+        let (inner, name, owner) = (Arc::clone(self.inner), self.name.to_owned(), self.owner);
+        // Where it can't be told, its time is up some time.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let limit = inner.config.request_max;
+                let _ = tokio::time::timeout(limit, inner.backend.release(&name, owner)).await;
+            });
+        }
     }
 }
 
@@ -247,13 +262,16 @@ impl Locks {
                 return Err(LockError::Closed);
             }
             let (owner, sent) = (inner.ids.next_uuid(), Instant::now());
-            let asking = inner.backend.acquire(name, owner, config.ttl);
-            let why = match tokio::time::timeout(config.request_max, asking).await {
+            let mut asking = Asking { inner, name, owner, is_known: false };
+            let answer = inner.backend.acquire(name, owner, config.ttl);
+            let why = match tokio::time::timeout(config.request_max, answer).await {
                 Ok(Ok(Asked::Got(fence))) => {
+                    asking.is_known = true;
                     return Guard::new(inner, turn, name, owner, fence, sent)
                         .ok_or(LockError::Closed);
                 }
                 Ok(Ok(Asked::Busy { left })) => {
+                    asking.is_known = true;
                     let now = Instant::now();
                     if now >= until {
                         return Err(LockError::Busy(name.to_owned()));
@@ -268,7 +286,6 @@ impl Locks {
                 Ok(Err(why)) => why,
                 Err(_) => Unavailable(format!("no answer within {:?}", config.request_max)),
             };
-            inner.let_go(name, owner);
             return Err(LockError::Unavailable { name: name.to_owned(), why });
         }
     }

@@ -127,8 +127,14 @@ impl Redis {
         }
     }
 
+    /// Who has the lock. What is before the name tells it from every other key of ours.
     fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+        format!("{}held:{name}", self.prefix)
+    }
+
+    /// The last number.
+    fn fence_key(&self, name: &str) -> String {
+        format!("{}fence:{name}", self.prefix)
     }
 
     pub(crate) async fn acquire(
@@ -137,7 +143,7 @@ impl Redis {
         owner: Uuid,
         ttl: Duration,
     ) -> Result<Asked, Unavailable> {
-        let (key, fence) = (self.key(name), format!("{}{name}:fence", self.prefix));
+        let (key, fence) = (self.key(name), self.fence_key(name));
         let kept = FENCE_KEPT.max(ttl.saturating_mul(2));
         let args = [owner.to_string(), millis(ttl), millis(kept)];
         let ((fence, left), _): ((String, i64), bool) =

@@ -52,6 +52,33 @@ async fn it_is_let_go_by_hand_by_drop_and_by_closing() {
     common::it_is_let_go(&locks(), &locks()).await;
 }
 
+/// Who stops waiting for the answer leaves nothing locked, asking or letting go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_gives_up_in_the_middle_leaves_nothing_locked() {
+    let Some((_scratch, server)) = server("locks that are given up") else { return };
+    let (one, other) = (locks(&server, Config::default()), locks(&server, Config::default()));
+    // The connections are there: what is asked is sent at once.
+    drop(one.try_lock("warm").await.unwrap());
+    let wait = Duration::from_secs(10);
+    // Mostly it is asked, and its answer not waited for; now and then the answer is quicker.
+    drop(tokio::time::timeout(Duration::ZERO, one.try_lock("a")).await);
+    let guard = other.lock("a", wait).await.unwrap();
+    let _ = tokio::time::timeout(Duration::ZERO, guard.release()).await;
+    one.lock("a", wait).await.unwrap();
+}
+
+/// Every name is a lock of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_lock_is_in_the_way_of_what_another_one_remembers() {
+    let Some((_scratch, server)) = server("locks with odd names") else { return };
+    let locks = locks(&server, Config::default());
+    let first = locks.try_lock("a").await.unwrap().fence();
+    for name in ["a:fence", "fence:a", "held:a", ":a", "a:"] {
+        assert_eq!(locks.try_lock(name).await.unwrap().release().await, Released::Yes, "{name}");
+    }
+    assert!(locks.lock("a", Duration::from_secs(10)).await.unwrap().fence() > first);
+}
+
 #[test]
 fn who_stood_still_changes_nothing() {
     let Some((_scratch, server)) = server("locks and pauses") else { return };
