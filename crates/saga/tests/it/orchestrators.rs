@@ -165,9 +165,11 @@ async fn an_owner_that_stood_still_past_its_lease_changes_nothing() {
 
     // The old owner wakes, and wants to go on.
     closed.add_permits(1);
-    frozen.close().await;
+    // Until it has tried, and given up. (A process that stops would not even try.)
+    frozen.wait(id).await.unwrap();
     assert_eq!(shop.count("shop").await, 1, "the last step was done once");
     assert_eq!(other.view(id).await.unwrap().unwrap(), saga, "nothing was changed");
+    frozen.close().await;
     other.close().await;
 }
 
