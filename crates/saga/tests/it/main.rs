@@ -1,6 +1,7 @@
 //! Tests of the crate as its users see it.
 
 mod everywhere;
+mod ledger;
 mod machine;
 mod mariadb;
 mod orchestrators;
