@@ -53,7 +53,8 @@
 //!   committed, also of several processes, because the place of an event is given out under a
 //!   lock that is held until the commit: of 256 lines, the one that its key is in. So an event
 //!   is emitted last in a write, and two writes that emit wait for each other once in 256
-//!   times where their keys differ. Deliveries of different keys wait for each other nowhere.
+//!   times where their keys differ. A delivery that takes long, or fails, keeps those of its
+//!   own key waiting, and no others.
 //! - *Nobody holds up anybody else*: each subscriber has its own workers, queue and share of the
 //!   store's connections (one write at a time to take, and to tell what came of it). What is
 //!   more than its queue has room for waits in the table, and not in memory.

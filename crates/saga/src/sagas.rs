@@ -26,7 +26,7 @@ use crate::store::{self, Known};
 use crate::wire::{self, JsonError};
 
 pub use self::operator::DecideError;
-pub use self::view::{CauseView, SagaView, StepView};
+pub use self::view::{SagaView, StepView};
 
 /// What can be chosen.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::Sagas;
 use crate::definition::Step;
-use crate::machine::StepRecord;
-use crate::model::{Fence, SagaId, SagaState, StepState};
+use crate::machine::{Cause, StepRecord};
+use crate::model::{Fence, SagaId, SagaState};
 use crate::store::{self, Listing, SagaRow};
 use crate::wire::{self, JsonError};
 
@@ -28,7 +28,7 @@ pub struct SagaView {
     /// What it was started with, as JSON.
     pub input: String,
     /// Why it turned back, or is stuck.
-    pub cause: Option<CauseView>,
+    pub cause: Option<Cause>,
     /// When it was started.
     pub started: UnixMicros,
     /// When it was over.
@@ -44,17 +44,6 @@ pub struct SagaView {
     pub steps: Vec<StepView>,
 }
 
-/// Why a saga turned back, or is stuck.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CauseView {
-    /// The place of the step, from 0.
-    pub step: usize,
-    /// The code of its refusal; nothing where it was tried in vain.
-    pub code: Option<String>,
-    /// For people.
-    pub message: String,
-}
-
 /// A step of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepView {
@@ -62,24 +51,8 @@ pub struct StepView {
     pub place: usize,
     /// Its name.
     pub name: String,
-    /// How it stands.
-    pub state: StepState,
-    /// Whether some try may have had an effect that nobody knows of.
-    pub maybe_ran: bool,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// How often its compensation was tried.
-    pub undo_attempts: u32,
-    /// What it gave back, as JSON.
-    pub output: Option<String>,
-    /// Why the last try failed, or it was left out.
-    pub error: Option<String>,
-    /// When it was first begun.
-    pub began: Option<UnixMicros>,
-    /// When it was done, refused or given up.
-    pub ended: Option<UnixMicros>,
-    /// When it was undone, or left out.
-    pub undone: Option<UnixMicros>,
+    /// What is known of it.
+    pub record: StepRecord,
 }
 
 impl SagaView {
@@ -89,7 +62,7 @@ impl SagaView {
     /// [`JsonError`] where it is not of that type.
     pub fn output<S: Step>(&self) -> Result<Option<S::Output>, JsonError> {
         let step = self.steps.iter().find(|step| step.name == S::NAME);
-        let json = step.and_then(|step| step.output.as_deref());
+        let json = step.and_then(|step| step.record.output.as_deref());
         json.map(|json| wire::read(S::NAME, json)).transpose()
     }
 
@@ -102,11 +75,6 @@ impl SagaView {
     }
 
     pub(super) fn of(row: SagaRow, steps: Vec<StepView>) -> Self {
-        let cause = row.cause.map(|cause| CauseView {
-            step: cause.step,
-            code: cause.code,
-            message: cause.message,
-        });
         Self {
             id: row.id,
             kind: row.kind,
@@ -114,31 +82,13 @@ impl SagaView {
             state: row.state,
             is_forward: row.forward,
             input: row.input.to_string(),
-            cause,
+            cause: row.cause,
             started: row.started,
             finished: row.finished,
             owner: row.owner,
             lease_until: row.lease_until,
             fence: row.fence,
             steps,
-        }
-    }
-}
-
-impl StepView {
-    fn of(place: usize, name: String, record: StepRecord) -> Self {
-        Self {
-            place,
-            name,
-            state: record.state,
-            maybe_ran: record.maybe_ran,
-            attempts: record.attempts,
-            undo_attempts: record.undo_attempts,
-            output: record.output,
-            error: record.error,
-            began: record.began,
-            ended: record.ended,
-            undone: record.undone,
         }
     }
 }
@@ -151,12 +101,18 @@ impl Sagas {
     pub async fn view(&self, saga: SagaId) -> Result<Option<SagaView>, DbError> {
         let found = self.0.core.store.read(async move |db| store::whole(db, saga).await).await?;
         let Some((row, begun)) = found else { return Ok(None) };
-        let mut steps: Vec<StepView> =
-            begun.into_iter().map(|(at, name, record)| StepView::of(at, name, record)).collect();
+        let mut steps: Vec<StepView> = begun
+            .into_iter()
+            .map(|(at, name, record)| StepView { place: at, name, record })
+            .collect();
         if let Some(program) = self.0.core.program_of(&row) {
             for (at, shape) in program.shape.steps.iter().enumerate() {
                 if steps.get(at).is_none_or(|step| step.place != at) {
-                    let waiting = StepView::of(at, shape.name.to_owned(), StepRecord::default());
+                    let waiting = StepView {
+                        place: at,
+                        name: shape.name.to_owned(),
+                        record: StepRecord::default(),
+                    };
                     steps.insert(at, waiting);
                 }
             }

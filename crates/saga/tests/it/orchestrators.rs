@@ -267,8 +267,8 @@ async fn what_can_not_be_undone_waits_for_an_operator() {
         sagas.start(&kind, id, &Order::new(1, "", "")).await.unwrap();
         let saga = sagas.wait(id).await.unwrap().unwrap();
         assert_eq!((saga.state, saga.is_forward), (SagaState::Stuck, false));
-        assert_eq!(saga.steps[0].undo_attempts, 3);
-        assert_eq!(saga.steps[0].error.as_deref(), Some("in a bad mood"));
+        assert_eq!(saga.steps[0].record.undo_attempts, 3);
+        assert_eq!(saga.steps[0].record.error.as_deref(), Some("in a bad mood"));
         assert_eq!(saga.cause.unwrap().code.as_deref(), Some("NO"));
         id
     };
@@ -281,8 +281,11 @@ async fn what_can_not_be_undone_waits_for_an_operator() {
     assert_eq!(no, DecideError::Operator(OperatorError::NoReason));
     sagas.skip(skipped, "moody", "called them, it is undone").await.unwrap();
     let saga = sagas.wait(skipped).await.unwrap().unwrap();
-    assert_eq!((saga.state, saga.steps[0].state), (SagaState::Compensated, StepState::Skipped));
-    assert_eq!(saga.steps[0].error.as_deref(), Some("called them, it is undone"));
+    assert_eq!(
+        (saga.state, saga.steps[0].record.state),
+        (SagaState::Compensated, StepState::Skipped)
+    );
+    assert_eq!(saga.steps[0].record.error.as_deref(), Some("called them, it is undone"));
 
     sagas.retry(retried).await.unwrap();
     let saga = sagas.wait(retried).await.unwrap().unwrap();
@@ -290,7 +293,10 @@ async fn what_can_not_be_undone_waits_for_an_operator() {
     *mood.0.lock().unwrap() = Mood::Good;
     sagas.retry(retried).await.unwrap();
     let saga = sagas.wait(retried).await.unwrap().unwrap();
-    assert_eq!((saga.state, saga.steps[0].state), (SagaState::Compensated, StepState::Undone));
+    assert_eq!(
+        (saga.state, saga.steps[0].record.state),
+        (SagaState::Compensated, StepState::Undone)
+    );
     let no = sagas.retry(retried).await.unwrap_err();
     assert_eq!(no, DecideError::Operator(OperatorError::NotStuck(SagaState::Compensated)));
     let nobody = new_id();
@@ -309,7 +315,10 @@ async fn a_step_that_panics_is_undone_and_spoils_no_other() {
     let (id, order) = (new_id(), Order::new(1, "", ""));
     sagas.start(&kind, id, &order).await.unwrap();
     let saga = sagas.wait(id).await.unwrap().unwrap();
-    assert_eq!((saga.state, saga.steps[0].state), (SagaState::Compensated, StepState::Undone));
+    assert_eq!(
+        (saga.state, saga.steps[0].record.state),
+        (SagaState::Compensated, StepState::Undone)
+    );
     assert!(saga.cause.unwrap().message.contains("in a bad mood"));
     *mood.0.lock().unwrap() = Mood::Good;
     let id = new_id();
@@ -476,7 +485,7 @@ async fn a_saga_that_ends_every_process_is_left_to_an_operator() {
     let last = processes.last().unwrap();
     let saga = last.wait(id).await.unwrap().unwrap();
     assert_eq!((saga.state, saga.is_forward), (SagaState::Stuck, true));
-    assert!(saga.steps[0].error.as_deref().unwrap().contains("ended 11 times"), "{saga:?}");
+    assert!(saga.steps[0].record.error.as_deref().unwrap().contains("ended 11 times"), "{saga:?}");
     gate.add_permits(1_000);
     last.retry(id).await.unwrap();
     let saga = last.wait(id).await.unwrap().unwrap();
