@@ -72,6 +72,13 @@ enum Effect {
     Undo(usize),
 }
 
+/// What was committed.
+struct Saved {
+    machine: Machine,
+    /// The saga's own row was written, and not those of steps alone.
+    row_too: bool,
+}
+
 /// Why a commit was not made.
 enum No {
     Refused(Refused),
@@ -233,9 +240,9 @@ impl Drive {
         loop {
             self.core.reached(|| self.point("before", effect)).await;
             let why = match self.write(effect).await {
-                Outcome::Saved { value: machine, .. } | Outcome::Owed { value: machine, .. } => {
+                Outcome::Saved { value: saved, .. } | Outcome::Owed { value: saved, .. } => {
                     self.core.reached(|| self.point("after", effect)).await;
-                    self.saved(machine);
+                    self.saved(saved);
                     return Ok(true);
                 }
                 Outcome::NotSaved(No::Exists(row)) => {
@@ -251,6 +258,12 @@ impl Drive {
                     Ok(()) => return Ok(false),
                     Err(error) => error,
                 },
+                Outcome::NotSaved(No::Refused(Refused::Db(error)))
+                    if self.revision > 0 && store::is_stale(&error) =>
+                {
+                    self.reload().await?;
+                    return Ok(false);
+                }
                 Outcome::NotSaved(No::Refused(Refused::Db(error))) => {
                     match self.failed(effect, StepError::Db(error)) {
                         Ok(()) => return Ok(false),
@@ -295,7 +308,7 @@ impl Drive {
         }
     }
 
-    async fn write(&self, effect: Effect) -> Outcome<Machine, No> {
+    async fn write(&self, effect: Effect) -> Outcome<Saved, No> {
         let (grip, machine, stored) = (self.grip(), self.machine.clone(), self.stored.clone());
         let (program, core, now) =
             (Arc::clone(&self.program), Arc::clone(&self.core), self.core.now());
@@ -307,32 +320,29 @@ impl Drive {
             Effect::Undo(at) => Some(self.frame(at)),
             Effect::None => None,
         };
-        let fresh = (grip.revision == 0).then(|| self.row());
-        let lease_until = now.after(self.core.config.lease);
+        let fresh = self.row();
+        let lease = self.core.config.lease;
         self.core
             .store
             .write(async move |tx: &mut Tx| {
-                match &fresh {
-                    Some(row) => {
-                        if let Some(row) = store::saga(tx, row.id).await? {
-                            return Err(No::Exists(Box::new(row)));
-                        }
-                    }
-                    None => {
-                        store::hold(tx, &grip).await?;
-                    }
-                }
+                let held = if grip.revision > 0 {
+                    Some(store::hold(tx, &grip).await?)
+                } else if let Some(row) = store::saga(tx, grip.id).await? {
+                    return Err(No::Exists(Box::new(row)));
+                } else {
+                    None
+                };
                 let mut machine = machine.clone();
                 if let Some(frame) = &frame {
                     perform(&mut machine, &program, effect, tx, frame, &core, now).await?;
                 }
-                match &fresh {
-                    Some(row) => store::insert(tx, row, &machine, lease_until, now).await?,
-                    None => {
-                        store::save(tx, &grip, &machine, &stored, lease_until, now).await?;
-                    }
-                }
-                Ok(machine)
+                let row_too = if let Some(row) = &held {
+                    store::save(tx, row, &machine, &stored, lease, now).await?
+                } else {
+                    store::insert(tx, &fresh, &machine, lease, now).await?;
+                    true
+                };
+                Ok(Saved { machine, row_too })
             })
             .await
     }
@@ -358,13 +368,15 @@ impl Drive {
         }
     }
 
-    fn saved(&mut self, machine: Machine) {
+    fn saved(&mut self, Saved { machine, row_too }: Saved) {
         self.machine = machine;
         self.stored.extend(self.machine.changed());
         self.machine.stored();
-        self.revision += 1;
         debug_assert_eq!(self.machine.check(), Ok(()));
-        self.core.was_saved(self.id);
+        if row_too {
+            self.revision += 1;
+            self.core.was_saved(self.id);
+        }
         self.tell(Begun::Yes);
     }
 

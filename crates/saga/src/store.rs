@@ -236,7 +236,7 @@ pub(crate) async fn insert(
     tx: &mut Tx,
     row: &SagaRow,
     machine: &Machine,
-    lease_until: UnixMicros,
+    lease: Duration,
     now: UnixMicros,
 ) -> Result<(), DbError> {
     let mut fields = fields! {
@@ -248,7 +248,7 @@ pub(crate) async fn insert(
         "started_at" => row.started,
         "fence" => int(row.fence.0),
     };
-    fields.extend(moving(machine, row.owner, lease_until, now));
+    fields.extend(moving(machine, row.owner, now.after(lease), now));
     fields.push(("revision", int(1)));
     tx.insert("sagas", fields).await?;
     save_steps(tx, row.id, machine, &BTreeSet::new()).await
@@ -294,19 +294,35 @@ pub(crate) async fn hold(tx: &mut Tx, grip: &Grip) -> Result<SagaRow, Refused> {
     Ok(row)
 }
 
-/// Writes what changed, once the row is [held](hold).
+/// Writes what changed, once `row` is [held](hold). Whether the saga's own row was written:
+/// where steps went forward it says nothing new, and stays as it is. Then the rows of steps
+/// that were not there before refuse a write that is based on another one.
 pub(crate) async fn save(
     tx: &mut Tx,
-    grip: &Grip,
+    row: &SagaRow,
     machine: &Machine,
     stored: &BTreeSet<usize>,
-    lease_until: UnixMicros,
+    lease: Duration,
     now: UnixMicros,
-) -> Result<(), DbError> {
-    let mut fields = moving(machine, Some(grip.owner), lease_until, now);
-    fields.push(("revision", int(grip.revision + 1)));
-    tx.update("sagas", params![id(grip.id)], fields).await?;
-    save_steps(tx, grip.id, machine, stored).await
+) -> Result<bool, Refused> {
+    let is_said = row.state == machine.state()
+        && row.forward == machine.is_forward()
+        && (row.cause.is_none() && machine.cause().is_none())
+        && row.taken_over == 0
+        && row.lease_until >= now.after(lease / 2)
+        && machine.changed().is_disjoint(stored);
+    if !is_said {
+        let mut fields = moving(machine, row.owner, now.after(lease), now);
+        fields.push(("revision", int(row.revision + 1)));
+        tx.update("sagas", params![id(row.id)], fields).await?;
+    }
+    save_steps(tx, row.id, machine, stored).await?;
+    Ok(!is_said)
+}
+
+/// Whether a write was refused because the row of a step was there that it was to make.
+pub(crate) fn is_stale(error: &DbError) -> bool {
+    matches!(error, DbError::Duplicate { table, .. } if table == "saga_steps")
 }
 
 async fn save_steps(

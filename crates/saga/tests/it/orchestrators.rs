@@ -14,7 +14,7 @@ use saga::{
 use stdx::{Clock, IdSource, UnixMicros};
 use tokio::sync::Semaphore;
 
-use crate::shop::{MONEY, Order, STOCK, Shop};
+use crate::shop::{Confirm, DeductStock, MONEY, Order, Pay, STOCK, Shop};
 
 fn config(clock: &Clock) -> Config {
     Config { clock: clock.clone(), ..Config::default() }
@@ -50,7 +50,7 @@ async fn the_same_id_is_the_same_saga() {
     assert_eq!(saga.state, SagaState::Completed);
     // Three local steps, and that two calls begin: what came of those is in the next one.
     assert_eq!(shop.store.counts().saved - before, 4, "commits");
-    assert_eq!(saga.output::<crate::shop::DeductStock>(), Ok(Some(3)));
+    assert_eq!(saga.output::<DeductStock>(), Ok(Some(3)));
     assert_eq!(sagas.start(&orders, id, &order).await, Ok(Started::Before));
     let other = Order::new(4, "yes", "yes");
     assert_eq!(sagas.start(&orders, id, &other).await, Err(StartError::OtherInput(id)));
@@ -493,6 +493,30 @@ async fn a_saga_that_ends_every_process_is_left_to_an_operator() {
     for process in processes {
         process.close().await;
     }
+}
+
+/// Its own write, of which it does not know that it was saved.
+#[tokio::test]
+async fn a_step_that_has_a_row_already_is_not_done_again() {
+    let clock = clock();
+    let shop = Shop::open(clock.clone()).await;
+    let cash = Definition::new("cash", 1).local(DeductStock).local(Pay).local_without_undo(Confirm);
+    let (sagas, orders) = open(&shop.store, &clock, cash).await;
+    let id = new_id();
+    let paid = shop.store.write(async move |tx: &mut Tx| {
+        let row = multi_master::fields! {
+            "saga_id" => multi_master::id(id), "step" => 1, "name" => "pay", "state" => "DONE",
+            "maybe_ran" => false, "attempts" => 1, "undo_attempts" => 0, "output" => "24000",
+            "began_at" => 1, "ended_at" => 2,
+        };
+        tx.insert("saga_steps", row).await
+    });
+    paid.await.into_result().unwrap();
+    sagas.start(&orders, id, &Order::new(2, "yes", "yes")).await.unwrap();
+    let saga = sagas.wait(id).await.unwrap().unwrap();
+    assert_eq!(saga.state, SagaState::Completed, "{saga:?}");
+    assert_eq!((shop.count("stock").await, shop.count("wallet").await), (STOCK - 2, MONEY));
+    sagas.close().await;
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ impl LocalUndo<Order> for DeductStock {
     }
 }
 
-struct Pay;
+pub(crate) struct Pay;
 
 impl Step for Pay {
     type Output = i64;
@@ -238,7 +238,7 @@ impl LocalUndo<Order> for Pay {
     }
 }
 
-struct Confirm;
+pub(crate) struct Confirm;
 
 impl Step for Confirm {
     type Output = ();
