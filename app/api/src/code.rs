@@ -226,6 +226,49 @@ codes! {
     SourceQuotaExceeded "SOURCE_QUOTA_EXCEEDED" later
         "오늘 쓸 수 있는 외부 도서 검색을 모두 썼습니다. 내일 다시 시도해 주세요."
         "The external book search has been used up for today. Please try again tomorrow.";
+
+    // The shop.
+
+    /// There is no such product.
+    ProductNotFound "PRODUCT_NOT_FOUND" never
+        "상품을 찾을 수 없습니다. 상품 목록을 새로 불러와 주세요."
+        "There is no such product. Load the products again.";
+    /// Fewer copies are there than are wanted; `details.productId` and `details.onHand`.
+    OutOfStock "OUT_OF_STOCK" never
+        "재고가 모자랍니다. 수량을 줄이거나 나중에 다시 주문해 주세요."
+        "There are not so many copies. Order fewer, or come back later.";
+    /// The wallet has less than is needed; `details.balance` and `details.needed`.
+    BalanceTooLow "BALANCE_TOO_LOW" never
+        "지갑의 잔액이 모자랍니다. 충전한 뒤 다시 시도해 주세요."
+        "The wallet has not so much. Pay in first, then try again.";
+    /// There is no such coupon, or the reader does not have it.
+    CouponNotFound "COUPON_NOT_FOUND" never
+        "쿠폰을 찾을 수 없습니다. 쿠폰 목록을 새로 불러와 주세요."
+        "There is no such coupon. Load your coupons again.";
+    /// All of them are taken.
+    CouponSoldOut "COUPON_SOLD_OUT" never
+        "쿠폰이 모두 소진되었습니다."
+        "All of these coupons are taken.";
+    /// It can be had and used no more.
+    CouponExpired "COUPON_EXPIRED" never
+        "기한이 지난 쿠폰입니다."
+        "This coupon has expired.";
+    /// The reader used it for another order.
+    CouponUsed "COUPON_USED" never
+        "이미 쓴 쿠폰입니다."
+        "This coupon was used already.";
+    /// The reader has no such order.
+    OrderNotFound "ORDER_NOT_FOUND" never
+        "주문을 찾을 수 없습니다. 주문 목록을 새로 불러와 주세요."
+        "There is no such order. Load your orders again.";
+    /// Only what was completed can be cancelled.
+    OrderNotCancellable "ORDER_NOT_CANCELLABLE" never
+        "취소할 수 없는 주문입니다."
+        "This order can't be cancelled.";
+    /// Another order of the reader is being made.
+    OrderInProgress "ORDER_IN_PROGRESS" later
+        "다른 주문을 처리하고 있습니다. 잠시 뒤 다시 시도해 주세요."
+        "Another order of yours is being made. Try again in a moment.";
 }
 
 impl fmt::Display for ErrorCode {

@@ -19,6 +19,7 @@
 //! | [`health`] | how the server and its masters stand |
 //! | [`accounts`] | requests and answers of sign-up, log-in, tokens, devices, recovery |
 //! | [`reading`] | requests and answers of books, shelf, memos, the flow of a day, tags |
+//! | [`shop`] | requests and answers of products, the wallet, coupons, orders, the ranking |
 //!
 //! Requests refuse unknown fields; answers may grow fields, and clients skip
 //! those that they don't know. All names are camelCase on the wire.
@@ -55,6 +56,8 @@ pub mod health;
 pub mod accounts;
 
 pub mod reading;
+
+pub mod shop;
 
 pub mod sync;
 

@@ -31,7 +31,10 @@ pub const fn of(code: ErrorCode) -> StatusCode {
         | ErrorCode::DeviceNotFound
         | ErrorCode::BookNotFound
         | ErrorCode::UserBookNotFound
-        | ErrorCode::MemoNotFound => StatusCode::NOT_FOUND,
+        | ErrorCode::MemoNotFound
+        | ErrorCode::ProductNotFound
+        | ErrorCode::CouponNotFound
+        | ErrorCode::OrderNotFound => StatusCode::NOT_FOUND,
 
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
 
@@ -43,7 +46,14 @@ pub const fn of(code: ErrorCode) -> StatusCode {
         | ErrorCode::BookAlreadyOnShelf
         | ErrorCode::IdTaken
         | ErrorCode::SyncTooManyDevices
-        | ErrorCode::ImportInProgress => StatusCode::CONFLICT,
+        | ErrorCode::ImportInProgress
+        | ErrorCode::OutOfStock
+        | ErrorCode::BalanceTooLow
+        | ErrorCode::CouponSoldOut
+        | ErrorCode::CouponExpired
+        | ErrorCode::CouponUsed
+        | ErrorCode::OrderNotCancellable
+        | ErrorCode::OrderInProgress => StatusCode::CONFLICT,
 
         ErrorCode::SyncCursorExpired => StatusCode::GONE,
 
@@ -73,7 +83,9 @@ pub const fn of(code: ErrorCode) -> StatusCode {
 #[must_use]
 pub const fn retry_after(code: ErrorCode) -> Option<Duration> {
     match code {
-        ErrorCode::IdempotencyKeyInUse | ErrorCode::OutcomeUnknown => Some(Duration::from_secs(1)),
+        ErrorCode::IdempotencyKeyInUse | ErrorCode::OutcomeUnknown | ErrorCode::OrderInProgress => {
+            Some(Duration::from_secs(1))
+        }
         ErrorCode::StoreUnavailable | ErrorCode::ServerBusy => Some(Duration::from_secs(5)),
         ErrorCode::ImportInProgress => Some(Duration::from_secs(10)),
         ErrorCode::SyncServerOlder => Some(Duration::from_mins(5)),

@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use multi_master::{DbError, MultiMaster, Tx, TxId, WriteError};
+use multi_master::{Db, DbError, MultiMaster, Tx, TxId, WriteError};
 use serde::Serialize;
-use stdx::{Clock, IdSource, Random, UnixMicros};
+use stdx::{Backoff, Clock, IdSource, Random, UnixMicros};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -36,6 +36,10 @@ impl Default for Config {
         Self { lease: Duration::from_mins(1), clock, random }
     }
 }
+
+/// Pauses while a new store can't be written.
+const LINES_PAUSE_BASE: Duration = Duration::from_millis(100);
+const LINES_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// An event was not staged: then neither is what it is about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,25 +120,24 @@ impl Outbox {
     /// Over a store that was opened with [`crate::MIGRATIONS`] among its migrations. From here
     /// on this process delivers, on the runtime that this is called on.
     ///
+    /// A new store gets some rows of ours. Where that can't be written now, it is opened all the
+    /// same, and they are written when that is possible: until then nothing can be emitted.
+    ///
     /// # Errors
-    /// Those of the store.
-    pub async fn open(
-        store: MultiMaster,
-        topics: Topics,
-        config: Config,
-    ) -> Result<Self, WriteError<DbError>> {
-        loop {
-            match store.write(async |tx: &mut Tx| store::make_lines(tx).await).await.into_result() {
-                Ok(()) => break,
-                // Another process has made them at the same time.
-                Err(WriteError::NotSaved(DbError::Duplicate { .. })) => {}
-                Err(error) => return Err(error),
-            }
-        }
+    /// Those of the store that do not pass by themselves.
+    pub async fn open(store: MultiMaster, topics: Topics, config: Config) -> Result<Self, DbError> {
         let Config { lease, clock, random } = config;
         let ids = IdSource::new(clock, random.clone());
-        let (closing, _) = watch::channel(false);
+        let (closing, closes) = watch::channel(false);
         let (mut lined, mut lanes) = (BTreeMap::new(), Vec::new());
+        match make_lines(&store).await {
+            Ok(()) => {}
+            Err(WriteError::NotSaved(error)) if !error.is_retryable() => return Err(error),
+            Err(why) => {
+                tracing::warn!(%why, "events can't be emitted yet: the store can't be written");
+                lanes.push(tokio::spawn(make_lines_later(store.clone(), random.clone(), closes)));
+            }
+        }
         for (topic, subscribers) in topics.0 {
             let mut of_topic = Vec::new();
             for subscriber in subscribers {
@@ -247,6 +250,33 @@ impl Outbox {
             std::mem::take(&mut *self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner));
         for lane in lanes {
             let _ = lane.await;
+        }
+    }
+}
+
+/// Makes the rows that a new store needs.
+async fn make_lines(store: &MultiMaster) -> Result<(), WriteError<DbError>> {
+    if store.read(async |db: &mut Db| store::has_lines(db).await).await.unwrap_or(false) {
+        return Ok(());
+    }
+    loop {
+        match store.write(async |tx: &mut Tx| store::make_lines(tx).await).await.into_result() {
+            // Another process makes them at the same time.
+            Err(WriteError::NotSaved(DbError::Duplicate { .. })) => {}
+            made => return made,
+        }
+    }
+}
+
+async fn make_lines_later(store: MultiMaster, random: Random, mut closing: watch::Receiver<bool>) {
+    let mut backoff = Backoff::new(LINES_PAUSE_BASE, LINES_PAUSE_MAX);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(backoff.pause(&random)) => {}
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+        if make_lines(&store).await.is_ok() {
+            return;
         }
     }
 }

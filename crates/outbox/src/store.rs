@@ -37,6 +37,12 @@ pub(crate) struct Staged<'a> {
     pub(crate) emitted: UnixMicros,
 }
 
+/// Whether all lines are there.
+pub(crate) async fn has_lines(db: &mut Db) -> Result<bool, DbError> {
+    let row = db.query_first("select count(*) as n from outbox_lines", params![]).await?;
+    Ok(row.map_or(Ok(0), |row| row.get::<i64>("n"))? == LINES)
+}
+
 /// Makes the lines that are not there.
 pub(crate) async fn make_lines(tx: &mut Tx) -> Result<(), DbError> {
     let there = tx.query("select line from outbox_lines", params![]).await?;
@@ -59,8 +65,8 @@ fn line_of(key: &str) -> i64 {
 async fn line_up(tx: &mut Tx, key: &str) -> Result<i64, DbError> {
     let line = line_of(key);
     let row = tx.get("outbox_lines", params![line]).await?;
-    let last = row.map(|row| row.get::<i64>("last")).transpose()?;
-    let place = last.unwrap_or(0) + 1;
+    // They are made when the store can be written: come back in a moment.
+    let place = row.ok_or(DbError::Busy)?.get::<i64>("last")? + 1;
     tx.update("outbox_lines", params![line], fields! {"last" => place}).await?;
     Ok(place)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lab::{MariaDb, Scratch};
 use multi_master::{
     Column, DbError, Kind, MasterConfig, MasterName, Migration, MultiMaster, Policy, Step, Table,
-    Tx, fields, params,
+    Tx, WriteError, fields, params,
 };
 use outbox::{
     Bounds, Config, Delivery, EmitError, EventId, HandleError, Handler, Outbox, ReplayError,
@@ -154,6 +154,43 @@ async fn what_is_committed_on_two_servers_comes_once_for_each_key_in_order() {
     let witness = scratch.path().join("witness.json");
     let config = multi_master::Config::new(masters.collect(), Policy::Available, witness);
     comes_once_for_each_key_in_order(open_on(config).await).await;
+}
+
+/// A service starts while its new store can't be written: it can emit as soon as that can be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_opened_while_the_store_can_not_be_written() {
+    let Some(software) = lab::require_mariadb("events while a server is away") else { return };
+    let scratch = Scratch::new("outbox-away").unwrap();
+    let [a, mut b] = ["a", "b"].map(|name| {
+        let server = MariaDb::start(&software, &scratch.path().join(name)).unwrap();
+        server.create_database("events").unwrap();
+        server
+    });
+    let masters = [("a", &a), ("b", &b)].map(|(name, server)| MasterConfig {
+        name: MasterName(name.to_owned()),
+        url: server.url("events"),
+    });
+    let witness = scratch.path().join("witness.json");
+    let config = multi_master::Config::new(masters.to_vec(), Policy::All, witness);
+    let store = open_on(config).await;
+    b.kill().unwrap();
+    let heard = Heard::new();
+    let topics = subscribed("hears", Bounds::DEFAULT, heard.clone());
+    let outbox = Outbox::open(store.clone(), topics, Config::default()).await.unwrap();
+    let emit = async || {
+        let emits = outbox.clone();
+        let emitted = store.write(async move |tx: &mut Tx| emits.emit(tx, "t", "k", &1).await);
+        emitted.await.into_result()
+    };
+    assert!(emit().await.is_err());
+    b.restart().unwrap();
+    while let Err(WriteError::NotSaved(error)) = emit().await {
+        assert!(matches!(&error, EmitError::Db(why) if why.is_retryable()), "{error}");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(heard.until(1).await.len(), 1);
+    outbox.close().await;
+    store.close().await;
 }
 
 /// Fails as often as it is told, then hears.

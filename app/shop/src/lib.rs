@@ -1,0 +1,51 @@
+//! The shop: stock, the wallet, coupons, orders, the ranking.
+//!
+//! **What it does not do:** it knows no accounts and checks no token (a reader is an id that
+//! the caller vouches for), has no payment provider (what was paid in an administrator books),
+//! sends nothing anywhere, opens no store and listens nowhere.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`model`] | money, products, coupons, orders, and their bounds |
+//! | [`rules`] | what follows from what: an order from its events, what is sold from an order |
+//! | [`events`] | what the shop tells, and what it makes of it itself |
+//! | [`store`] | the tables, and everything that is SQL |
+//! | [`service`] | [`ShopService`]: the operations |
+//! | [`http`] | [`router`]: the routes under `/api/v1/shop` |
+//!
+//! # How an order goes
+//!
+//! ```text
+//!  POST /shop/orders ── lock order:{reader} ── one write on all masters ──────────── 201
+//!                                              │ copies    on hand − n, a move
+//!                                              │ coupon    used for this order
+//!                                              │ wallet    balance − paid, two entries
+//!                                              │ order     PLACED, COMPLETED, the list
+//!                                              │ event     a row for each who gets it
+//!                                              └─────┬─────
+//!                                          after it  └─▶ workers: what was sold ─▶ ranking
+//! ```
+//!
+//! Everything is taken, or nothing is: it is one transaction. Where it can't be made, that is
+//! kept too, so that the same request again gets the same answer. An order *is* its events
+//! (Young, *CQRS Documents*, 2010): the list of orders and what was sold are made of them, and
+//! can be made again ([`ShopService::rebuild`]).
+//!
+//! Money is double-entry: each transfer has two entries that are nothing together, so all
+//! entries are; a wallet's balance is the sum of its own ([`ShopService::audit`]).
+
+pub mod model;
+
+pub mod rules;
+
+pub mod events;
+
+pub mod store;
+
+pub mod service;
+
+pub mod http;
+
+pub use http::{openapi, router};
+pub use service::{Config, OpenError, ShopError, ShopService};
+pub use store::schema::MIGRATIONS;

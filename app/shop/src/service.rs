@@ -1,0 +1,162 @@
+//! The operations of the shop: what can be asked for and done.
+//!
+//! A [`ShopService`] is cheap to clone; clones are one service. Every operation on a reader's
+//! things takes the reader's id, and an id of somebody else's thing is "not found".
+
+mod error;
+
+mod products;
+
+mod wallet;
+
+mod coupons;
+
+mod orders;
+
+mod audit;
+
+mod demo;
+
+mod readers;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use endpaper_api::{FieldProblem, Text};
+use jiff::tz::TimeZone;
+use lock::Locks;
+use multi_master::{DbError, MultiMaster, Tx};
+use outbox::{Bounds, Outbox, Topics};
+use stdx::ids::Id;
+use stdx::{Clock, IdSource, UnixMicros};
+
+pub use audit::{Audit, Rebuilt};
+pub use error::ShopError;
+pub use readers::{FindReader, Finding, ReadersAway};
+
+use crate::events::{ORDERS, SalesOf};
+
+/// How often a write is run again when it met another one, and a key decided. The second run
+/// sees the other's rows.
+const MEETINGS_MAX: u32 = 3;
+
+/// What can be chosen.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The time zone that the shop's days are in. Default UTC.
+    pub time_zone: TimeZone,
+    /// How orders are told to the list of what was sold. Default 3 to 10 workers, a queue of 50.
+    pub sales: Bounds,
+    /// The machine's clock.
+    pub clock: Clock,
+    /// For ids that no client makes.
+    pub ids: IdSource,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            time_zone: TimeZone::UTC,
+            sales: Bounds { workers_min: 3, workers_max: 10, queue: 50, ..Bounds::DEFAULT },
+            clock: Clock::real(),
+            ids: IdSource::system(),
+        }
+    }
+}
+
+/// The shop could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration can't be right.
+    #[error("{0}")]
+    Config(String),
+    /// The store can't be used.
+    #[error(transparent)]
+    Store(#[from] DbError),
+}
+
+/// The operations of the shop.
+#[derive(Clone)]
+pub struct ShopService(Arc<Inner>);
+
+struct Inner {
+    store: MultiMaster,
+    outbox: Outbox,
+    /// `order:{reader}`: one order of a reader at a time.
+    locks: Locks,
+    readers: Arc<dyn FindReader>,
+    clock: Clock,
+    ids: IdSource,
+    time_zone: TimeZone,
+}
+
+impl fmt::Debug for ShopService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShopService").finish_non_exhaustive()
+    }
+}
+
+impl ShopService {
+    /// Over a store that was opened with [`crate::MIGRATIONS`] among its migrations. From here
+    /// on this process keeps the list of what was sold.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(
+        store: MultiMaster,
+        locks: Locks,
+        readers: Arc<dyn FindReader>,
+        config: Config,
+    ) -> Result<Self, OpenError> {
+        let Config { time_zone, sales, clock, ids } = config;
+        let mut topics = Topics::default();
+        let handler = SalesOf { store: store.clone(), time_zone: time_zone.clone() };
+        topics
+            .subscribe(ORDERS, "sales", sales, handler)
+            .map_err(|error| OpenError::Config(error.to_string()))?;
+        let events = outbox::Config { clock: clock.clone(), ..outbox::Config::default() };
+        let outbox = Outbox::open(store.clone(), topics, events).await?;
+        Ok(Self(Arc::new(Inner { store, outbox, locks, readers, clock, ids, time_zone })))
+    }
+
+    /// What waits to be told, and what was put aside.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    /// Stops telling what happened: what is under way is waited for.
+    pub async fn close(&self) {
+        self.0.outbox.close().await;
+        self.0.locks.close().await;
+    }
+
+    fn now(&self) -> UnixMicros {
+        self.0.clock.now()
+    }
+
+    /// The id that a client gave, or a new one.
+    fn id_of<I: Id + FromStr>(&self, given: Option<&Text>) -> Result<I, FieldProblem> {
+        match given {
+            Some(given) => given.parse().map_err(|_| FieldProblem::NotAnId),
+            None => Ok(I::from_uuid(self.0.ids.next_uuid())),
+        }
+    }
+
+    /// Writes, and runs again what met another write of the same thing.
+    async fn write<T, F>(&self, closure: F) -> Result<T, ShopError>
+    where
+        F: AsyncFn(&mut Tx) -> Result<T, ShopError> + Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut meetings = 0;
+        loop {
+            let result = self.0.store.write(closure.clone()).await.into_result();
+            match result.map_err(ShopError::from) {
+                Err(error) if error.is_meeting() && meetings < MEETINGS_MAX => meetings += 1,
+                result => return result,
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The shop, on real stores.
+
+mod bad_input;
+
+mod document;
+
+mod events;
+
+mod many;
+
+mod mariadb;
+
+mod model;
+
+mod orders;
+
+mod world;

@@ -1,0 +1,203 @@
+//! Orders, one after the other.
+
+use endpaper_api::shop::{EntryKind, OrderState, RankingSpan};
+use endpaper_shop::ShopError;
+use endpaper_shop::model::{Refusal, Won};
+use serde_json::json;
+
+use crate::world::{World, coupon, product, reader, text, wanted};
+
+#[tokio::test]
+async fn an_order_takes_everything_and_gives_everything_back() {
+    let world = World::new().await;
+    world.sells(1, 12_000, 10).await;
+    world.sells(2, 5_000, 3).await;
+    world.offers(1, 3_000, 1).await;
+    world.charge(1, 50_000).await;
+    world.shop.claim(reader(1), coupon(1)).await.unwrap();
+
+    let request = wanted(&[(2, 1), (1, 2)], Some(1));
+    let order = world.place(1, "first", &request).await.unwrap();
+    assert_eq!((order.state, order.paid.get()), (OrderState::Completed, 26_000));
+    assert_eq!(order.discount.get(), 3_000);
+    assert_eq!((world.on_hand(1).await, world.on_hand(2).await), (8, 2));
+    assert_eq!(world.balance(1).await, 24_000);
+    let used =
+        |coupons: &[(_, Option<endpaper_shop::model::Piece>)]| coupons[0].1.unwrap().used_for;
+    assert_eq!(used(&world.shop.coupons(reader(1)).await.unwrap()), Some(order.id));
+    world.check_sums().await;
+
+    let cancelled = world.shop.cancel(reader(1), order.id).await.unwrap();
+    assert_eq!(cancelled.state, OrderState::Cancelled);
+    assert_eq!((world.on_hand(1).await, world.on_hand(2).await), (10, 3));
+    assert_eq!(world.balance(1).await, 50_000);
+    assert_eq!(used(&world.shop.coupons(reader(1)).await.unwrap()), None);
+    assert_eq!(world.shop.cancel(reader(1), order.id).await.unwrap(), cancelled, "once");
+    assert_eq!(world.balance(1).await, 50_000);
+    world.check_sums().await;
+    let (_, entries) = world.shop.wallet(reader(1)).await.unwrap();
+    let kinds: Vec<_> = entries.iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds.len(), 3);
+    for kind in [EntryKind::Charge, EntryKind::Payment, EntryKind::Refund] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn the_same_again_gets_the_answer_of_the_first_time() {
+    let world = World::new().await;
+    world.sells(1, 12_000, 10).await;
+    world.charge(1, 20_000).await;
+    let request = wanted(&[(1, 1)], None);
+    let first = world.place(1, "a", &request).await.unwrap();
+    assert_eq!(world.place(1, "a", &request).await.unwrap(), first);
+    assert_eq!(world.place(1, "a", &wanted(&[(1, 2)], None)).await, Err(ShopError::KeyReused));
+    assert_eq!((world.on_hand(1).await, world.balance(1).await), (9, 8_000), "once");
+
+    // Also where that was no, whatever came meanwhile.
+    let needed = Won::new(12_000).unwrap();
+    let refused = Err(ShopError::Refused(Refusal::BalanceTooLow {
+        balance: Won::new(8_000).unwrap(),
+        needed,
+    }));
+    assert_eq!(world.place(1, "b", &request).await, refused);
+    world.charge(1, 50_000).await;
+    assert_eq!(world.place(1, "b", &request).await, refused);
+    assert_eq!((world.on_hand(1).await, world.balance(1).await), (9, 58_000));
+    assert!(world.place(1, "c", &request).await.is_ok());
+    let listed = world.shop.orders(reader(1), None, 10).await.unwrap();
+    let mut states: Vec<_> = listed.iter().map(|order| order.state.name()).collect();
+    states.sort_unstable();
+    assert_eq!(states, ["COMPLETED", "COMPLETED", "REJECTED"]);
+
+    // Of another reader it is another order; and an id of theirs is theirs.
+    world.charge(2, 20_000).await;
+    let other = world.place(2, "a", &request).await.unwrap();
+    assert_ne!(other.id, first.id);
+    let mut stolen = request.clone();
+    stolen.id = Some(text(first.id));
+    assert_eq!(world.place(2, "x", &stolen).await, Err(ShopError::IdTaken));
+    assert_eq!(world.shop.order(reader(2), first.id).await, Err(ShopError::OrderNotFound));
+    assert_eq!(world.shop.cancel(reader(2), first.id).await, Err(ShopError::OrderNotFound));
+    world.check_sums().await;
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_can_not_be_made_takes_nothing() {
+    let world = World::new().await;
+    world.sells(1, 12_000, 1).await;
+    world.sells(2, 1_000, 100).await;
+    world.offers(1, 500, 10).await;
+    world.offers(2, 500, 10).await;
+    world.charge(1, 5_000).await;
+    world.shop.claim(reader(1), coupon(1)).await.unwrap();
+    let refused = async |key: &str, request| match world.place(1, key, &request).await {
+        Err(ShopError::Refused(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    let on_hand = |number, on_hand| Refusal::OutOfStock { product: product(number), on_hand };
+    assert_eq!(refused("a", wanted(&[(2, 1), (1, 2)], None)).await, on_hand(1, 1));
+    let unknown = Refusal::ProductNotFound { product: product(9) };
+    assert_eq!(refused("b", wanted(&[(2, 1), (9, 1)], None)).await, unknown);
+    assert_eq!(refused("c", wanted(&[(2, 1)], Some(2))).await, Refusal::CouponNotFound);
+    assert_eq!(refused("d", wanted(&[(2, 1)], Some(9))).await, Refusal::CouponNotFound);
+    let too_low = refused("e", wanted(&[(1, 1)], Some(1))).await;
+    assert!(matches!(too_low, Refusal::BalanceTooLow { .. }), "{too_low:?}");
+    assert!(world.place(1, "f", &wanted(&[(2, 1)], Some(1))).await.is_ok());
+    assert_eq!(refused("g", wanted(&[(2, 1)], Some(1))).await, Refusal::CouponUsed);
+    world.shop.claim(reader(1), coupon(2)).await.unwrap();
+    world.clock.advance(std::time::Duration::from_hours(25));
+    assert_eq!(refused("h", wanted(&[(2, 1)], Some(2))).await, Refusal::CouponExpired);
+    assert_eq!((world.on_hand(1).await, world.on_hand(2).await), (1, 99));
+    assert_eq!(world.balance(1).await, 4_500);
+    world.check_sums().await;
+    world.close().await;
+}
+
+/// A coupon that is worth more than the order makes it cost nothing, and is not paid out.
+#[tokio::test]
+async fn a_coupon_is_worth_no_more_than_the_order() {
+    let world = World::new().await;
+    world.sells(1, 1_000, 5).await;
+    world.offers(1, 3_000, 10).await;
+    world.shop.claim(reader(1), coupon(1)).await.unwrap();
+    let order = world.place(1, "a", &wanted(&[(1, 1)], Some(1))).await.unwrap();
+    assert_eq!((order.discount.get(), order.paid.get()), (1_000, 0));
+    world.shop.cancel(reader(1), order.id).await.unwrap();
+    assert_eq!(world.balance(1).await, 0);
+    world.check_sums().await;
+    world.close().await;
+}
+
+#[tokio::test]
+async fn orders_are_listed_page_by_page() {
+    let world = World::new().await;
+    world.sells(1, 100, 100).await;
+    world.charge(1, 10_000).await;
+    let mut made = Vec::new();
+    for number in 0..7 {
+        // Two and two at the same time.
+        if number % 2 == 0 {
+            world.clock.advance(std::time::Duration::from_secs(1));
+        }
+        made.push(
+            world.place(1, &format!("k{number}"), &wanted(&[(1, 1)], None)).await.unwrap().id,
+        );
+    }
+    let (mut seen, mut next) = (Vec::new(), String::new());
+    loop {
+        let got = world.ask(1, "GET", &format!("/orders?limit=3{next}"), None).await;
+        let orders = got.data()["orders"].as_array().unwrap().clone();
+        seen.extend(orders.iter().map(|order| order["id"].as_str().unwrap().to_owned()));
+        match got.data()["next"].as_str() {
+            Some(more) => next = format!("&before={more}"),
+            None => break,
+        }
+    }
+    let mut all: Vec<String> = made.iter().map(ToString::to_string).collect();
+    assert_eq!(seen.len(), 7);
+    assert_eq!(seen[0], all[6]);
+    seen.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(seen, all);
+    world.close().await;
+}
+
+/// As a client sees it.
+#[tokio::test]
+async fn an_order_over_http() {
+    let world = World::new().await;
+    let book =
+        json!({"title": "무진기행", "isbn": "978-89-546-8215-2", "price": 12_000, "copies": 2});
+    assert_eq!(world.ask(1, "POST", "/products", Some(book.clone())).await.code(), "FORBIDDEN");
+    let made = world.ask(0, "POST", "/products", Some(book)).await;
+    let id = made.data()["id"].as_str().unwrap().to_owned();
+    assert_eq!(made.data()["isbn"], "9788954682152");
+    let charge = json!({"loginId": "reader-1", "amount": 30_000});
+    assert_eq!(world.ask(0, "POST", "/charges", Some(charge)).await.data(), &json!(30_000));
+    let order = json!({"lines": [{"productId": id, "copies": 1}]});
+    let made = world.ask(1, "POST", "/orders", Some(order.clone())).await;
+    assert_eq!(made.status, 201);
+    assert_eq!(made.data()["state"], "COMPLETED");
+    assert_eq!(made.data()["lines"][0]["title"], "무진기행");
+    let path = format!("/orders/{}", made.data()["id"].as_str().unwrap());
+    assert_eq!(world.ask(1, "GET", &path, None).await.data(), made.data());
+    assert_eq!(world.ask(2, "GET", &path, None).await.code(), "ORDER_NOT_FOUND");
+    let many = json!({"lines": [{"productId": id, "copies": 9}]});
+    let refused = world.ask(1, "POST", "/orders", Some(many)).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (409, "OUT_OF_STOCK"));
+    assert_eq!(refused.body["error"]["details"]["onHand"], 1);
+    let cancelled = world.ask(1, "POST", &format!("{path}/cancel"), None).await;
+    assert_eq!(cancelled.data()["state"], "CANCELLED");
+    let wallet = world.ask(1, "GET", "/wallet", None).await;
+    assert_eq!(wallet.data()["balance"], 30_000);
+    assert_eq!(wallet.data()["entries"].as_array().unwrap().len(), 3);
+    world.told().await;
+    let ranking = world.ask(1, "GET", "/ranking?span=WEEK", None).await;
+    assert_eq!(ranking.data()["places"], json!([]));
+    assert_eq!(ranking.data()["from"], "2026-04-25");
+    let _ = RankingSpan::Week;
+    world.close().await;
+}
