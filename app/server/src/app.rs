@@ -7,13 +7,19 @@ use axum::{Extension, Router};
 use endpaper_accounts::AccountsService;
 use endpaper_accounts::mail::{FileOutbox, LogOutbox, Mailer};
 use endpaper_api::Secret;
+use endpaper_api::accounts::AccountStatus;
 use endpaper_http::Authenticator;
 use endpaper_reading::ReadingService;
 use endpaper_reading::sources::{
     AladinConfig, AladinSource, BookSource, BookSources, OpenLibraryConfig, OpenLibrarySource,
     SourceEnvironment, SourceLimits,
 };
+use endpaper_shop::ShopService;
+use endpaper_shop::model::ReaderId;
+use endpaper_shop::service::{FindReader, Finding, ReadersAway};
+use lock::Locks;
 use multi_master::MultiMaster;
+use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, Random};
 
 use crate::config::{BooksSettings, MailOutbox, Settings};
@@ -48,11 +54,27 @@ impl App {
         Ok(Self { accounts, reading, store })
     }
 
+    /// The shop, over the same store. From here on this process tells what happens there.
+    pub(crate) async fn open_shop(&self, settings: &Settings) -> Result<ShopService> {
+        let name = &settings.shop.time_zone;
+        let time_zone = endpaper_http::headers::time_zone(name).ok_or_else(|| {
+            Failure::new(format!(
+                "`shop.time_zone` is {name}, which is no time zone; Asia/Seoul is one"
+            ))
+        })?;
+        let locks = Locks::local(lock::Config::default()).map_err(Failure::new)?;
+        let config = endpaper_shop::Config { time_zone, ..endpaper_shop::Config::default() };
+        let readers = Arc::new(Readers(self.accounts.clone()));
+        let shop = ShopService::open(self.store.clone(), locks, readers, config).await;
+        shop.map_err(|error| Failure::new(format!("the shop: {error}")))
+    }
+
     /// Every route.
-    pub(crate) fn router(&self) -> Router {
+    pub(crate) fn router(&self, shop: ShopService) -> Router {
         let authenticator = Authenticator(Arc::new(self.accounts.clone()));
         endpaper_accounts::router(self.accounts.clone())
             .merge(endpaper_reading::router(self.reading.clone()))
+            .merge(endpaper_shop::router(shop))
             .layer(Extension(authenticator))
             .merge(health::router(self.store.clone()))
             .merge(document::router(&document::whole()))
@@ -85,6 +107,22 @@ impl App {
     /// Finishes what goes on behind answers that were sent.
     pub(crate) async fn finish(&self) {
         self.accounts.settle().await;
+    }
+}
+
+/// The shop looks readers up among the accounts.
+struct Readers(AccountsService);
+
+impl FindReader for Readers {
+    fn by_login_id<'a>(&'a self, login_id: &'a str) -> Finding<'a> {
+        Box::pin(async move {
+            let found = self.0.find_user(login_id).await.map_err(|error| {
+                tracing::warn!(%error, "readers can't be looked up");
+                ReadersAway
+            })?;
+            let open = found.filter(|account| account.status == AccountStatus::Active);
+            Ok(open.map(|account| ReaderId::from_uuid(account.id.uuid())))
+        })
     }
 }
 

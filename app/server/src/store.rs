@@ -87,5 +87,6 @@ pub(crate) async fn open_existing(
 /// Every domain's migrations. Their names begin with the domain's, so one list
 /// never collides with another.
 pub(crate) fn migrations() -> Vec<Migration> {
-    [endpaper_accounts::MIGRATIONS, endpaper_reading::MIGRATIONS].concat()
+    [endpaper_accounts::MIGRATIONS, endpaper_reading::MIGRATIONS, endpaper_shop::MIGRATIONS]
+        .concat()
 }

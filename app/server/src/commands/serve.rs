@@ -41,8 +41,9 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
 
     let store = store::open(&settings).await?;
     let app = App::new(&settings, store.clone())?;
+    let shop = app.open_shop(&settings).await?;
     if demo {
-        demo::prepare(&app).await?;
+        demo::prepare(&app, &shop).await?;
     } else {
         demo::warn_of_account(&app).await;
     }
@@ -106,7 +107,7 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
     });
     let operator = operator.transpose()?;
     let router = http::around(
-        app.router(),
+        app.router(shop.clone()),
         Guard { body_bytes_max: settings.server.body_bytes_max, request: settings.server.request },
         Observer {
             ids: IdSource::system(),
@@ -132,6 +133,7 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
         operator.abort();
     }
     app.finish().await;
+    shop.close().await;
     store.close().await;
     monitor.close(alerts::STOP_MAX).await;
     tracing::info!("stopped");

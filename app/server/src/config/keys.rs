@@ -298,6 +298,12 @@ pub(super) const KEYS: &[Key] = &[
         )
     },
     key(
+        "shop.time_zone",
+        Takes::Text,
+        "UTC",
+        "The time zone that the shop's days are in: an IANA name such as Asia/Seoul.",
+    ),
+    key(
         "mail.outbox",
         Takes::OneOf(&["file", "log"]),
         "file",

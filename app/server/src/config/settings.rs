@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) operator: Operator,
     pub(crate) alerts: AlertsSettings,
     pub(crate) accounts: AccountsSettings,
+    pub(crate) shop: ShopSettings,
     pub(crate) mail: MailSettings,
     pub(crate) books: BooksSettings,
     pub(crate) log: LogSettings,
@@ -87,6 +88,13 @@ pub(crate) struct AccountsSettings {
     pub(crate) refresh_token: Duration,
     pub(crate) reset_token: Duration,
     pub(crate) public_url: Option<String>,
+}
+
+/// The shop.
+#[derive(Clone, Debug)]
+pub(crate) struct ShopSettings {
+    /// An IANA name, where it is one.
+    pub(crate) time_zone: String,
 }
 
 /// Mail.
@@ -192,6 +200,7 @@ impl Settings {
                 reset_token: values.millis("accounts.reset_token_ms"),
                 public_url: values.text_or_none("accounts.public_url").map(str::to_owned),
             },
+            shop: ShopSettings { time_zone: values.text("shop.time_zone").to_owned() },
             mail: MailSettings {
                 outbox: match values.text("mail.outbox") {
                     "log" => MailOutbox::Log,

@@ -29,7 +29,12 @@ struct Base;
 
 /// The whole document: ours and every domain's.
 pub(crate) fn whole() -> utoipa::openapi::OpenApi {
-    let parts = [health::openapi(), endpaper_accounts::openapi(), endpaper_reading::openapi()];
+    let parts = [
+        health::openapi(),
+        endpaper_accounts::openapi(),
+        endpaper_reading::openapi(),
+        endpaper_shop::openapi(),
+    ];
     let mut document = Base::openapi();
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     for part in parts {
