@@ -265,6 +265,10 @@ codes! {
     OrderNotCancellable "ORDER_NOT_CANCELLABLE" never
         "취소할 수 없는 주문입니다."
         "This order can't be cancelled.";
+    /// What the order needs could not be asked for; nothing was taken.
+    OrderFailed "ORDER_FAILED" never
+        "주문을 처리하지 못했습니다. 결제되지 않았으니 새로 주문해 주세요."
+        "The order could not be made, and nothing was paid. Please order anew.";
     /// Another order of the reader is being made.
     OrderInProgress "ORDER_IN_PROGRESS" later
         "다른 주문을 처리하고 있습니다. 잠시 뒤 다시 시도해 주세요."

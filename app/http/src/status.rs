@@ -53,6 +53,7 @@ pub const fn of(code: ErrorCode) -> StatusCode {
         | ErrorCode::CouponExpired
         | ErrorCode::CouponUsed
         | ErrorCode::OrderNotCancellable
+        | ErrorCode::OrderFailed
         | ErrorCode::OrderInProgress => StatusCode::CONFLICT,
 
         ErrorCode::SyncCursorExpired => StatusCode::GONE,

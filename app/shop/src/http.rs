@@ -61,6 +61,7 @@ impl From<Refusal> for Problem {
             Refusal::BalanceTooLow { balance, needed } => Self::new(ErrorCode::BalanceTooLow)
                 .detail("balance", balance)
                 .detail("needed", needed),
+            Refusal::Failed => ErrorCode::OrderFailed.into(),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`model`] | money, products, coupons, orders, and their bounds |
 //! | [`rules`] | what follows from what: an order from its events, what is sold from an order |
 //! | [`events`] | what the shop tells, and what it makes of it itself |
+//! | [`parts`] | what an order needs of others, and giving it back |
 //! | [`store`] | the tables, and everything that is SQL |
 //! | [`service`] | [`ShopService`]: the operations |
 //! | [`http`] | [`router`]: the routes under `/api/v1/shop` |
@@ -40,6 +41,8 @@ pub mod rules;
 
 pub mod events;
 
+pub mod parts;
+
 pub mod store;
 
 pub mod service;
@@ -47,5 +50,5 @@ pub mod service;
 pub mod http;
 
 pub use http::{openapi, router};
-pub use service::{Config, OpenError, ShopError, ShopService};
+pub use service::{Config, Form, OpenError, ShopError, ShopService, Stores};
 pub use store::schema::MIGRATIONS;

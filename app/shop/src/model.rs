@@ -331,6 +331,9 @@ pub enum Refusal {
         /// What is needed.
         needed: Won,
     },
+    /// Somebody who has a part of what is needed could not be asked, again and again.
+    #[error("what the order needs could not be asked for")]
+    Failed,
 }
 
 /// Something that happened to an order. What was written once is read for ever: a field that

@@ -80,10 +80,12 @@ pub fn total(lines: &[Taken]) -> Option<Won> {
 }
 
 /// What counts as sold: one row for each product of a completed order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sale {
     /// What was sold.
     pub product: ProductId,
+    /// What that was called.
+    pub title: String,
     /// How many copies.
     pub copies: i64,
 }
@@ -94,7 +96,11 @@ pub fn sales(order: &Order, zone: &TimeZone) -> Option<(Date, Vec<Sale>)> {
     if order.state != OrderState::Completed {
         return None;
     }
-    let sale = |line: &Taken| Sale { product: line.product, copies: line.copies.get() };
+    let sale = |line: &Taken| Sale {
+        product: line.product,
+        title: line.title.clone(),
+        copies: line.copies.get(),
+    };
     let (_, at) = order.history.last().expect("an order was placed");
     Some((day(*at, zone), order.lines.iter().map(sale).collect()))
 }

@@ -13,6 +13,10 @@ mod coupons;
 
 mod orders;
 
+mod saga;
+
+mod sagas;
+
 mod audit;
 
 mod demo;
@@ -34,8 +38,11 @@ use stdx::{Clock, IdSource, UnixMicros};
 pub use audit::{Audit, Rebuilt};
 pub use error::ShopError;
 pub use readers::{FindReader, Finding, ReadersAway};
+pub use saga::Parts;
 
 use crate::events::{ORDERS, SalesOf};
+use saga::Desk;
+use sagas::OrderSagas;
 
 /// How often a write is run again when it met another one, and a key decided. The second run
 /// sees the other's rows.
@@ -65,6 +72,38 @@ impl Default for Config {
     }
 }
 
+/// Where the shop's things are: in one store, or in several.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Products and copies.
+    pub stock: MultiMaster,
+    /// Money.
+    pub wallet: MultiMaster,
+    /// Coupons.
+    pub coupons: MultiMaster,
+    /// Orders, what is made of them, and their events.
+    pub orders: MultiMaster,
+}
+
+impl Stores {
+    /// All in one.
+    #[must_use]
+    pub fn one(store: &MultiMaster) -> Self {
+        let store = || store.clone();
+        Self { stock: store(), wallet: store(), coupons: store(), orders: store() }
+    }
+}
+
+/// How an order is made. The answers are the same.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// In one transaction: everything has to be in one store.
+    Transaction,
+    /// As a saga: each part takes what it has in a transaction of its own, and gives it back
+    /// where another one says no.
+    Saga(Parts),
+}
+
 /// The shop could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -74,6 +113,9 @@ pub enum OpenError {
     /// The store can't be used.
     #[error(transparent)]
     Store(#[from] DbError),
+    /// The sagas can't be opened.
+    #[error(transparent)]
+    Sagas(#[from] ::saga::sagas::OpenError),
 }
 
 /// The operations of the shop.
@@ -81,8 +123,10 @@ pub enum OpenError {
 pub struct ShopService(Arc<Inner>);
 
 struct Inner {
-    store: MultiMaster,
+    stores: Stores,
     outbox: Outbox,
+    /// Nothing where orders are made in one transaction.
+    sagas: Option<OrderSagas>,
     /// `order:{reader}`: one order of a reader at a time.
     locks: Locks,
     readers: Arc<dyn FindReader>,
@@ -98,26 +142,35 @@ impl fmt::Debug for ShopService {
 }
 
 impl ShopService {
-    /// Over a store that was opened with [`crate::MIGRATIONS`] among its migrations. From here
-    /// on this process keeps the list of what was sold.
+    /// Over stores that were opened with [`crate::MIGRATIONS`] among their migrations. From
+    /// here on this process keeps the list of what was sold, and goes on with orders that
+    /// others left.
     ///
     /// # Errors
     /// [`OpenError`].
     pub async fn open(
-        store: MultiMaster,
+        stores: Stores,
+        form: Form,
         locks: Locks,
         readers: Arc<dyn FindReader>,
         config: Config,
     ) -> Result<Self, OpenError> {
         let Config { time_zone, sales, clock, ids } = config;
         let mut topics = Topics::default();
-        let handler = SalesOf { store: store.clone(), time_zone: time_zone.clone() };
+        let handler = SalesOf { store: stores.orders.clone(), time_zone: time_zone.clone() };
         topics
             .subscribe(ORDERS, "sales", sales, handler)
             .map_err(|error| OpenError::Config(error.to_string()))?;
         let events = outbox::Config { clock: clock.clone(), ..outbox::Config::default() };
-        let outbox = Outbox::open(store.clone(), topics, events).await?;
-        Ok(Self(Arc::new(Inner { store, outbox, locks, readers, clock, ids, time_zone })))
+        let outbox = Outbox::open(stores.orders.clone(), topics, events).await?;
+        let sagas = match form {
+            Form::Transaction => None,
+            Form::Saga(parts) => {
+                let desk = Desk { outbox: outbox.clone(), clock: clock.clone() };
+                Some(OrderSagas::open(stores.orders.clone(), desk, &parts).await?)
+            }
+        };
+        Ok(Self(Arc::new(Inner { stores, outbox, sagas, locks, readers, clock, ids, time_zone })))
     }
 
     /// What waits to be told, and what was put aside.
@@ -126,8 +179,18 @@ impl ShopService {
         &self.0.outbox
     }
 
-    /// Stops telling what happened: what is under way is waited for.
+    /// The sagas of orders, where they are made so.
+    #[must_use]
+    pub fn sagas(&self) -> Option<&::saga::Sagas> {
+        self.0.sagas.as_ref().map(OrderSagas::all)
+    }
+
+    /// Stops: orders that are under way go on to their next commit, and others go on with
+    /// them; what is being told is waited for.
     pub async fn close(&self) {
+        if let Some(sagas) = &self.0.sagas {
+            sagas.all().close().await;
+        }
         self.0.outbox.close().await;
         self.0.locks.close().await;
     }
@@ -145,14 +208,14 @@ impl ShopService {
     }
 
     /// Writes, and runs again what met another write of the same thing.
-    async fn write<T, F>(&self, closure: F) -> Result<T, ShopError>
+    async fn write<T, F>(&self, store: &MultiMaster, closure: F) -> Result<T, ShopError>
     where
         F: AsyncFn(&mut Tx) -> Result<T, ShopError> + Clone + Send + 'static,
         T: Send + 'static,
     {
         let mut meetings = 0;
         loop {
-            let result = self.0.store.write(closure.clone()).await.into_result();
+            let result = store.write(closure.clone()).await.into_result();
             match result.map_err(ShopError::from) {
                 Err(error) if error.is_meeting() && meetings < MEETINGS_MAX => meetings += 1,
                 result => return result,

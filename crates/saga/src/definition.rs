@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::machine::{Shape, StepShape};
+use crate::machine::{Cause, Shape, StepShape};
 use crate::model::{Fence, NAME_CHARS_MAX, Policy, Refusal, SagaId, StepError, StepKey, is_name};
 use crate::wire;
 
@@ -102,6 +102,8 @@ pub(crate) struct Frame {
     pub(crate) input: Arc<str>,
     /// What steps before it gave back.
     pub(crate) outputs: Vec<(&'static str, String)>,
+    /// Why the saga turned back.
+    pub(crate) cause: Option<Cause>,
 }
 
 impl<I> Context<'_, I> {
@@ -134,6 +136,12 @@ impl<I> Context<'_, I> {
     #[must_use]
     pub const fn deadline(&self) -> Duration {
         self.frame.deadline
+    }
+
+    /// Why the saga turned back: what a compensation can tell those who asked for it.
+    #[must_use]
+    pub const fn cause(&self) -> Option<&Cause> {
+        self.frame.cause.as_ref()
     }
 
     /// What an earlier step gave back.

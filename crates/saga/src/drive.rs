@@ -225,6 +225,7 @@ impl Drive {
             outputs: outputs
                 .filter_map(|other| Some((shape[other].name, steps[other].output.clone()?)))
                 .collect(),
+            cause: self.machine.cause().cloned(),
         }
     }
 

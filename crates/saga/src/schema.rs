@@ -11,7 +11,7 @@ pub const ERROR_CHARS_MAX: u32 = 500;
 pub const CODE_CHARS_MAX: u32 = 64;
 
 // JSON has at least one byte for each character.
-#[expect(clippy::cast_possible_truncation, reason = "16 KiB")]
+#[expect(clippy::cast_possible_truncation, reason = "64 KiB")]
 pub(crate) const JSON_CHARS_MAX: u32 = JSON_BYTES_MAX as u32;
 
 /// To be put among the migrations of the store that sagas are journaled in.

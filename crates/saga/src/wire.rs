@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The longest input, and the longest output of a step, in bytes of JSON. The input is
-/// journaled with each commit of its saga: of what is longer, an id is kept.
-pub const JSON_BYTES_MAX: usize = 16 << 10;
+/// journaled whenever its saga turns or ends: of what is longer, an id is kept.
+pub const JSON_BYTES_MAX: usize = 64 << 10;
 
 /// Why a value has no place in a journal, or can't be read from it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Whether the sums are right, and making again what is made of events.
 
-use multi_master::{Db, DbError, Tx};
+use multi_master::{Db, Tx};
 
 use super::{ShopError, ShopService};
 use crate::model::{CouponId, OrderId, ProductId, ReaderId};
@@ -46,17 +46,17 @@ pub struct Rebuilt {
 const BATCH: u32 = 100;
 
 impl ShopService {
-    /// Sums everything up, as of one moment.
+    /// Sums everything up, each of the stores as of one moment.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn audit(&self) -> Result<Audit, ShopError> {
-        let audit = self.0.store.read(async |db: &mut Db| {
-            let (entries_sum, in_wallets, wallets) = wallet::audit(db).await?;
-            let (products, coupons) = (stock::audit(db).await?, coupons::audit(db).await?);
-            Ok::<_, DbError>(Audit { entries_sum, in_wallets, wallets, products, coupons })
-        });
-        Ok(audit.await?)
+        let stores = &self.0.stores;
+        let money = stores.wallet.read(async |db: &mut Db| wallet::audit(db).await);
+        let (entries_sum, in_wallets, wallets) = money.await?;
+        let products = stores.stock.read(async |db: &mut Db| stock::audit(db).await).await?;
+        let coupons = stores.coupons.read(async |db: &mut Db| coupons::audit(db).await).await?;
+        Ok(Audit { entries_sum, in_wallets, wallets, products, coupons })
     }
 
     /// Makes the list of orders, and that of what was sold, again of the events of orders,
@@ -68,14 +68,17 @@ impl ShopService {
         let mut rebuilt = Rebuilt::default();
         let mut after: Option<OrderId> = None;
         loop {
-            let some =
-                self.0.store.read(async move |db: &mut Db| orders::ids(db, after, BATCH).await);
+            let some = self
+                .0
+                .stores
+                .orders
+                .read(async move |db: &mut Db| orders::ids(db, after, BATCH).await);
             let some = some.await?;
             let Some(last) = some.last().copied() else { break };
             after = Some(last);
             rebuilt.orders += some.len() as u64;
             let zone = self.0.time_zone.clone();
-            self.write(async move |tx: &mut Tx| {
+            self.write(&self.0.stores.orders, async move |tx: &mut Tx| {
                 for id in &some {
                     if let Some(order) = orders::get(tx, *id).await? {
                         orders::list_order(tx, &order).await?;
@@ -87,7 +90,9 @@ impl ShopService {
             .await?;
         }
         loop {
-            let some = self.write(async |tx: &mut Tx| Ok(orders::drop_strays(tx, BATCH).await?));
+            let some = self.write(&self.0.stores.orders, async |tx: &mut Tx| {
+                Ok(orders::drop_strays(tx, BATCH).await?)
+            });
             match some.await? {
                 0 => return Ok(rebuilt),
                 some => rebuilt.strays += some as u64,

@@ -28,7 +28,8 @@ impl ShopService {
         let now = self.now();
         let listed = self
             .0
-            .store
+            .stores
+            .coupons
             .read(async move |db: &mut Db| coupons::list(db, reader, now, LIST_MAX).await);
         Ok(listed.await?)
     }
@@ -57,7 +58,7 @@ impl ShopService {
             return Err(ShopError::Invalid(wrong));
         };
         let coupon = Coupon { id, name, discount, quantity, issued: 0, ends };
-        self.write(async move |tx: &mut Tx| {
+        self.write(&self.0.stores.coupons, async move |tx: &mut Tx| {
             if let Some(found) = coupons::get(tx, coupon.id).await? {
                 let is_same = Coupon { issued: 0, ..found.clone() } == coupon;
                 return if is_same { Ok(found) } else { Err(ShopError::IdTaken) };
@@ -80,7 +81,7 @@ impl ShopService {
     ) -> Result<(Coupon, Piece), ShopError> {
         let now = self.now();
         // Nearly all who come late are told so by a read, which waits for nobody.
-        let seen = self.0.store.read(async move |db: &mut Db| {
+        let seen = self.0.stores.coupons.read(async move |db: &mut Db| {
             let coupon = coupons::get(db, of).await?;
             Ok::<_, ShopError>((coupon, coupons::piece_of(db, of, reader).await?))
         });
@@ -89,6 +90,9 @@ impl ShopService {
             (Some(coupon), Some(piece)) => return Ok((coupon, piece)),
             (Some(coupon), None) => coupons::may_be_had(&coupon, now)?,
         }
-        self.write(async move |tx: &mut Tx| coupons::issue(tx, of, reader, now).await).await
+        self.write(&self.0.stores.coupons, async move |tx: &mut Tx| {
+            coupons::issue(tx, of, reader, now).await
+        })
+        .await
     }
 }

@@ -1,6 +1,6 @@
-//! Orders: made in one transaction, told about after it.
+//! Orders: made in one transaction or as a saga, told about after it.
 
-use endpaper_api::shop::{EntryKind, OrderState, PlaceOrder, RankingSpan};
+use endpaper_api::shop::{OrderState, PlaceOrder, RankingSpan};
 use endpaper_api::{FieldProblem, Text};
 use endpaper_http::FieldError;
 use jiff::civil::Date;
@@ -13,12 +13,12 @@ use super::{ShopError, ShopService};
 use crate::events::{ORDERS, OrderTold};
 use crate::model::{
     Cart, Copies, CouponId, LINES_MAX, Order, OrderEvent, OrderId, ProductId, ReaderId, Refusal,
-    Taken, TransferId, Wanted, Won,
+    Taken, Wanted, Won,
 };
+use crate::parts::{self, Ask, Gave};
 use crate::rules;
 use crate::store::orders::{self, Summary};
-use crate::store::wallet::{self, Account};
-use crate::store::{coupons, sales, stock};
+use crate::store::sales;
 
 /// Orders that are listed at once at most.
 const LIST_MAX: u32 = 100;
@@ -69,9 +69,21 @@ impl ShopService {
         id: OrderId,
         cart: Cart,
     ) -> Result<Order, ShopError> {
+        match &self.0.sagas {
+            None => self.place_at_once(reader, id, cart).await,
+            Some(sagas) => sagas.place(&self.0.stores.orders, reader, id, cart).await,
+        }
+    }
+
+    async fn place_at_once(
+        &self,
+        reader: ReaderId,
+        id: OrderId,
+        cart: Cart,
+    ) -> Result<Order, ShopError> {
         let (outbox, now) = (self.0.outbox.clone(), self.now());
         let wanted = cart.clone();
-        let placed = self.write(async move |tx: &mut Tx| {
+        let placed = self.write(&self.0.stores.orders, async move |tx: &mut Tx| {
             if let Some(order) = orders::get(tx, id).await? {
                 return answer(order, reader, &wanted);
             }
@@ -96,7 +108,8 @@ impl ShopService {
         why: Refusal,
     ) -> Result<Order, ShopError> {
         let now = self.now();
-        let kept = self.write(async move |tx: &mut Tx| {
+        let asked = cart.clone();
+        let kept = self.write(&self.0.stores.orders, async move |tx: &mut Tx| {
             if let Some(order) = orders::get(tx, id).await? {
                 return Ok(order);
             }
@@ -104,9 +117,7 @@ impl ShopService {
             let events = vec![placed, OrderEvent::Rejected { why: why.clone() }];
             Ok(orders::append(tx, id, None, events, now).await?)
         });
-        let order = kept.await?;
-        let cart = order.cart.clone();
-        answer(order, reader, &cart)
+        answer(kept.await?, reader, &asked)
     }
 
     /// One of a reader's orders.
@@ -114,7 +125,8 @@ impl ShopService {
     /// # Errors
     /// [`ShopError::OrderNotFound`].
     pub async fn order(&self, reader: ReaderId, id: OrderId) -> Result<Order, ShopError> {
-        let found = self.0.store.read(async move |db: &mut Db| orders::get(db, id).await).await?;
+        let found =
+            self.0.stores.orders.read(async move |db: &mut Db| orders::get(db, id).await).await?;
         found.filter(|order| order.reader == reader).ok_or(ShopError::OrderNotFound)
     }
 
@@ -131,7 +143,8 @@ impl ShopService {
         let limit = limit.clamp(1, LIST_MAX);
         let listed = self
             .0
-            .store
+            .stores
+            .orders
             .read(async move |db: &mut Db| orders::list(db, reader, before, limit).await);
         Ok(listed.await?)
     }
@@ -141,18 +154,24 @@ impl ShopService {
     /// # Errors
     /// [`ShopError::OrderNotFound`], [`ShopError::NotCancellable`].
     pub async fn cancel(&self, reader: ReaderId, id: OrderId) -> Result<Order, ShopError> {
+        if let Some(sagas) = &self.0.sagas {
+            let order = self.order(reader, id).await?;
+            return if is_to_cancel(&order)? {
+                sagas.cancel(&self.0.stores.orders, order).await
+            } else {
+                Ok(order)
+            };
+        }
         let (outbox, now) = (self.0.outbox.clone(), self.now());
-        self.write(async move |tx: &mut Tx| {
+        self.write(&self.0.stores.orders, async move |tx: &mut Tx| {
             let order = orders::get(tx, id).await?.filter(|order| order.reader == reader);
             let order = order.ok_or(ShopError::OrderNotFound)?;
-            match order.state {
-                OrderState::Cancelled => return Ok(order),
-                OrderState::Completed => {}
-                OrderState::Placed | OrderState::Rejected => return Err(ShopError::NotCancellable),
+            if !is_to_cancel(&order)? {
+                return Ok(order);
             }
             undo(tx, &order, now).await?;
-            let order =
-                orders::append(tx, id, Some(order), vec![OrderEvent::Cancelled], now).await?;
+            let cancelled = vec![OrderEvent::Cancelled];
+            let order = orders::append(tx, id, Some(order), cancelled, now).await?;
             tell(&outbox, tx, &order).await?;
             Ok(order)
         })
@@ -173,8 +192,11 @@ impl ShopService {
             RankingSpan::Day => to,
             RankingSpan::Week => to.saturating_sub(jiff::Span::new().days(6)),
         };
-        let places =
-            self.0.store.read(async move |db: &mut Db| sales::ranking(db, from, to, PLACES).await);
+        let places = self
+            .0
+            .stores
+            .orders
+            .read(async move |db: &mut Db| sales::ranking(db, from, to, PLACES).await);
         Ok((from, to, places.await?))
     }
 }
@@ -207,8 +229,17 @@ fn cart(request: &PlaceOrder) -> Result<Cart, ShopError> {
     Ok(Cart::new(lines, coupon)?)
 }
 
+/// Whether there is something to cancel.
+fn is_to_cancel(order: &Order) -> Result<bool, ShopError> {
+    match order.state {
+        OrderState::Completed => Ok(true),
+        OrderState::Cancelled => Ok(false),
+        OrderState::Placed | OrderState::Rejected => Err(ShopError::NotCancellable),
+    }
+}
+
 /// What an order that is there already answers to who asks for it again.
-fn answer(order: Order, reader: ReaderId, cart: &Cart) -> Result<Order, ShopError> {
+pub(super) fn answer(order: Order, reader: ReaderId, cart: &Cart) -> Result<Order, ShopError> {
     if order.reader != reader {
         return Err(ShopError::IdTaken);
     }
@@ -221,61 +252,65 @@ fn answer(order: Order, reader: ReaderId, cart: &Cart) -> Result<Order, ShopErro
     }
 }
 
+/// What an order costs.
+pub(super) struct Bill {
+    lines: Vec<Taken>,
+    discount: Won,
+    pub(super) paid: Won,
+}
+
+impl Bill {
+    /// Of what was taken, and what a coupon takes off: a coupon is worth no more than what it
+    /// is used for.
+    pub(super) fn of(lines: Vec<Taken>, off: Won) -> Result<Self, Refusal> {
+        let total = rules::total(&lines).ok_or(Refusal::TooMuch)?;
+        let discount = off.min(total);
+        let paid = total.minus(discount).unwrap_or_default();
+        Ok(Self { lines, discount, paid })
+    }
+
+    pub(super) fn completed(self) -> OrderEvent {
+        let Self { lines, discount, paid } = self;
+        OrderEvent::Completed { lines, discount, paid }
+    }
+}
+
 /// Takes everything that an order needs.
 async fn make(
     tx: &mut Tx,
-    id: OrderId,
+    order: OrderId,
     reader: ReaderId,
     cart: &Cart,
     now: UnixMicros,
 ) -> Result<OrderEvent, ShopError> {
-    let lines = stock::take(tx, id, cart.lines(), now).await?;
-    let total = rules::total(&lines).ok_or(Refusal::TooMuch)?;
-    let off = match cart.coupon {
-        Some(coupon) => coupons::redeem(tx, id, coupon, reader, now).await?,
-        None => Won::ZERO,
+    let take = Ask::Take { order, lines: cart.lines().to_vec() };
+    let Gave::Taken(lines) = parts::run(tx, &take, now).await? else {
+        unreachable!("copies are what is given")
     };
-    // A coupon is worth no more than what it is used for.
-    let discount = off.min(total);
-    let paid = total.minus(discount).unwrap_or_default();
-    if paid > Won::ZERO {
-        let from = Account::Reader(reader);
-        let (id, kind, order) = (payment(id), EntryKind::Payment, Some(id));
-        let payment = wallet::Transfer { id, kind, from, to: Account::Sales, amount: paid, order };
-        wallet::transfer(tx, &payment, now).await?;
-    }
-    Ok(OrderEvent::Completed { lines, discount, paid })
+    let off = match cart.coupon {
+        Some(coupon) => parts::run(tx, &Ask::Redeem { order, reader, coupon }, now).await?,
+        None => Gave::Done,
+    };
+    let off = if let Gave::Off(off) = off { off } else { Won::ZERO };
+    let bill = Bill::of(lines, off)?;
+    parts::run(tx, &Ask::Pay { order, reader, amount: bill.paid }, now).await?;
+    Ok(bill.completed())
 }
 
 /// Gives everything back that was taken for an order.
-async fn undo(tx: &mut Tx, order: &Order, now: UnixMicros) -> Result<(), ShopError> {
-    let lines: &[Taken] = &order.lines;
-    stock::give_back(tx, order.id, lines).await?;
-    if let Some(coupon) = order.cart.coupon {
-        coupons::give_back(tx, order.id, coupon, order.reader).await?;
+async fn undo(tx: &mut Tx, of: &Order, now: UnixMicros) -> Result<(), ShopError> {
+    let (order, reader) = (of.id, of.reader);
+    parts::run(tx, &Ask::GiveBack { order, lines: of.lines.clone() }, now).await?;
+    if let Some(coupon) = of.cart.coupon {
+        parts::run(tx, &Ask::Return { order, reader, coupon }, now).await?;
     }
-    if order.paid > Won::ZERO {
-        let to = Account::Reader(order.reader);
-        let refund = wallet::Transfer {
-            id: rules::derived(order.id.uuid(), "refund"),
-            kind: EntryKind::Refund,
-            from: Account::Sales,
-            to,
-            amount: order.paid,
-            order: Some(order.id),
-        };
-        wallet::transfer(tx, &refund, now).await?;
-    }
+    parts::run(tx, &Ask::Refund { order, reader, amount: of.paid }, now).await?;
     Ok(())
-}
-
-fn payment(of: OrderId) -> TransferId {
-    rules::derived(of.uuid(), "payment")
 }
 
 /// Who has to know hears of it, once it is saved. The last thing of a write: who emits in one
 /// line waits for the others there.
-async fn tell(outbox: &Outbox, tx: &mut Tx, order: &Order) -> Result<(), ShopError> {
+pub(super) async fn tell(outbox: &Outbox, tx: &mut Tx, order: &Order) -> Result<(), ShopError> {
     let told = OrderTold { order: order.id, state: order.state };
     outbox.emit(tx, ORDERS, &order.id.to_string(), &told).await?;
     Ok(())

@@ -27,7 +27,7 @@ impl ShopService {
         limit: u32,
     ) -> Result<Vec<Product>, ShopError> {
         let limit = limit.clamp(1, LIST_MAX);
-        let listed = self.0.store.read(async move |db: &mut Db| {
+        let listed = self.0.stores.stock.read(async move |db: &mut Db| {
             let after = match after {
                 Some(after) => stock::get(db, after).await?,
                 None => None,
@@ -42,7 +42,8 @@ impl ShopService {
     /// # Errors
     /// [`Refusal::ProductNotFound`].
     pub async fn product(&self, of: ProductId) -> Result<Product, ShopError> {
-        let found = self.0.store.read(async move |db: &mut Db| stock::get(db, of).await).await?;
+        let found =
+            self.0.stores.stock.read(async move |db: &mut Db| stock::get(db, of).await).await?;
         found.ok_or_else(|| Refusal::ProductNotFound { product: of }.into())
     }
 
@@ -55,7 +56,7 @@ impl ShopService {
         // The copies that are there come with the product: their receipt has its id.
         let receipt = ReceiptId::from_uuid(product.id.uuid());
         let now = self.now();
-        self.write(async move |tx: &mut Tx| {
+        self.write(&self.0.stores.stock, async move |tx: &mut Tx| {
             if let Some(found) = stock::get(tx, product.id).await? {
                 if (Product { on_hand: 0, ..found.clone() }) != product {
                     return Err(ShopError::IdTaken);
@@ -108,7 +109,9 @@ impl ShopService {
             return Err(ShopError::field("copies", problem));
         }
         let now = self.now();
-        self.write(async move |tx: &mut Tx| stock::receive(tx, receipt, of, copies, now).await)
-            .await
+        self.write(&self.0.stores.stock, async move |tx: &mut Tx| {
+            stock::receive(tx, receipt, of, copies, now).await
+        })
+        .await
     }
 }

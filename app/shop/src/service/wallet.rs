@@ -18,7 +18,7 @@ impl ShopService {
     /// # Errors
     /// Those of the store.
     pub async fn wallet(&self, reader: ReaderId) -> Result<(Won, Vec<Entry>), ShopError> {
-        let found = self.0.store.read(async move |db: &mut Db| {
+        let found = self.0.stores.wallet.read(async move |db: &mut Db| {
             Ok((
                 wallet::balance(db, reader).await?,
                 wallet::entries(db, reader, ENTRIES_MAX).await?,
@@ -73,7 +73,10 @@ impl ShopService {
 
     pub(super) async fn move_money(&self, transfer: wallet::Transfer) -> Result<(), ShopError> {
         let now = self.now();
-        self.write(async move |tx: &mut Tx| wallet::transfer(tx, &transfer, now).await).await
+        self.write(&self.0.stores.wallet, async move |tx: &mut Tx| {
+            wallet::transfer(tx, &transfer, now).await
+        })
+        .await
     }
 
     fn transferred(&self, id: Option<&Text>, amount: i64) -> Result<(TransferId, Won), ShopError> {

@@ -21,7 +21,11 @@ pub async fn set(tx: &mut Tx, of: OrderId, sold: Option<(Date, Vec<Sale>)>) -> R
     }
     let Some((day, sales)) = &sold else { return Ok(()) };
     for sale in sales {
-        let mut row = fields! {"day" => day.as_str(), "copies" => sale.copies};
+        let mut row = fields! {
+            "title" => sale.title.as_str(),
+            "day" => day.as_str(),
+            "copies" => sale.copies,
+        };
         if there.contains(&sale.product) {
             tx.update("shop_sales", params![id(of), id(sale.product)], row).await?;
         } else {
@@ -39,12 +43,10 @@ pub async fn ranking(
     to: Date,
     limit: u32,
 ) -> Result<Vec<(ProductId, String, i64)>, DbError> {
-    let sql = "select s.product_id as product_id, p.title as title, \
-         cast(sum(s.copies) as signed) as copies from shop_sales s \
-         join shop_products p on p.product_id = s.product_id \
-         where s.day >= ? and s.day <= ? group by s.product_id, p.title \
-         order by copies desc, p.title, s.product_id limit ?";
+    let sql = "select product_id, max(title) as name, cast(sum(copies) as signed) as sold \
+         from shop_sales where day >= ? and day <= ? group by product_id \
+         order by sold desc, name, product_id limit ?";
     let rows = db.query(sql, params![from.to_string(), to.to_string(), limit]).await?;
-    let place = |row: &Row| Ok((row.id("product_id")?, row.get("title")?, row.get("copies")?));
+    let place = |row: &Row| Ok((row.id("product_id")?, row.get("name")?, row.get("sold")?));
     rows.iter().map(place).collect()
 }

@@ -11,7 +11,7 @@ const fn text(chars_max: u32) -> Kind {
     Kind::Text { chars_max }
 }
 
-/// All migrations of this crate, in order, with those of the events that it emits.
+/// All migrations of this crate, in order, with those of its events and sagas.
 pub const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "shop-1",
@@ -28,9 +28,16 @@ pub const MIGRATIONS: &[Migration] = &[
         ],
     },
     outbox::MIGRATIONS[0],
+    saga::MIGRATIONS[0],
+    saga::ledger::MIGRATIONS[0],
 ];
 
-const _: () = assert!(outbox::MIGRATIONS.len() == 1, "take the others over at the end");
+const _: () = assert!(
+    outbox::MIGRATIONS.len() == 1
+        && saga::MIGRATIONS.len() == 1
+        && saga::ledger::MIGRATIONS.len() == 1,
+    "take the others over at the end"
+);
 
 /// What is sold. `on_hand` is the sum of the product's moves that were not undone.
 const PRODUCTS: Table = Table {
@@ -169,6 +176,7 @@ const SALES: Table = Table {
     columns: &[
         Column::new("order_id", Kind::Id),
         Column::new("product_id", Kind::Id),
+        Column::new("title", text(TITLE_CHARS_MAX)),
         Column::new("day", text(10)),
         Column::new("copies", Kind::Int),
     ],

@@ -2,11 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{World, coupon, product, reader, wanted};
+use crate::world::{World, coupon, in_both_forms, product, reader, wanted};
 
-#[tokio::test]
-async fn what_can_not_be_is_named_by_its_field() {
-    let world = World::new().await;
+async fn what_can_not_be_is_named_by_its_field(world: World) {
     world.sells(1, 12_000, 10).await;
     world.charge(1, 100_000).await;
     let line = |copies: Value| json!({"lines": [{"productId": product(1), "copies": copies}]});
@@ -61,9 +59,7 @@ async fn what_can_not_be_is_named_by_its_field() {
     world.close().await;
 }
 
-#[tokio::test]
-async fn nobody_does_what_is_for_others() {
-    let world = World::new().await;
+async fn nobody_does_what_is_for_others(world: World) {
     world.sells(1, 12_000, 10).await;
     world.charge(1, 100_000).await;
     world.offers(1, 500, 1).await;
@@ -98,9 +94,7 @@ async fn nobody_does_what_is_for_others() {
 }
 
 /// What one wallet, one product and one sum can hold is looked at before it is written.
-#[tokio::test]
-async fn nothing_overflows() {
-    let world = World::new().await;
+async fn nothing_overflows(world: World) {
     let dear: Vec<(u128, i64)> = (1..=50).map(|number| (number, 999)).collect();
     for (number, _) in &dear {
         world.sells(*number, 10_000_000, 1_000_000).await;
@@ -118,4 +112,10 @@ async fn nothing_overflows() {
     assert_eq!(more.code(), "OUT_OF_STOCK", "{more:?}");
     world.check_sums().await;
     world.close().await;
+}
+
+in_both_forms! {
+    what_can_not_be_is_named_by_its_field,
+    nobody_does_what_is_for_others,
+    nothing_overflows,
 }

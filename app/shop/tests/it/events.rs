@@ -6,7 +6,7 @@ use endpaper_api::shop::RankingSpan;
 use endpaper_shop::model::OrderId;
 use multi_master::{DbError, Tx, id, params};
 
-use crate::world::{World, product, reader, wanted};
+use crate::world::{World, in_both_forms, product, reader, wanted};
 
 async fn places(world: &World, span: RankingSpan) -> Vec<(u128, i64)> {
     let (_, _, places) = world.shop.ranking(span, None).await.unwrap();
@@ -14,9 +14,7 @@ async fn places(world: &World, span: RankingSpan) -> Vec<(u128, i64)> {
     places.into_iter().map(|(product, _, copies)| (number(product), copies)).collect()
 }
 
-#[tokio::test]
-async fn what_is_sold_most_is_first_and_what_is_given_back_does_not_count() {
-    let world = World::new().await;
+async fn what_is_sold_most_is_first_and_what_is_given_back_does_not_count(world: World) {
     for number in 1..=3 {
         world.sells(number, 100, 1_000).await;
     }
@@ -41,9 +39,7 @@ async fn what_is_sold_most_is_first_and_what_is_given_back_does_not_count() {
 }
 
 /// Whatever became of the lists: they are made again of the events, and are the same.
-#[tokio::test]
-async fn lists_that_are_lost_are_made_again() {
-    let world = World::new().await;
+async fn lists_that_are_lost_are_made_again(world: World) {
     for number in 1..=3 {
         world.sells(number, 100, 1_000).await;
     }
@@ -70,7 +66,7 @@ async fn lists_that_are_lost_are_made_again() {
 
     // Some lines are gone, some are wrong, and one is of no order.
     let spoilt = orders.clone();
-    let spoil = world.store.write(async move |tx: &mut Tx| {
+    let spoil = world.stores.orders.write(async move |tx: &mut Tx| {
         for (at, order) in spoilt.iter().enumerate() {
             let wrong = multi_master::fields! {"state" => "PLACED", "copies" => 9_999};
             match at % 3 {
@@ -103,4 +99,9 @@ async fn lists_that_are_lost_are_made_again() {
     assert_eq!(world.shop.orders(reader(1), None, 100).await.unwrap(), listed);
     assert_eq!(places(&world, RankingSpan::Day).await, ranked);
     world.close().await;
+}
+
+in_both_forms! {
+    what_is_sold_most_is_first_and_what_is_given_back_does_not_count,
+    lists_that_are_lost_are_made_again,
 }

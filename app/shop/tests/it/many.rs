@@ -7,15 +7,14 @@ use endpaper_shop::ShopError;
 use endpaper_shop::model::Refusal;
 use futures_util::future::join_all;
 
-use crate::world::{World, coupon, reader, text, wanted};
+use crate::world::{World, coupon, in_both_forms, reader, text, wanted};
 
 /// A hundred thousand requests for a thousand coupons, most of readers who ask again.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_coupons_are_a_thousand() {
+async fn a_thousand_coupons_are_a_thousand(world: World) {
     const REQUESTS: u128 = 100_000;
     const READERS: u128 = 5_000;
     const TASKS: u128 = 64;
-    let world = Arc::new(World::new().await);
+    let world = Arc::new(world);
     world.offers(1, 1_000, 1_000).await;
     let tasks = (0..TASKS).map(|task| {
         let world = Arc::clone(&world);
@@ -47,9 +46,8 @@ async fn a_thousand_coupons_are_a_thousand() {
 }
 
 /// The last copies of a book, and more buyers than copies.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_copy_is_sold_twice() {
-    let world = Arc::new(World::new().await);
+async fn no_copy_is_sold_twice(world: World) {
+    let world = Arc::new(world);
     world.sells(1, 1_000, 20).await;
     for number in 1..=40 {
         world.charge(number, 1_000).await;
@@ -73,9 +71,8 @@ async fn no_copy_is_sold_twice() {
 
 /// One request, sent many times at once: one order, and who comes while it is made is told to
 /// come back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_double_click_is_one_order() {
-    let world = Arc::new(World::new().await);
+async fn a_double_click_is_one_order(world: World) {
+    let world = Arc::new(world);
     world.sells(1, 1_000, 20).await;
     world.charge(1, 10_000).await;
     let clicks = (0..16).map(|_| {
@@ -98,9 +95,8 @@ async fn a_double_click_is_one_order() {
 }
 
 /// Everybody gives to everybody, both ways at once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn money_only_moves() {
-    let world = Arc::new(World::new().await);
+async fn money_only_moves(world: World) {
+    let world = Arc::new(world);
     for number in 0..6 {
         world.charge(number, 1_000).await;
     }
@@ -124,4 +120,11 @@ async fn money_only_moves() {
     let audit = world.shop.audit().await.unwrap();
     assert!(audit.is_well() && audit.in_wallets == 6_000, "{audit:?}");
     Arc::into_inner(world).unwrap().close().await;
+}
+
+in_both_forms! {
+    a_thousand_coupons_are_a_thousand,
+    no_copy_is_sold_twice,
+    a_double_click_is_one_order,
+    money_only_moves,
 }

@@ -8,12 +8,13 @@ use futures_util::future::join_all;
 use lab::{MariaDb, Scratch};
 use multi_master::{Config, MasterConfig, MasterName, Policy, Verify};
 
-use crate::world::{World, reader, wanted};
+use stdx::Clock;
+
+use crate::world::{How, NOW, World, open, reader, wanted};
 
 /// Readers order, cancel and are refused, and in the middle of it a master is killed and comes
 /// back: orders go on, each is made once, and every sum is right on both.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_go_on_while_a_master_dies() {
+async fn orders_go_on_while_a_master_dies(how: How) {
     const READERS: u128 = 12;
     const EACH: u128 = 12;
     let Some(software) = lab::require_mariadb("orders and a master that dies") else { return };
@@ -29,7 +30,9 @@ async fn orders_go_on_while_a_master_dies() {
     });
     let witness = scratch.path().join("witness.json");
     let config = Config::new(masters.to_vec(), Policy::Available, witness);
-    let world = Arc::new(World::over(config, tempfile::tempdir().unwrap()).await);
+    let clock = Clock::starting_at(NOW);
+    let store = open(config, &clock).await;
+    let world = Arc::new(World::over(how, &[store], clock, Vec::new()).await);
     world.sells(1, 1_000, 90).await;
     world.sells(2, 500, 1_000).await;
     for number in 0..READERS {
@@ -81,8 +84,18 @@ async fn orders_go_on_while_a_master_dies() {
     let copies: Vec<i64> = ranking.into_iter().map(|(_, _, copies)| copies).collect();
     assert_eq!(copies, [2 * sold, sold]);
     b.restart().unwrap();
-    world.store.wait_until_whole().await;
-    let found = world.store.verify(Verify::default(), |_| ()).await.unwrap();
+    world.stores.orders.wait_until_whole().await;
+    let found = world.stores.orders.verify(Verify::default(), |_| ()).await.unwrap();
     assert!(found.is_well(), "{found:?}");
     Arc::into_inner(world).unwrap().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_at_once_go_on_while_a_master_dies() {
+    Box::pin(orders_go_on_while_a_master_dies(How::AtOnce)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_as_sagas_go_on_while_a_master_dies() {
+    Box::pin(orders_go_on_while_a_master_dies(How::AsSaga)).await;
 }

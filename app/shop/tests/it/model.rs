@@ -8,7 +8,7 @@ use endpaper_shop::ShopError;
 use endpaper_shop::model::{OrderId, Refusal};
 use proptest::prelude::*;
 
-use crate::world::{World, coupon, product, reader, text, wanted};
+use crate::world::{How, World, coupon, product, reader, text, wanted};
 
 const READERS: u128 = 3;
 const PRODUCTS: u128 = 3;
@@ -109,8 +109,8 @@ impl Model {
     }
 }
 
-async fn run(acts: Vec<Act>) {
-    let world = World::new().await;
+async fn run(how: How, acts: Vec<Act>) {
+    let world = World::new(how).await;
     let mut model = Model::default();
     for number in 0..PRODUCTS {
         world.sells(number, price(number), 10).await;
@@ -275,12 +275,21 @@ fn moved(
     }
 }
 
+fn block_on(run: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(run);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_shop_does_what_its_model_does(acts in prop::collection::vec(act(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(acts));
+    fn the_shop_does_what_its_model_does_at_once(acts in prop::collection::vec(act(), 1..40)) {
+        block_on(run(How::AtOnce, acts));
+    }
+
+    #[test]
+    fn the_shop_does_what_its_model_does_as_saga(acts in prop::collection::vec(act(), 1..40)) {
+        block_on(run(How::AsSaga, acts));
     }
 }

@@ -1,15 +1,13 @@
 //! Orders, one after the other.
 
-use endpaper_api::shop::{EntryKind, OrderState, RankingSpan};
+use endpaper_api::shop::{EntryKind, NewProduct, OrderState};
 use endpaper_shop::ShopError;
 use endpaper_shop::model::{Refusal, Won};
 use serde_json::json;
 
-use crate::world::{World, coupon, product, reader, text, wanted};
+use crate::world::{World, coupon, in_both_forms, product, reader, text, wanted};
 
-#[tokio::test]
-async fn an_order_takes_everything_and_gives_everything_back() {
-    let world = World::new().await;
+async fn an_order_takes_everything_and_gives_everything_back(world: World) {
     world.sells(1, 12_000, 10).await;
     world.sells(2, 5_000, 3).await;
     world.offers(1, 3_000, 1).await;
@@ -44,9 +42,7 @@ async fn an_order_takes_everything_and_gives_everything_back() {
     world.close().await;
 }
 
-#[tokio::test]
-async fn the_same_again_gets_the_answer_of_the_first_time() {
-    let world = World::new().await;
+async fn the_same_again_gets_the_answer_of_the_first_time(world: World) {
     world.sells(1, 12_000, 10).await;
     world.charge(1, 20_000).await;
     let request = wanted(&[(1, 1)], None);
@@ -84,9 +80,7 @@ async fn the_same_again_gets_the_answer_of_the_first_time() {
     world.close().await;
 }
 
-#[tokio::test]
-async fn what_can_not_be_made_takes_nothing() {
-    let world = World::new().await;
+async fn what_can_not_be_made_takes_nothing(world: World) {
     world.sells(1, 12_000, 1).await;
     world.sells(2, 1_000, 100).await;
     world.offers(1, 500, 10).await;
@@ -117,9 +111,7 @@ async fn what_can_not_be_made_takes_nothing() {
 }
 
 /// A coupon that is worth more than the order makes it cost nothing, and is not paid out.
-#[tokio::test]
-async fn a_coupon_is_worth_no_more_than_the_order() {
-    let world = World::new().await;
+async fn a_coupon_is_worth_no_more_than_the_order(world: World) {
     world.sells(1, 1_000, 5).await;
     world.offers(1, 3_000, 10).await;
     world.shop.claim(reader(1), coupon(1)).await.unwrap();
@@ -131,9 +123,30 @@ async fn a_coupon_is_worth_no_more_than_the_order() {
     world.close().await;
 }
 
-#[tokio::test]
-async fn orders_are_listed_page_by_page() {
-    let world = World::new().await;
+/// The largest order there can be, of the longest titles.
+async fn the_largest_order_is_made_and_cancelled(world: World) {
+    let all: Vec<(u128, i64)> = (1..=50).map(|number| (number, 1)).collect();
+    for (number, _) in &all {
+        let new = NewProduct {
+            id: Some(text(product(*number))),
+            title: text("\"책".repeat(100)),
+            author: None,
+            isbn: None,
+            price: 10,
+            copies: 1,
+        };
+        world.shop.add_product(&new).await.unwrap();
+    }
+    world.charge(1, 500).await;
+    let order = world.place(1, "a", &wanted(&all, None)).await.unwrap();
+    assert_eq!((order.state, order.paid.get()), (OrderState::Completed, 500));
+    world.shop.cancel(reader(1), order.id).await.unwrap();
+    assert_eq!((world.balance(1).await, world.on_hand(50).await), (500, 1));
+    world.check_sums().await;
+    world.close().await;
+}
+
+async fn orders_are_listed_page_by_page(world: World) {
     world.sells(1, 100, 100).await;
     world.charge(1, 10_000).await;
     let mut made = Vec::new();
@@ -166,9 +179,7 @@ async fn orders_are_listed_page_by_page() {
 }
 
 /// As a client sees it.
-#[tokio::test]
-async fn an_order_over_http() {
-    let world = World::new().await;
+async fn an_order_over_http(world: World) {
     let book =
         json!({"title": "무진기행", "isbn": "978-89-546-8215-2", "price": 12_000, "copies": 2});
     assert_eq!(world.ask(1, "POST", "/products", Some(book.clone())).await.code(), "FORBIDDEN");
@@ -198,6 +209,15 @@ async fn an_order_over_http() {
     let ranking = world.ask(1, "GET", "/ranking?span=WEEK", None).await;
     assert_eq!(ranking.data()["places"], json!([]));
     assert_eq!(ranking.data()["from"], "2026-04-25");
-    let _ = RankingSpan::Week;
     world.close().await;
+}
+
+in_both_forms! {
+    an_order_takes_everything_and_gives_everything_back,
+    the_same_again_gets_the_answer_of_the_first_time,
+    what_can_not_be_made_takes_nothing,
+    a_coupon_is_worth_no_more_than_the_order,
+    the_largest_order_is_made_and_cancelled,
+    orders_are_listed_page_by_page,
+    an_order_over_http,
 }

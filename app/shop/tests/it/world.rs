@@ -11,8 +11,9 @@ use endpaper_api::{ErrorCode, Instant, Language, Text};
 use endpaper_http::caller::Authenticating;
 use endpaper_http::{Authenticate, Authenticator, Principal, Problem, SessionId, UserId};
 use endpaper_shop::model::{CouponId, Order, ProductId, ReaderId};
-use endpaper_shop::service::{FindReader, Finding};
-use endpaper_shop::{Config, MIGRATIONS, ShopError, ShopService, router};
+use endpaper_shop::parts::{Here, Part};
+use endpaper_shop::service::{FindReader, Finding, Parts};
+use endpaper_shop::{Config, Form, MIGRATIONS, ShopError, ShopService, Stores, router};
 use http_body_util::BodyExt as _;
 use lock::Locks;
 use multi_master::{MultiMaster, Policy};
@@ -28,11 +29,43 @@ pub(crate) const NOW: UnixMicros = UnixMicros::from_secs(1_777_604_400);
 
 pub(crate) struct World {
     pub(crate) shop: ShopService,
-    pub(crate) store: MultiMaster,
+    pub(crate) stores: Stores,
     pub(crate) clock: Clock,
     routes: Router,
-    _directory: TempDir,
+    _directories: Vec<TempDir>,
 }
+
+/// How orders are made: the same tests hold for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// In one store, in one transaction.
+    AtOnce,
+    /// In four stores, as a saga.
+    AsSaga,
+}
+
+/// Has tests run in both forms.
+macro_rules! in_both_forms {
+    ($($test:ident),* $(,)?) => {
+        mod at_once {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let how = crate::world::How::AtOnce;
+                Box::pin(super::$test(crate::world::World::new(how).await)).await;
+            })*
+        }
+
+        mod as_saga {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let how = crate::world::How::AsSaga;
+                Box::pin(super::$test(crate::world::World::new(how).await)).await;
+            })*
+        }
+    };
+}
+
+pub(crate) use in_both_forms;
 
 /// The token, and the log-in id, of a reader is `reader-` and a number; 0 is an administrator.
 struct Readers;
@@ -88,31 +121,61 @@ pub(crate) fn wanted(lines: &[(u128, i64)], of: Option<u128>) -> PlaceOrder {
     PlaceOrder { id: None, lines: lines.iter().map(line).collect(), coupon_id }
 }
 
+pub(crate) async fn open(mut config: multi_master::Config, clock: &Clock) -> MultiMaster {
+    config.clock = clock.clone();
+    MultiMaster::open(config, MIGRATIONS).await.unwrap()
+}
+
 impl World {
-    pub(crate) async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let config = multi_master::Config::embedded(directory.path(), Policy::Available);
-        Self::over(config, directory).await
+    pub(crate) async fn new(how: How) -> Self {
+        let clock = Clock::starting_at(NOW);
+        let many = if how == How::AtOnce { 1 } else { 4 };
+        let (mut stores, mut directories) = (Vec::new(), Vec::new());
+        for _ in 0..many {
+            let directory = tempfile::tempdir().unwrap();
+            let config = multi_master::Config::embedded(directory.path(), Policy::Available);
+            stores.push(open(config, &clock).await);
+            directories.push(directory);
+        }
+        Self::over(how, &stores, clock, directories).await
     }
 
-    /// Over other masters; `directory` lives as long as the world.
-    pub(crate) async fn over(mut config: multi_master::Config, directory: TempDir) -> Self {
-        let clock = Clock::starting_at(NOW);
-        config.clock = clock.clone();
-        let store = MultiMaster::open(config, MIGRATIONS).await.unwrap();
+    /// Over other masters; `directories` live as long as the world.
+    pub(crate) async fn over(
+        how: How,
+        stores: &[MultiMaster],
+        clock: Clock,
+        directories: Vec<TempDir>,
+    ) -> Self {
+        let at = |place: usize| stores[place % stores.len()].clone();
+        let stores = Stores { orders: at(0), stock: at(1), coupons: at(2), wallet: at(3) };
+        let here = |store: &MultiMaster| -> Arc<dyn Part> {
+            Arc::new(Here::new(store.clone(), clock.clone()))
+        };
+        let form = match how {
+            How::AtOnce => Form::Transaction,
+            How::AsSaga => Form::Saga(Parts {
+                stock: here(&stores.stock),
+                coupons: here(&stores.coupons),
+                wallet: here(&stores.wallet),
+            }),
+        };
         let ids = IdSource::new(clock.clone(), Random::new(Seed(7)));
         let locks = Locks::local(lock::Config::default()).unwrap();
         let config = Config { clock: clock.clone(), ids, ..Config::default() };
-        let shop = ShopService::open(store.clone(), locks, Arc::new(Readers), config);
+        let shop = ShopService::open(stores.clone(), form, locks, Arc::new(Readers), config);
         let shop = shop.await.unwrap();
         let routes = endpaper_http::finish(router(shop.clone()))
             .layer(axum::Extension(Authenticator(Arc::new(Readers))));
-        Self { shop, store, clock, routes, _directory: directory }
+        Self { shop, stores, clock, routes, _directories: directories }
     }
 
     pub(crate) async fn close(self) {
         self.shop.close().await;
-        self.store.close().await;
+        let Stores { orders, stock, coupons, wallet } = &self.stores;
+        for store in [orders, stock, coupons, wallet] {
+            store.close().await;
+        }
     }
 
     /// A product with a number, of so many copies.
