@@ -13,7 +13,7 @@ mod coupons;
 
 mod orders;
 
-mod saga;
+pub mod saga;
 
 mod sagas;
 

@@ -47,24 +47,29 @@ impl fmt::Debug for Parts {
 
 /// What the saga of an order is started with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Placing {
-    pub(crate) order: OrderId,
-    pub(crate) reader: ReaderId,
-    pub(crate) cart: Cart,
+pub struct Placing {
+    /// The order's id, which is the saga's too.
+    pub order: OrderId,
+    /// Who orders.
+    pub reader: ReaderId,
+    /// What.
+    pub cart: Cart,
 }
 
 /// What the saga of a cancellation is started with: the order, as it was completed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Cancelling {
-    pub(crate) order: OrderId,
-    pub(crate) reader: ReaderId,
-    pub(crate) cart: Cart,
-    pub(crate) lines: Vec<Taken>,
-    pub(crate) paid: Won,
+pub struct Cancelling {
+    order: OrderId,
+    reader: ReaderId,
+    cart: Cart,
+    lines: Vec<Taken>,
+    paid: Won,
 }
 
 impl Cancelling {
-    pub(crate) fn of(order: &Order) -> Self {
+    /// Of an order that was completed.
+    #[must_use]
+    pub fn of(order: &Order) -> Self {
         Self {
             order: order.id,
             reader: order.reader,
@@ -76,13 +81,17 @@ impl Cancelling {
 }
 
 /// What the steps in the store of orders need.
-#[derive(Clone)]
-pub(super) struct Desk {
-    pub(super) outbox: Outbox,
-    pub(super) clock: Clock,
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// Who has to know hears of orders by it.
+    pub outbox: Outbox,
+    /// The machine's clock.
+    pub clock: Clock,
 }
 
-pub(super) fn order(desk: Desk, parts: &Parts) -> Definition<Placing> {
+/// How an order is made.
+#[must_use]
+pub fn order(desk: Desk, parts: &Parts) -> Definition<Placing> {
     let Parts { stock, coupons, wallet } = parts.clone();
     Definition::new("order", 1)
         .local(Place(desk.clone()))
@@ -92,7 +101,9 @@ pub(super) fn order(desk: Desk, parts: &Parts) -> Definition<Placing> {
         .local_without_undo(Complete(desk))
 }
 
-pub(super) fn cancel(desk: Desk, parts: &Parts) -> Definition<Cancelling> {
+/// How an order is undone that was made.
+#[must_use]
+pub fn cancel(desk: Desk, parts: &Parts) -> Definition<Cancelling> {
     let Parts { stock, coupons, wallet } = parts.clone();
     Definition::new("cancel-order", 1).local_without_undo(Cancel(desk)).pivot().together(|group| {
         group

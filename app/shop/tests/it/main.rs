@@ -2,6 +2,8 @@
 
 mod bad_input;
 
+mod crashes;
+
 mod document;
 
 mod events;
