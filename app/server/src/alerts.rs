@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use endpaper_shop::ShopService;
 use monitor::{DeliveryConfig, Environment, EpisodesConfig, Monitor, MonitorConfig};
 use multi_master::MultiMaster;
+use saga::SagaState;
 use stdx::{Clock, IdSource, Random};
 
 use crate::config::{AlertsSettings, Settings};
@@ -12,9 +14,11 @@ use crate::verification::Verification;
 
 mod fillings;
 mod masters;
+mod shop;
 
 use fillings::Fillings;
 use masters::{Look, Masters, Order};
+use shop::Waiting;
 
 /// Starts what takes alerts and tells them.
 pub(crate) fn start(settings: &AlertsSettings) -> Result<Monitor> {
@@ -63,10 +67,7 @@ pub(crate) async fn watch(
         };
         let orders = masters.look(clock.now(), &look);
         for order in orders.into_iter().chain(fillings.look(&store.marked())) {
-            match order {
-                Order::Raise(alert) => monitor.raise(alert),
-                Order::Resolve(key) => monitor.resolve(&key),
-            }
+            carry_out(order, monitor);
         }
         // Told first: a comparison that finds nothing ends the alert.
         if counts.diverged > diverged {
@@ -76,5 +77,33 @@ pub(crate) async fn watch(
         let changed = store.wait_until(|now| now != status.as_slice());
         // Too late means that nothing changed: it is looked again.
         let _ = tokio::time::timeout(LOOK_AGAIN, changed).await;
+    }
+}
+
+fn carry_out(order: Order, monitor: &Monitor) {
+    match order {
+        Order::Raise(alert) => monitor.raise(alert),
+        Order::Resolve(key) => monitor.resolve(&key),
+    }
+}
+
+/// How often it is asked what of the shop waits for an operator.
+const LOOK_AT_SHOP: Duration = Duration::from_secs(5);
+
+/// Raises and resolves alerts about the shop, for as long as it is polled.
+pub(crate) async fn watch_shop(shop: &ShopService, monitor: &Monitor) {
+    let mut waiting = Waiting::default();
+    loop {
+        let stuck = match shop.sagas() {
+            Some(sagas) => sagas.count(SagaState::Stuck).await,
+            None => Ok(0),
+        };
+        // Where the store can't be read the masters have an alert of their own.
+        if let (Ok(stuck), Ok(parked)) = (stuck, shop.outbox().parked(1).await) {
+            for order in waiting.look(stuck, !parked.is_empty()) {
+                carry_out(order, monitor);
+            }
+        }
+        tokio::time::sleep(LOOK_AT_SHOP).await;
     }
 }

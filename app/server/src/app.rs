@@ -14,15 +14,16 @@ use endpaper_reading::sources::{
     AladinConfig, AladinSource, BookSource, BookSources, OpenLibraryConfig, OpenLibrarySource,
     SourceEnvironment, SourceLimits,
 };
-use endpaper_shop::ShopService;
 use endpaper_shop::model::ReaderId;
-use endpaper_shop::service::{FindReader, Finding, ReadersAway};
+use endpaper_shop::parts::{Here, Part};
+use endpaper_shop::service::{FindReader, Finding, Parts, ReadersAway};
+use endpaper_shop::{Form, ShopService, Stores};
 use lock::Locks;
 use multi_master::MultiMaster;
 use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, Random};
 
-use crate::config::{BooksSettings, MailOutbox, Settings};
+use crate::config::{BooksSettings, MailOutbox, OrdersAs, Settings};
 use crate::failure::{Failure, Result};
 use crate::http::{document, health, web};
 
@@ -65,7 +66,16 @@ impl App {
         let locks = Locks::local(lock::Config::default()).map_err(Failure::new)?;
         let config = endpaper_shop::Config { time_zone, ..endpaper_shop::Config::default() };
         let readers = Arc::new(Readers(self.accounts.clone()));
-        let shop = ShopService::open(self.store.clone(), locks, readers, config).await;
+        let form = match settings.shop.orders {
+            OrdersAs::Transaction => Form::Transaction,
+            OrdersAs::Saga => {
+                let here: Arc<dyn Part> =
+                    Arc::new(Here::new(self.store.clone(), config.clock.clone()));
+                let (stock, coupons) = (Arc::clone(&here), Arc::clone(&here));
+                Form::Saga(Parts { stock, coupons, wallet: here })
+            }
+        };
+        let shop = ShopService::open(Stores::one(&self.store), form, locks, readers, config).await;
         shop.map_err(|error| Failure::new(format!("the shop: {error}")))
     }
 

@@ -31,6 +31,12 @@ pub(crate) enum Command {
     /// The databases
     #[command(subcommand)]
     Masters(MastersCommand),
+    /// Orders that are made as sagas, of a server that runs
+    #[command(subcommand)]
+    Saga(SagaCommand),
+    /// The shop, of a server that runs
+    #[command(subcommand)]
+    Shop(ShopCommand),
     /// Write the store into one file, while a server serves it
     Backup(MakeBackup),
     /// Make a store of a backup, where there is none yet
@@ -248,6 +254,87 @@ pub(crate) enum MastersCommand {
     /// Move the store to other masters, of the same or of the other kind; a
     /// server of the store has to be stopped first
     Move(MoveStore),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShopCommand {
+    /// Sum up money, copies and coupons; exit code 1 where a sum is not right
+    Audit {
+        #[command(flatten)]
+        store: Store,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the list of orders, and what was sold, again of the events of orders, while the
+    /// server serves
+    Rebuild {
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Show what waits to be told, and what was put aside because it could not be
+    Events {
+        #[command(flatten)]
+        store: Store,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have something told again that was put aside
+    Replay {
+        #[command(flatten)]
+        store: Store,
+        /// Its id, as `events` shows it
+        id: outbox::DeliveryId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SagaCommand {
+    /// List sagas, the latest first
+    Ls {
+        #[command(flatten)]
+        store: Store,
+        /// Those in this state alone: RUNNING, COMPLETED, COMPENSATING, COMPENSATED or STUCK
+        #[arg(long, value_name = "STATE")]
+        state: Option<String>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 20,
+              value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        limit: u32,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one saga, with its steps over time
+    Show {
+        #[command(flatten)]
+        store: Store,
+        /// Its id; of an order it is the order's
+        id: saga::SagaId,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have a saga that is stuck go on trying
+    Retry {
+        #[command(flatten)]
+        store: Store,
+        /// Its id
+        id: saga::SagaId,
+    },
+    /// Leave a step out that a saga is stuck at, because somebody has seen to it by hand
+    Skip {
+        #[command(flatten)]
+        store: Store,
+        /// Its id
+        id: saga::SagaId,
+        /// The name of the step
+        step: String,
+        /// Why; it is kept with the step
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,10 @@ mod queue;
 
 pub(crate) use queue::item_of;
 
+pub(crate) mod saga;
+
+pub(crate) mod shop;
+
 pub(crate) mod witness;
 
 use std::future::Future;

@@ -74,6 +74,8 @@ fn main() -> ExitCode {
         Command::Import(command) => commands::import::run(&command),
         Command::Accounts(command) => commands::accounts::run(&command),
         Command::Masters(command) => commands::masters::run(&command),
+        Command::Saga(command) => commands::saga::run(&command),
+        Command::Shop(command) => commands::shop::run(&command),
         Command::Backup(command) => commands::backup::run(&command),
         Command::Restore(command) => commands::restore::run(&command),
         Command::Device(device) => endpaper_device::run(&device).map_err(failure::Failure::from),

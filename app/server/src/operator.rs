@@ -8,6 +8,8 @@
 //! | `POST /copy` | `endpaper masters copy` | yes |
 //! | `GET /queue`, `POST /queue/retry`, `POST /queue/drop` | `endpaper masters queue` | yes |
 //! | `GET /conflicts`, `POST /conflicts/drop` | `endpaper masters conflicts` | yes |
+//! | `GET /sagas`, `GET /sagas/{id}`, `POST /sagas/retry`, `POST /sagas/skip` | `endpaper saga` | yes |
+//! | `POST /shop/audit`, `POST /shop/rebuild`, `GET /shop/events`, `POST /shop/replay` | `endpaper shop` | yes |
 //! | `/ops` | a person with a browser | by a log-in |
 //!
 //! It belongs on the loopback address, or on a network that readers can't reach:
@@ -16,6 +18,10 @@
 mod copy;
 
 pub(crate) mod recent;
+
+pub(crate) mod sagas;
+
+pub(crate) mod shop;
 
 pub(crate) mod status;
 
@@ -29,6 +35,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use endpaper_http::{ErrorCode, Problem};
+use endpaper_shop::ShopService;
 use futures_util::stream;
 use monitor::Monitor;
 use multi_master::{Conflict, Findings, MultiMaster, Queue, QueueItem, Retried, TxId, Verify};
@@ -50,6 +57,7 @@ use status::Status;
 #[derive(Clone)]
 pub(crate) struct Operator {
     pub(crate) store: MultiMaster,
+    pub(crate) shop: ShopService,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) monitor: Monitor,
     pub(crate) verification: Verification,
@@ -71,6 +79,8 @@ pub(crate) fn router(operator: Operator) -> Router {
         .route("/queue/drop", post(drop_item))
         .route("/conflicts", get(conflicts))
         .route("/conflicts/drop", post(drop_conflict))
+        .merge(sagas::router())
+        .merge(shop::router())
         .route_layer(middleware::from_fn_with_state(operator.clone(), with_token));
     let routes = Router::new()
         .route("/metrics", get(metrics))

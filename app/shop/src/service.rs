@@ -26,6 +26,7 @@ mod readers;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use endpaper_api::{FieldProblem, Text};
 use jiff::tz::TimeZone;
@@ -48,6 +49,10 @@ use sagas::OrderSagas;
 /// sees the other's rows.
 const MEETINGS_MAX: u32 = 3;
 
+/// A row or some: what takes longer is tried again. And what a dead process was about to do
+/// another one does after twice as long.
+const SALES_DEADLINE: Duration = Duration::from_secs(5);
+
 /// What can be chosen.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -65,7 +70,13 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             time_zone: TimeZone::UTC,
-            sales: Bounds { workers_min: 3, workers_max: 10, queue: 50, ..Bounds::DEFAULT },
+            sales: Bounds {
+                workers_min: 3,
+                workers_max: 10,
+                queue: 50,
+                deadline: SALES_DEADLINE,
+                ..Bounds::DEFAULT
+            },
             clock: Clock::real(),
             ids: IdSource::system(),
         }
@@ -161,7 +172,11 @@ impl ShopService {
         topics
             .subscribe(ORDERS, "sales", sales, handler)
             .map_err(|error| OpenError::Config(error.to_string()))?;
-        let events = outbox::Config { clock: clock.clone(), ..outbox::Config::default() };
+        let events = outbox::Config {
+            lease: 2 * SALES_DEADLINE,
+            clock: clock.clone(),
+            ..outbox::Config::default()
+        };
         let outbox = Outbox::open(stores.orders.clone(), topics, events).await?;
         let sagas = match form {
             Form::Transaction => None,

@@ -46,14 +46,14 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// The queue is in the memory of a server: where none runs there is none.
-    async fn of(settings: &Settings) -> Result<Self> {
+    /// The one that runs.
+    pub(super) async fn of(settings: &Settings) -> Result<Self> {
         match running(settings).await {
             Some((address, _)) => Self::at(settings, address),
             None => Err(Failure::new(
-                "no server runs on this store, or it can't be asked at `operator.listen`: the \
-                 queue is a running server's, and what a stopped one owed is settled when it is \
-                 started",
+                "no server runs on this store, or it can't be asked at `operator.listen`: what \
+                 is asked for is in a running server, and what a stopped one left is gone on \
+                 with when it is started",
             )),
         }
     }
@@ -118,7 +118,7 @@ pub(crate) fn item_of(text: &str) -> QueueItem {
     }
 }
 
-fn to_json(value: &impl serde::Serialize) -> String {
+pub(super) fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("names and numbers are JSON")
 }
 

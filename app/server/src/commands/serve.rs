@@ -70,6 +70,11 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
         async move { alerts::watch(&store, &verification, &monitor, &settings).await }
     });
 
+    let watching_shop = tokio::spawn({
+        let (shop, monitor) = (shop.clone(), monitor.clone());
+        async move { alerts::watch_shop(&shop, &monitor).await }
+    });
+
     let verifying = tokio::spawn({
         let (verification, random, every) =
             (verification.clone(), random.clone(), settings.verify_every);
@@ -87,6 +92,7 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
     let operator = operator_listener.map(|listener| -> Result<_> {
         let operator = Operator {
             store: store.clone(),
+            shop: shop.clone(),
             metrics: Arc::clone(&metrics),
             monitor: monitor.clone(),
             verification,
@@ -126,6 +132,7 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
     // These have nothing that must be finished.
     tidying.abort();
     watching.abort();
+    watching_shop.abort();
     listening.abort();
     verifying.abort();
     counting.abort();

@@ -298,6 +298,12 @@ pub(super) const KEYS: &[Key] = &[
         )
     },
     key(
+        "shop.orders",
+        Takes::OneOf(&["transaction", "saga"]),
+        "transaction",
+        "How an order is made: in one transaction, or as a saga, whose steps `endpaper saga` shows.",
+    ),
+    key(
         "shop.time_zone",
         Takes::Text,
         "UTC",

@@ -93,8 +93,16 @@ pub(crate) struct AccountsSettings {
 /// The shop.
 #[derive(Clone, Debug)]
 pub(crate) struct ShopSettings {
+    pub(crate) orders: OrdersAs,
     /// An IANA name, where it is one.
     pub(crate) time_zone: String,
+}
+
+/// How an order is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OrdersAs {
+    Transaction,
+    Saga,
 }
 
 /// Mail.
@@ -200,7 +208,13 @@ impl Settings {
                 reset_token: values.millis("accounts.reset_token_ms"),
                 public_url: values.text_or_none("accounts.public_url").map(str::to_owned),
             },
-            shop: ShopSettings { time_zone: values.text("shop.time_zone").to_owned() },
+            shop: ShopSettings {
+                orders: match values.text("shop.orders") {
+                    "saga" => OrdersAs::Saga,
+                    _ => OrdersAs::Transaction,
+                },
+                time_zone: values.text("shop.time_zone").to_owned(),
+            },
             mail: MailSettings {
                 outbox: match values.text("mail.outbox") {
                     "log" => MailOutbox::Log,

@@ -24,6 +24,8 @@ mod masters;
 
 mod several;
 
+mod shop;
+
 mod deploy;
 
 mod alerts;

@@ -18,6 +18,11 @@ use crate::store::orders;
 /// asked for again.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// An order takes milliseconds, and a reader waits for it: what a dead process left is gone on
+/// with soon. One that only stood still for so long has its orders taken over, and changes
+/// nothing any more.
+const LEASE: Duration = Duration::from_secs(5);
+
 /// The sagas of orders of this process.
 #[derive(Clone, Debug)]
 pub(super) struct OrderSagas {
@@ -32,7 +37,8 @@ impl OrderSagas {
         desk: Desk,
         parts: &Parts,
     ) -> Result<Self, OpenError> {
-        let config = saga::Config { clock: desk.clock.clone(), ..saga::Config::default() };
+        let clock = desk.clock.clone();
+        let config = saga::Config { lease: LEASE, clock, ..saga::Config::default() };
         let mut known = Definitions::default();
         let no_mistake = "the definitions are right";
         let order = known.add(definitions::order(desk.clone(), parts)).expect(no_mistake);

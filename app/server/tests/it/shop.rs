@@ -1,0 +1,322 @@
+//! The shop of the real binary, in both ways of making an order.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lab::{Scratch, Suite};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use stdx::{Random, Seed};
+use tokio::sync::{Notify, watch};
+
+use crate::common::{Reader, Server, ask, client, endpaper, run, until};
+use crate::tables;
+
+const WAYS: [&str; 2] = ["transaction", "saga"];
+
+/// With the demo, one way of making orders, and the operator's listener, whose address comes
+/// with it.
+fn start(data: &Path, way: &str) -> (Server, String) {
+    let config = data.with_extension("toml");
+    std::fs::write(&config, format!("[shop]\norders = {way:?}\n")).unwrap();
+    let (config, data) = (config.display().to_string(), data.display().to_string());
+    let arguments = ["serve", "--demo", "--config", &config, "--data", &data];
+    Server::start_operated(&arguments)
+}
+
+/// A command about a server that runs.
+fn operate(data: &Path, operator: &str, command: &[&str]) -> lab::Finished {
+    let data = data.display().to_string();
+    let mut all = command.to_vec();
+    all.extend(["--data", &data]);
+    let mut command = endpaper(&all);
+    command.env("ENDPAPER_OPERATOR_LISTEN", operator);
+    lab::run(command, std::time::Duration::from_mins(1)).unwrap()
+}
+
+async fn demo_token(server: &Server) -> String {
+    let login = json!({ "loginId": "demo", "password": "endpaper-demo" });
+    let (_, answer) = server.ask(Method::POST, "/api/v1/auth/login", None, Some(login)).await;
+    answer["data"]["accessToken"].as_str().expect("the demo account logs in").to_owned()
+}
+
+/// An operator sees how an order went, whether the sums are right, and makes lists again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_looks_after_the_shop() {
+    let scratch = Scratch::new("shop-operator").unwrap();
+    for way in WAYS {
+        let data = scratch.path().join(way);
+        let (server, operator) = start(&data, way);
+        let token = demo_token(&server).await;
+        let post =
+            async |path: &str, body| server.ask(Method::POST, path, Some(&token), Some(body)).await;
+        let (_, products) = server.ask(Method::GET, "/api/v1/shop/products", None, None).await;
+        let product = &products["data"]["products"][0]["id"];
+        let order = |copies| json!({"lines": [{"productId": product, "copies": copies}]});
+        let (status, made) = post("/api/v1/shop/orders", order(1)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let id = made["data"]["id"].as_str().unwrap();
+        let (status, refused) = post("/api/v1/shop/orders", order(99)).await;
+        assert_eq!(
+            (status, &refused["error"]["code"]),
+            (StatusCode::CONFLICT, &json!("BALANCE_TOO_LOW"))
+        );
+
+        let shown = operate(&data, &operator, &["saga", "show", id]);
+        let listed = operate(&data, &operator, &["saga", "ls"]);
+        if way == "saga" {
+            for step in ["place", "take-stock", "redeem-coupon", "pay", "complete"] {
+                assert!(shown.stdout.contains(step), "{step}: {}", shown.stdout);
+            }
+            assert!(listed.stdout.contains("COMPLETED") && listed.stdout.contains("COMPENSATED"));
+            let retried = operate(&data, &operator, &["saga", "retry", id]);
+            assert!(
+                retried.stderr.contains("it is COMPLETED, and not STUCK"),
+                "{}",
+                retried.stderr
+            );
+        } else {
+            assert!(shown.stderr.contains("there are no sagas"), "{}", shown.stderr);
+        }
+        let unknown = operate(&data, &operator, &["saga", "ls", "--state", "LOST"]);
+        assert_eq!(unknown.code, Some(1));
+
+        let audit = operate(&data, &operator, &["shop", "audit"]);
+        assert!(audit.stdout.contains("all entries together: 0 won"), "{}", audit.stdout);
+        assert_eq!(audit.code, Some(0));
+        let rebuilt = operate(&data, &operator, &["shop", "rebuild"]);
+        assert!(rebuilt.stdout.contains("of 2 orders"), "{}", rebuilt.stdout);
+        let events = operate(&data, &operator, &["shop", "events"]);
+        assert!(events.stdout.contains("orders to sales: "), "{}", events.stdout);
+        let replay = ["shop", "replay", "0190163d-8694-739b-aea5-966c26f80003"];
+        let replay = operate(&data, &operator, &replay);
+        assert!(replay.stderr.contains("there is no event"), "{}", replay.stderr);
+        assert_eq!(server.program.stop().unwrap().code, Some(0));
+    }
+}
+
+/// Buyers at the same time.
+const BUYERS: usize = 6;
+const MONEY: i64 = 100_000_000;
+
+/// Orders go on while the server is killed again and again: each is made once or not at all,
+/// and what came of it stays so.
+async fn orders_are_right_however_often_it_is_killed(way: &str, kills: usize) {
+    let scratch = Scratch::new(&format!("shop-kills-{way}")).unwrap();
+    let data = scratch.path().join("data");
+    let (server, _) = start(&data, way);
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+    let shown = data.display().to_string();
+    assert_eq!(run(&["accounts", "role", "demo", "admin", "--data", &shown]).code, Some(0));
+    let (mut server, mut operator) = start(&data, way);
+    let token = demo_token(&server).await;
+    let mut readers = Vec::new();
+    for number in 0..BUYERS {
+        let name = format!("buyer-{number}");
+        readers.push(Reader::sign_up(&server, &name).await.token);
+        let charge = json!({"loginId": name, "amount": MONEY});
+        let charges = "/api/v1/shop/charges";
+        let (status, answer) = server.ask(Method::POST, charges, Some(&token), Some(charge)).await;
+        assert!(status.is_success(), "{answer}");
+    }
+    let (_, products) = server.ask(Method::GET, "/api/v1/shop/products", None, None).await;
+    let products: Vec<String> = products["data"]["products"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|product| product["id"].as_str().unwrap().to_owned())
+        .collect();
+    for product in &products {
+        let path = format!("/api/v1/shop/products/{product}/stock");
+        let more = json!({"copies": 100_000});
+        server.ask(Method::POST, &path, Some(&token), Some(more)).await;
+    }
+
+    let (address, _) = watch::channel(server.program.url(""));
+    let (answers, answered) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
+    let (stop, _) = watch::channel(false);
+    let buyers: Vec<_> = (0..)
+        .zip(&readers)
+        .map(|(number, token)| {
+            let shop = Buyer {
+                number,
+                token: token.clone(),
+                products: products.clone(),
+                address: address.subscribe(),
+                stop: stop.subscribe(),
+            };
+            tokio::spawn(shop.buy(Arc::clone(&answers), Arc::clone(&answered)))
+        })
+        .collect();
+    let random = Random::new(Seed(11));
+    for _ in 0..kills {
+        // Under load, somewhere in the middle of it.
+        let until = answers.load(Ordering::SeqCst) + 1 + random.below(12);
+        while answers.load(Ordering::SeqCst) < until {
+            answered.notified().await;
+        }
+        server.program.kill().unwrap();
+        (server, operator) = start(&data, way);
+        address.send_replace(server.program.url(""));
+    }
+    stop.send_replace(true);
+    let mut keys = BTreeMap::new();
+    for buyer in buyers {
+        keys.extend(buyer.await.unwrap());
+    }
+
+    // Who got no answer asks again, and who got one hears the same.
+    let (mut sold, mut paid) = (BTreeMap::<String, i64>::new(), 0);
+    for (key, (buyer, order, answer)) in &keys {
+        let settled = settle(&server, &readers[*buyer], key, order).await;
+        if let Some(answer) = answer {
+            assert_eq!(answer["id"], settled["id"], "{key}");
+            assert_eq!(answer["lines"], settled["lines"], "{key}");
+        }
+        for line in settled["lines"].as_array().unwrap() {
+            let product = line["productId"].as_str().unwrap().to_owned();
+            *sold.entry(product).or_default() += line["copies"].as_i64().unwrap();
+        }
+        paid += settled["paid"].as_i64().unwrap();
+    }
+    for product in &products {
+        let path = format!("/api/v1/shop/products/{product}");
+        let (_, found) = server.ask(Method::GET, &path, None, None).await;
+        let on_hand = found["data"]["onHand"].as_i64().unwrap();
+        assert_eq!(on_hand + sold.get(product).copied().unwrap_or_default(), 100_100);
+    }
+    let mut left = 0;
+    for token in &readers {
+        let (_, wallet) = server.ask(Method::GET, "/api/v1/shop/wallet", Some(token), None).await;
+        left += wallet["data"]["balance"].as_i64().unwrap();
+    }
+    assert_eq!(left + paid, MONEY * i64::try_from(BUYERS).unwrap());
+    let audit = operate(&data, &operator, &["shop", "audit"]);
+    assert_eq!(audit.code, Some(0), "{} {}", audit.stdout, audit.stderr);
+    until("all events are told", async || {
+        operate(&data, &operator, &["shop", "events"]).stdout.contains("orders to sales: 0 wait")
+    })
+    .await;
+    let (_, ranking) = server.ask(Method::GET, "/api/v1/shop/ranking?span=WEEK", None, None).await;
+    for place in ranking["data"]["places"].as_array().unwrap() {
+        let product = place["productId"].as_str().unwrap();
+        assert_eq!(place["copies"], sold[product], "{ranking}");
+    }
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+    let [a, b] = ["a.db", "b.db"].map(|file| tables::of_sqlite(&data.join(file)));
+    tables::assert_same(&a, &b);
+    assert!(keys.len() >= kills, "there was load");
+}
+
+/// By whom what was asked for under each key, and the answer where there was one.
+type Asked = BTreeMap<String, (usize, Value, Option<Value>)>;
+
+struct Buyer {
+    number: usize,
+    token: String,
+    products: Vec<String>,
+    address: watch::Receiver<String>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Buyer {
+    async fn buy(mut self, answers: Arc<AtomicU64>, answered: Arc<Notify>) -> Asked {
+        let (client, mut asked) = (client(), Asked::new());
+        for number in 0.. {
+            if *self.stop.borrow() {
+                break;
+            }
+            let key = format!("{}-{number}", self.number);
+            let product = &self.products[(number + self.number) % self.products.len()];
+            let order = json!({"lines": [{"productId": product, "copies": 1 + number % 3}]});
+            let url = self.address.borrow_and_update().clone();
+            let answer = order_under(&client, &url, &self.token, &key, &order).await;
+            let answer = match answer {
+                Ok((StatusCode::CREATED, answer)) => Some(answer["data"].clone()),
+                // The server starts, or stops.
+                Ok((status, answer)) => {
+                    let retryable = answer["error"]["retryable"] == true;
+                    assert!(retryable, "{status} {answer}");
+                    None
+                }
+                Err(_) => {
+                    asked.insert(key, (self.number, order, None));
+                    // It is gone: there will be another one, or the end.
+                    tokio::select! {
+                        _ = self.address.changed() => {}
+                        _ = self.stop.wait_for(|stop| *stop) => {}
+                    }
+                    continue;
+                }
+            };
+            asked.insert(key, (self.number, order, answer));
+            answers.fetch_add(1, Ordering::SeqCst);
+            answered.notify_one();
+        }
+        asked
+    }
+}
+
+async fn order_under(
+    client: &reqwest::Client,
+    url: &str,
+    token: &str,
+    key: &str,
+    order: &Value,
+) -> Result<(StatusCode, Value), reqwest::Error> {
+    let request = client.post(format!("{url}/api/v1/shop/orders")).bearer_auth(token);
+    let response = request.header("idempotency-key", key).json(order).send().await?;
+    let status = response.status();
+    let text = response.text().await?;
+    Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+}
+
+/// Asks for an order until it is made.
+async fn settle(server: &Server, token: &str, key: &str, order: &Value) -> Value {
+    let (client, url) = (client(), server.program.url(""));
+    loop {
+        let (status, answer) =
+            order_under(&client, &url, token, key, order).await.expect("it is there");
+        match status {
+            StatusCode::CREATED if answer["data"]["state"] == "COMPLETED" => {
+                return answer["data"].clone();
+            }
+            // It is being made: what a dead process left is waited for.
+            StatusCode::CREATED => assert_eq!(answer["data"]["state"], "PLACED", "{answer}"),
+            _ => assert!(answer["error"]["retryable"] == true, "{status} {answer}"),
+        }
+    }
+}
+
+fn kills(full: usize) -> usize {
+    if Suite::current() == Suite::Full { full } else { 5 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_at_once_are_right_however_often_it_is_killed() {
+    orders_are_right_however_often_it_is_killed("transaction", kills(100)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_as_sagas_are_right_however_often_it_is_killed() {
+    orders_are_right_however_often_it_is_killed("saga", kills(300)).await;
+}
+
+/// Somebody who asks without an account hears so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_sees_books_and_orders_none() {
+    let scratch = Scratch::new("shop-stranger").unwrap();
+    let server = Server::start(scratch.path(), &["--demo"]);
+    let url = |path: &str| server.program.url(path);
+    let client = client();
+    let (status, found) =
+        ask(&client, &url("/api/v1/shop/products"), Method::GET, None, None).await.unwrap();
+    assert_eq!((status, found["data"]["products"].as_array().unwrap().len()), (StatusCode::OK, 4));
+    let order = json!({"lines": []});
+    let (status, _) =
+        ask(&client, &url("/api/v1/shop/orders"), Method::POST, None, Some(order)).await.unwrap();
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(server.program.stop().unwrap().code, Some(0));
+}
