@@ -114,7 +114,7 @@ fn the_five_minutes_offline_are_true() {
 }
 
 /// The blocks of shell under a heading of README.md.
-fn blocks_of(heading: &str) -> Vec<String> {
+pub(crate) fn blocks_of(heading: &str) -> Vec<String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let text = fs::read_to_string(readme).unwrap();
     let (_, rest) = text.split_once(&format!("## {heading}\n")).expect("the heading is there");

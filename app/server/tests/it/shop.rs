@@ -12,6 +12,7 @@ use stdx::{Random, Seed};
 use tokio::sync::{Notify, watch};
 
 use crate::common::{Reader, Server, ask, client, endpaper, run, until};
+use crate::readme::blocks_of;
 use crate::tables;
 
 const WAYS: [&str; 2] = ["transaction", "saga"];
@@ -40,6 +41,29 @@ async fn demo_token(server: &Server) -> String {
     let login = json!({ "loginId": "demo", "password": "endpaper-demo" });
     let (_, answer) = server.ask(Method::POST, "/api/v1/auth/login", None, Some(login)).await;
     answer["data"]["accessToken"].as_str().expect("the demo account logs in").to_owned()
+}
+
+/// The tour of the README, word for word, in both ways.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_of_the_readme_is_true() {
+    if !lab::has_program("curl", "the order of the README") {
+        return;
+    }
+    let scratch = Scratch::new("shop-readme").unwrap();
+    for way in WAYS {
+        let (server, _) = start(&scratch.path().join(way), way);
+        let [script] = &blocks_of("An order in the shop")[..] else { panic!("it is one block") };
+        let script = script.replace("http://127.0.0.1:8080", &server.program.url(""));
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-euc", &script]);
+        let said = lab::run(shell, std::time::Duration::from_mins(1)).unwrap();
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        assert!(!said.stdout.contains("\"ok\":false"), "{}", said.stdout);
+        for part in ["COMPLETED", "CANCELLED", "\"paid\":33000", "\"balance\":100000,"] {
+            assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+        }
+        assert_eq!(server.program.stop().unwrap().code, Some(0));
+    }
 }
 
 /// An operator sees how an order went, whether the sums are right, and makes lists again.
