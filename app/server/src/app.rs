@@ -6,24 +6,27 @@ use std::time::Duration;
 use axum::{Extension, Router};
 use endpaper_accounts::AccountsService;
 use endpaper_accounts::mail::{FileOutbox, LogOutbox, Mailer};
+use endpaper_accounts::service::AccountsError;
 use endpaper_api::Secret;
 use endpaper_api::accounts::AccountStatus;
-use endpaper_http::Authenticator;
+use endpaper_http::{Authenticator, UserId};
 use endpaper_reading::ReadingService;
 use endpaper_reading::sources::{
     AladinConfig, AladinSource, BookSource, BookSources, OpenLibraryConfig, OpenLibrarySource,
     SourceEnvironment, SourceLimits,
 };
+use endpaper_shop::events::Outside;
 use endpaper_shop::model::ReaderId;
 use endpaper_shop::parts::{Here, Part};
-use endpaper_shop::service::{FindReader, Finding, Parts, ReadersAway};
+use endpaper_shop::service::{Contact, Contacting, FindReader, Finding, Parts, ReadersAway};
 use endpaper_shop::{Form, ShopService, Stores};
 use lock::Locks;
 use multi_master::MultiMaster;
+use outbox::webhook::{Webhook, WebhookConfig};
 use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, Random};
 
-use crate::config::{BooksSettings, MailOutbox, OrdersAs, Settings};
+use crate::config::{BooksSettings, MailOutbox, OrdersAs, Settings, ShopSettings};
 use crate::failure::{Failure, Result};
 use crate::http::{document, health, web};
 
@@ -64,7 +67,9 @@ impl App {
             ))
         })?;
         let locks = Locks::local(lock::Config::default()).map_err(Failure::new)?;
-        let config = endpaper_shop::Config { time_zone, ..endpaper_shop::Config::default() };
+        let outside = outside(&settings.shop)?;
+        let config =
+            endpaper_shop::Config { time_zone, outside, ..endpaper_shop::Config::default() };
         let readers = Arc::new(Readers(self.accounts.clone()));
         let form = match settings.shop.orders {
             OrdersAs::Transaction => Form::Transaction,
@@ -120,6 +125,32 @@ impl App {
     }
 }
 
+/// Who is told of orders.
+fn outside(settings: &ShopSettings) -> Result<Outside> {
+    let sink = |url: &Option<String>, name: &str| {
+        let Some(url) = url else { return Ok(None) };
+        let Some(secret) = &settings.webhook_secret else {
+            return Err(Failure::new(format!(
+                "`{name}` needs `shop.webhook_secret`, by which the receiver knows that it is us"
+            )));
+        };
+        let config = WebhookConfig {
+            allow_private: settings.webhook_private,
+            ..WebhookConfig::new(url, secret)
+        };
+        let sink = Webhook::new(config);
+        sink.map(Some).map_err(|error| {
+            Failure::new(format!(
+                "`{name}`: {error} (`shop.webhook_secret`, `shop.webhook_private`)"
+            ))
+        })
+    };
+    Ok(Outside {
+        data_platform: sink(&settings.data_platform, "shop.data_platform")?,
+        notification: sink(&settings.notification, "shop.notification")?,
+    })
+}
+
 /// The shop looks readers up among the accounts.
 struct Readers(AccountsService);
 
@@ -132,6 +163,23 @@ impl FindReader for Readers {
             })?;
             let open = found.filter(|account| account.status == AccountStatus::Active);
             Ok(open.map(|account| ReaderId::from_uuid(account.id.uuid())))
+        })
+    }
+
+    fn contact(&self, reader: ReaderId) -> Contacting<'_> {
+        Box::pin(async move {
+            match self.0.profile(UserId::from_uuid(reader.uuid())).await {
+                Ok(account) => Ok(Some(Contact {
+                    name: account.name,
+                    email: account.email,
+                    language: account.language,
+                })),
+                Err(AccountsError::UserNotFound) => Ok(None),
+                Err(error) => {
+                    tracing::warn!(%error, "readers can't be looked up");
+                    Err(ReadersAway)
+                }
+            }
         })
     }
 }

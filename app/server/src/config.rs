@@ -18,6 +18,7 @@ mod takes;
 pub(crate) use layers::{Flags, Resolved};
 pub(crate) use settings::{
     AlertsSettings, BooksSettings, LogFormat, LogSettings, MailOutbox, OrdersAs, Settings,
+    ShopSettings,
 };
 
 use std::fmt;

@@ -1,14 +1,27 @@
-//! What the shop tells, and what it makes of it itself.
+//! What the shop tells, to whom, after an order is saved.
+//!
+//! | subscriber | what becomes of it |
+//! |---|---|
+//! | `sales` | what was sold, for the ranking |
+//! | `data-platform` | the order, as JSON, to the operator's data platform |
+//! | `notification` | a message for the reader, in the reader's language, to a message gateway |
+//!
+//! Each has its own workers and queue: one that hangs fills its own, and no order waits.
+
+mod outside;
+
+mod sales;
+
+mod texts;
 
 use endpaper_api::shop::OrderState;
-use jiff::tz::TimeZone;
-use multi_master::{DbError, MultiMaster, Tx};
-use outbox::{Delivery, HandleError, Handler};
 use serde::{Deserialize, Serialize};
 
+pub use outside::Outside;
+pub(crate) use outside::{DataPlatform, Notification};
+pub(crate) use sales::SalesOf;
+
 use crate::model::OrderId;
-use crate::rules;
-use crate::store::{orders, sales};
 
 /// The topic of orders that were made or cancelled. Its key is the order's id.
 pub const ORDERS: &str = "orders";
@@ -21,25 +34,4 @@ pub struct OrderTold {
     pub order: OrderId,
     /// How.
     pub state: OrderState,
-}
-
-/// Keeps the list of what was sold. What comes twice, or late, does no harm: it reads how the
-/// order stands now.
-pub(crate) struct SalesOf {
-    pub(crate) store: MultiMaster,
-    pub(crate) time_zone: TimeZone,
-}
-
-impl Handler for SalesOf {
-    async fn handle(&self, delivery: &Delivery) -> Result<(), HandleError> {
-        let OrderTold { order, .. } = delivery.read()?;
-        let zone = self.time_zone.clone();
-        let kept = self.store.write(async move |tx: &mut Tx| {
-            if let Some(order) = orders::get(tx, order).await? {
-                sales::set(tx, order.id, rules::sales(&order, &zone)).await?;
-            }
-            Ok::<_, DbError>(())
-        });
-        kept.await.into_result().map_err(|error| HandleError::Again(error.to_string()))
-    }
 }

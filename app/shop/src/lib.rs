@@ -2,13 +2,13 @@
 //!
 //! **What it does not do:** it knows no accounts and checks no token (a reader is an id that
 //! the caller vouches for), has no payment provider (what was paid in an administrator books),
-//! sends nothing anywhere, opens no store and listens nowhere.
+//! opens no store and listens nowhere.
 //!
 //! | module | what it has |
 //! |---|---|
 //! | [`model`] | money, products, coupons, orders, and their bounds |
 //! | [`rules`] | what follows from what: an order from its events, what is sold from an order |
-//! | [`events`] | what the shop tells, and what it makes of it itself |
+//! | [`events`] | what the shop tells, to whom: the ranking, a data platform, readers |
 //! | [`parts`] | what an order needs of others, and giving it back |
 //! | [`store`] | the tables, and everything that is SQL |
 //! | [`service`] | [`ShopService`]: the operations |
@@ -24,7 +24,7 @@
 //!                                              │ order     PLACED, COMPLETED, the list
 //!                                              │ event     a row for each who gets it
 //!                                              └─────┬─────
-//!                                          after it  └─▶ workers: what was sold ─▶ ranking
+//!                                          after it  └─▶ workers: ranking, webhooks
 //! ```
 //!
 //! Everything is taken, or nothing is: it is one transaction. Where it can't be made, that is

@@ -32,16 +32,16 @@ use endpaper_api::{FieldProblem, Text};
 use jiff::tz::TimeZone;
 use lock::Locks;
 use multi_master::{DbError, MultiMaster, Tx};
-use outbox::{Bounds, Outbox, Topics};
+use outbox::{Bounds, Outbox, TopicError, Topics, webhook};
 use stdx::ids::Id;
 use stdx::{Clock, IdSource, UnixMicros};
 
 pub use audit::{Audit, Rebuilt};
 pub use error::ShopError;
-pub use readers::{FindReader, Finding, ReadersAway};
+pub use readers::{Contact, Contacting, FindReader, Finding, ReadersAway};
 pub use saga::Parts;
 
-use crate::events::{ORDERS, SalesOf};
+use crate::events::{DataPlatform, Notification, ORDERS, Outside, SalesOf};
 use saga::Desk;
 use sagas::OrderSagas;
 
@@ -60,6 +60,8 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// How orders are told to the list of what was sold. Default 3 to 10 workers, a queue of 50.
     pub sales: Bounds,
+    /// Who outside is told of orders. Default nobody.
+    pub outside: Outside,
     /// The machine's clock.
     pub clock: Clock,
     /// For ids that no client makes.
@@ -77,6 +79,7 @@ impl Default for Config {
                 deadline: SALES_DEADLINE,
                 ..Bounds::DEFAULT
             },
+            outside: Outside::default(),
             clock: Clock::real(),
             ids: IdSource::system(),
         }
@@ -119,8 +122,8 @@ pub enum Form {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The configuration can't be right.
-    #[error("{0}")]
-    Config(String),
+    #[error(transparent)]
+    Config(#[from] TopicError),
     /// The store can't be used.
     #[error(transparent)]
     Store(#[from] DbError),
@@ -166,12 +169,19 @@ impl ShopService {
         readers: Arc<dyn FindReader>,
         config: Config,
     ) -> Result<Self, OpenError> {
-        let Config { time_zone, sales, clock, ids } = config;
+        let Config { time_zone, sales, outside, clock, ids } = config;
         let mut topics = Topics::default();
         let handler = SalesOf { store: stores.orders.clone(), time_zone: time_zone.clone() };
-        topics
-            .subscribe(ORDERS, "sales", sales, handler)
-            .map_err(|error| OpenError::Config(error.to_string()))?;
+        topics.subscribe(ORDERS, "sales", sales, handler)?;
+        let store = stores.orders.clone();
+        if let Some(sink) = outside.data_platform {
+            let handler = DataPlatform { store: store.clone(), sink };
+            topics.subscribe(ORDERS, "data-platform", webhook::BOUNDS, handler)?;
+        }
+        if let Some(sink) = outside.notification {
+            let handler = Notification { store, readers: Arc::clone(&readers), sink };
+            topics.subscribe(ORDERS, "notification", webhook::BOUNDS, handler)?;
+        }
         let events = outbox::Config {
             lease: 2 * SALES_DEADLINE,
             clock: clock.clone(),

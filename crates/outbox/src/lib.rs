@@ -5,6 +5,7 @@
 //! | [`Outbox`] | [`Outbox::emit`] in a write; what waits; what was put aside, and again |
 //! | [`Topics`], [`Bounds`] | who gets what, with how many workers and how long a queue |
 //! | [`Handler`], [`Delivery`] | who takes an event, and the event |
+//! | `webhook::Webhook` (feature `webhook`) | an event to somebody else's address, signed |
 //! | [`inbox::first_time`] | each event once in effect, where the effect is in the same store |
 //!
 //! ```
@@ -80,6 +81,9 @@ pub mod model;
 pub mod outbox;
 pub mod schema;
 pub mod topics;
+
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 mod lane;
 mod store;

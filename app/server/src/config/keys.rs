@@ -309,6 +309,42 @@ pub(super) const KEYS: &[Key] = &[
         "UTC",
         "The time zone that the shop's days are in: an IANA name such as Asia/Seoul.",
     ),
+    Key {
+        default: None,
+        secret: true,
+        ..key(
+            "shop.data_platform",
+            Takes::WebAddress,
+            "",
+            "Where orders that are completed or cancelled are posted as JSON, signed.",
+        )
+    },
+    Key {
+        default: None,
+        secret: true,
+        ..key(
+            "shop.notification",
+            Takes::WebAddress,
+            "",
+            "A message gateway that gets a message for the reader of each, signed.",
+        )
+    },
+    Key {
+        default: None,
+        secret: true,
+        ..key(
+            "shop.webhook_secret",
+            Takes::Text,
+            "",
+            "What webhooks of the shop are signed with: 16 bytes at least.",
+        )
+    },
+    key(
+        "shop.webhook_private",
+        Takes::Truth,
+        "false",
+        "Whether webhooks of the shop may go to addresses that are not public, such as this machine.",
+    ),
     key(
         "mail.outbox",
         Takes::OneOf(&["file", "log"]),

@@ -91,11 +91,26 @@ pub(crate) struct AccountsSettings {
 }
 
 /// The shop.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct ShopSettings {
     pub(crate) orders: OrdersAs,
     /// An IANA name, where it is one.
     pub(crate) time_zone: String,
+    pub(crate) data_platform: Option<String>,
+    pub(crate) notification: Option<String>,
+    pub(crate) webhook_secret: Option<String>,
+    pub(crate) webhook_private: bool,
+}
+
+impl std::fmt::Debug for ShopSettings {
+    /// Never prints where webhooks go, nor their secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShopSettings")
+            .field("orders", &self.orders)
+            .field("time_zone", &self.time_zone)
+            .field("webhook_private", &self.webhook_private)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How an order is made.
@@ -214,6 +229,10 @@ impl Settings {
                     _ => OrdersAs::Transaction,
                 },
                 time_zone: values.text("shop.time_zone").to_owned(),
+                data_platform: values.text_or_none("shop.data_platform").map(str::to_owned),
+                notification: values.text_or_none("shop.notification").map(str::to_owned),
+                webhook_secret: values.text_or_none("shop.webhook_secret").map(str::to_owned),
+                webhook_private: values.truth("shop.webhook_private"),
             },
             mail: MailSettings {
                 outbox: match values.text("mail.outbox") {

@@ -2,6 +2,8 @@
 
 use std::pin::Pin;
 
+use endpaper_api::Language;
+
 use crate::model::ReaderId;
 
 /// Readers can't be looked up now.
@@ -13,8 +15,26 @@ pub struct ReadersAway;
 pub type Finding<'a> =
     Pin<Box<dyn Future<Output = Result<Option<ReaderId>, ReadersAway>> + Send + 'a>>;
 
+/// How a reader is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// How they are called.
+    pub name: String,
+    /// A mail address.
+    pub email: String,
+    /// In which language.
+    pub language: Language,
+}
+
+/// What [`FindReader::contact`] returns.
+pub type Contacting<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<Contact>, ReadersAway>> + Send + 'a>>;
+
 /// Looks readers up.
 pub trait FindReader: Send + Sync + 'static {
     /// The reader with this log-in id, where there is one whose account is open.
     fn by_login_id<'a>(&'a self, login_id: &'a str) -> Finding<'a>;
+
+    /// How a reader is written to, where there is such an account.
+    fn contact(&self, reader: ReaderId) -> Contacting<'_>;
 }

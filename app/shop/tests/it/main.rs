@@ -16,4 +16,6 @@ mod model;
 
 mod orders;
 
+mod outside;
+
 mod world;

@@ -10,9 +10,10 @@ use endpaper_api::shop::{Charge, NewCoupon, NewProduct, OrderLine, PlaceOrder};
 use endpaper_api::{ErrorCode, Instant, Language, Text};
 use endpaper_http::caller::Authenticating;
 use endpaper_http::{Authenticate, Authenticator, Principal, Problem, SessionId, UserId};
+use endpaper_shop::events::Outside;
 use endpaper_shop::model::{CouponId, Order, ProductId, ReaderId};
 use endpaper_shop::parts::{Here, Part};
-use endpaper_shop::service::{FindReader, Finding, Parts};
+use endpaper_shop::service::{Contact, Contacting, FindReader, Finding, Parts};
 use endpaper_shop::{Config, Form, MIGRATIONS, ShopError, ShopService, Stores, router};
 use http_body_util::BodyExt as _;
 use lock::Locks;
@@ -90,6 +91,15 @@ impl Authenticate for Readers {
 }
 
 impl FindReader for Readers {
+    fn contact(&self, of: ReaderId) -> Contacting<'_> {
+        let contact = (0..1_000).find(|number| reader(*number) == of).map(|number| Contact {
+            name: format!("독자 {number}"),
+            email: format!("reader-{number}@example.com"),
+            language: if number % 2 == 0 { Language::En } else { Language::Ko },
+        });
+        Box::pin(async move { Ok(contact) })
+    }
+
     fn by_login_id<'a>(&'a self, login_id: &'a str) -> Finding<'a> {
         Box::pin(async move { Ok(number(login_id).filter(|number| *number < 1_000).map(reader)) })
     }
@@ -147,6 +157,17 @@ impl World {
         clock: Clock,
         directories: Vec<TempDir>,
     ) -> Self {
+        Self::telling(how, stores, clock, directories, Outside::default()).await
+    }
+
+    /// With somebody outside who is told.
+    pub(crate) async fn telling(
+        how: How,
+        stores: &[MultiMaster],
+        clock: Clock,
+        directories: Vec<TempDir>,
+        outside: Outside,
+    ) -> Self {
         let at = |place: usize| stores[place % stores.len()].clone();
         let stores = Stores { orders: at(0), stock: at(1), coupons: at(2), wallet: at(3) };
         let here = |store: &MultiMaster| -> Arc<dyn Part> {
@@ -162,7 +183,7 @@ impl World {
         };
         let ids = IdSource::new(clock.clone(), Random::new(Seed(7)));
         let locks = Locks::local(lock::Config::default()).unwrap();
-        let config = Config { clock: clock.clone(), ids, ..Config::default() };
+        let config = Config { clock: clock.clone(), ids, outside, ..Config::default() };
         let shop = ShopService::open(stores.clone(), form, locks, Arc::new(Readers), config);
         let shop = shop.await.unwrap();
         let routes = endpaper_http::finish(router(shop.clone()))

@@ -421,3 +421,5 @@ async fn what_can_not_be_is_refused() {
     outbox.close().await;
     store.close().await;
 }
+
+mod webhook;
