@@ -12,14 +12,14 @@ const READY_WITHIN: Duration = Duration::from_mins(1);
 const TOKEN: &str = "aLongSecret";
 
 /// Two masters, a witness, and a configuration with the witness's address.
-struct Set {
+pub(crate) struct Set {
     masters: [MariaDb; 2],
     _witness: Process,
     scratch: Scratch,
 }
 
 impl Set {
-    fn start(test: &str) -> Option<Self> {
+    pub(crate) fn start(test: &str) -> Option<Self> {
         let software = lab::require_mariadb(test)?;
         let scratch = Scratch::new("several").unwrap();
         let masters = [0, 1].map(|_| {
@@ -44,8 +44,15 @@ impl Set {
         Some(Self { masters, _witness: witness, scratch })
     }
 
+    /// Adds to the configuration.
+    pub(crate) fn configure(&self, more: &str) {
+        let file = self.scratch.path().join("endpaper.toml");
+        let before = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, before + more).unwrap();
+    }
+
     /// The arguments of one of the servers, which has a directory of its own.
-    fn arguments(&self, name: &str) -> [String; 4] {
+    pub(crate) fn arguments(&self, name: &str) -> [String; 4] {
         let path = |file: &str| self.scratch.path().join(file).display().to_string();
         ["--config".into(), path("endpaper.toml"), "--data".into(), path(name)]
     }
@@ -64,7 +71,7 @@ async fn write(server: &Server, reader: &Reader, book: &str, content: &str) {
     assert_eq!(status, StatusCode::CREATED, "{answer}");
 }
 
-async fn until_up(server: &Server) {
+pub(crate) async fn until_up(server: &Server) {
     let up = async || {
         let (_, answer) = server.ask(Method::GET, "/api/v1/health", None, None).await;
         answer["data"]["status"] == "UP"

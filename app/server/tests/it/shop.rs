@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::common::{Reader, Server, ask, client, endpaper, run, until};
 use crate::readme::blocks_of;
+use crate::several::{Set, until_up};
 use crate::tables;
 
 const WAYS: [&str; 2] = ["transaction", "saga"];
@@ -326,6 +327,108 @@ async fn orders_at_once_are_right_however_often_it_is_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_as_sagas_are_right_however_often_it_is_killed() {
     orders_are_right_however_often_it_is_killed("saga", kills(300)).await;
+}
+
+/// Of two servers on one store one stands still in the middle of orders, for longer than its
+/// leases: the other one ends them, and when it wakes it changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stood_still_changes_no_order_any_more() {
+    const EACH: usize = 12;
+    let Some(set) = Set::start("orders of two servers, one of which stands still") else { return };
+    set.configure("[shop]\norders = \"saga\"\n");
+    let serve = |name: &str| {
+        let arguments = set.arguments(name);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Server::start_operated(&[&["serve", "--demo"], arguments.as_slice()].concat())
+    };
+    let (mut left, _) = serve("left");
+    let (right, operator) = serve("right");
+    let mut readers = Vec::new();
+    for number in 0..BUYERS {
+        readers.push(Reader::sign_up(&left, &format!("buyer-{number}")).await.token);
+    }
+    let token = demo_token(&left).await;
+    let (_, products) = left.ask(Method::GET, "/api/v1/shop/products", None, None).await;
+    let product = products["data"]["products"][1]["id"].as_str().unwrap().to_owned();
+    for number in 0..BUYERS {
+        let gift = json!({"to": format!("buyer-{number}"), "amount": 15_000});
+        let path = "/api/v1/shop/wallet/transfers";
+        let (status, answer) = left.ask(Method::POST, path, Some(&token), Some(gift)).await;
+        assert!(status.is_success(), "{answer}");
+    }
+    // One copy costs 9,000: each has money for one order, and asks for more.
+    let order = json!({"lines": [{"productId": product, "copies": 1}]});
+    let (client, url) = (client(), left.program.url(""));
+    let asked = Arc::new(AtomicU64::new(0));
+    let tasks: Vec<_> = (0..)
+        .zip(&readers)
+        .map(|(number, token)| {
+            let (client, url, token) = (client.clone(), url.clone(), token.clone());
+            let (order, asked): (Value, _) = (order.clone(), Arc::clone(&asked));
+            tokio::spawn(async move {
+                for at in 0..EACH {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    let key = format!("{number}-{at}");
+                    // While it stands still there is no answer.
+                    let _ = order_under(&client, &url, &token, &key, &order).await;
+                }
+            })
+        })
+        .collect();
+    while asked.load(Ordering::SeqCst) < (BUYERS * 2) as u64 {
+        tokio::task::yield_now().await;
+    }
+    left.program.process().freeze().unwrap();
+    let begun = asked.load(Ordering::SeqCst);
+    // What was under way ends by the other one, when the leases are over.
+    let operated = |command: &[&str]| {
+        let arguments = set.arguments("right");
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut command = endpaper(&[command, arguments.as_slice()].concat());
+        command.env("ENDPAPER_OPERATOR_LISTEN", &operator);
+        lab::run(command, std::time::Duration::from_mins(1)).unwrap().stdout
+    };
+    until("what was under way is ended", async || {
+        let open =
+            ["RUNNING", "COMPENSATING"].map(|state| operated(&["saga", "ls", "--state", state]));
+        open.iter().all(|listed| listed.contains("there are none"))
+    })
+    .await;
+    let before = operated(&["saga", "ls", "--limit", "1000", "--json"]);
+    assert!(begun > 0 && before.contains("COMPLETED"));
+    left.program.process().thaw().unwrap();
+    for task in tasks {
+        task.await.unwrap();
+    }
+
+    // What was ended is as it was, and both say the same of every order.
+    let after = operated(&["saga", "ls", "--limit", "1000", "--json"]);
+    let states = |json: &str| -> BTreeMap<String, String> {
+        let sagas: Vec<Value> = serde_json::from_str(json).unwrap();
+        let text = |saga: &Value, field: &str| saga[field].as_str().unwrap().to_owned();
+        sagas.iter().map(|saga| (text(saga, "id"), text(saga, "state"))).collect()
+    };
+    let (before, after) = (states(&before), states(&after));
+    for (id, state) in &before {
+        assert_eq!(after.get(id), Some(state), "{id}");
+    }
+    for token in &readers {
+        let orders = "/api/v1/shop/orders?limit=100";
+        let (_, here) = right.ask(Method::GET, orders, Some(token), None).await;
+        let completed = here["data"]["orders"].as_array().unwrap().iter();
+        let completed = completed.filter(|order| order["state"] == "COMPLETED").count();
+        assert_eq!(completed, 1, "there was money for one: {here}");
+        let (_, wallet) = right.ask(Method::GET, "/api/v1/shop/wallet", Some(token), None).await;
+        assert_eq!(wallet["data"]["balance"], 6_000);
+    }
+    let path = format!("/api/v1/shop/products/{product}");
+    let (_, found) = right.ask(Method::GET, &path, None, None).await;
+    assert_eq!(found["data"]["onHand"], 100 - i64::try_from(BUYERS).unwrap());
+    assert!(operated(&["shop", "audit"]).contains("all entries together: 0 won"));
+    until_up(&left).await;
+    for server in [left, right] {
+        assert_eq!(server.program.stop().unwrap().code, Some(0));
+    }
 }
 
 /// Somebody who asks without an account hears so.
