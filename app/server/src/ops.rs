@@ -8,6 +8,8 @@
 
 mod page;
 
+mod sagas;
+
 mod sessions;
 
 mod words;
@@ -52,6 +54,8 @@ pub(crate) fn router() -> Router<Operator> {
         .route("/ops/drop", get(ask_drop).post(drop_item))
         .route("/ops/verify", post(verify))
         .route("/ops/language", get(language))
+        .route("/ops/sagas", get(sagas::list))
+        .route("/ops/sagas/{id}", get(sagas::show).post(sagas::decide))
         .route("/ops/style.css", get(async || asset("text/css; charset=utf-8", STYLE)))
         .route("/ops/live.js", get(async || asset("text/javascript; charset=utf-8", LIVE)))
         .layer(middleware::from_fn(guard))

@@ -215,8 +215,9 @@ impl Part for Here {
 pub(crate) fn step_error(error: ShopError) -> StepError {
     match error {
         ShopError::Refused(why) => {
+            // For people, and then for programs.
             let json = serde_json::to_string(&why).expect("a refusal is JSON");
-            StepError::refused("REFUSED", json)
+            StepError::refused("REFUSED", format!("{why} {json}"))
         }
         ShopError::Db(error) => StepError::Db(error),
         other => StepError::Failed(other.to_string()),
@@ -227,5 +228,6 @@ pub(crate) fn step_error(error: ShopError) -> StepError {
 /// could not be asked.
 pub(crate) fn refusal(cause: Option<&saga::machine::Cause>) -> Refusal {
     let refused = cause.filter(|cause| cause.code.as_deref() == Some("REFUSED"));
-    refused.and_then(|cause| serde_json::from_str(&cause.message).ok()).unwrap_or(Refusal::Failed)
+    let json = refused.and_then(|cause| cause.message.find('{').map(|at| &cause.message[at..]));
+    json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or(Refusal::Failed)
 }

@@ -103,7 +103,7 @@ fn show(saga: &SagaLine) -> String {
                 parts.push(format!("{tries} {what}"));
             }
         }
-        line(parts.join("  "));
+        line(parts.join("  ").trim_end().to_owned());
         if let Some(error) = &step.error {
             line(format!("    {error}"));
         }

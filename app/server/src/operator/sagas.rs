@@ -108,7 +108,7 @@ impl Operator {
         })
     }
 
-    async fn list_sagas(&self, ask: AskSagas) -> Result<Vec<SagaLine>, String> {
+    pub(crate) async fn list_sagas(&self, ask: AskSagas) -> Result<Vec<SagaLine>, String> {
         let state = ask.state.map(|name| {
             let known = SagaState::ALL.into_iter().find(|state| state.name() == name);
             known.ok_or_else(|| {
@@ -121,9 +121,25 @@ impl Operator {
         Ok(listed.into_iter().map(SagaLine::from).collect())
     }
 
-    async fn show_saga(&self, id: SagaId) -> Result<SagaLine, String> {
+    pub(crate) async fn show_saga(&self, id: SagaId) -> Result<SagaLine, String> {
         let found = self.sagas()?.view(id).await.map_err(|why| why.to_string())?;
         found.map(SagaLine::from).ok_or_else(|| format!("there is no saga {id}"))
+    }
+
+    pub(crate) async fn retry_saga(&self, id: SagaId) -> Result<(), String> {
+        self.sagas()?.retry(id).await.map_err(|why| why.to_string())
+    }
+
+    pub(crate) async fn skip_step(
+        &self,
+        id: SagaId,
+        step: &str,
+        reason: &str,
+    ) -> Result<(), String> {
+        if reason.chars().count() > REASON_CHARS_MAX {
+            return Err(format!("a reason has at most {REASON_CHARS_MAX} characters: it is kept"));
+        }
+        self.sagas()?.skip(id, step, reason).await.map_err(|why| why.to_string())
     }
 }
 
@@ -145,26 +161,12 @@ async fn retry(
     State(operator): State<Operator>,
     Json(ask): Json<AskRetrySaga>,
 ) -> Json<Result<(), String>> {
-    Json(match operator.sagas() {
-        Ok(sagas) => sagas.retry(ask.id).await.map_err(|why| why.to_string()),
-        Err(why) => Err(why),
-    })
+    Json(operator.retry_saga(ask.id).await)
 }
 
 async fn skip(
     State(operator): State<Operator>,
-    Json(ask): Json<AskSkip>,
+    Json(AskSkip { id, step, reason }): Json<AskSkip>,
 ) -> Json<Result<(), String>> {
-    if ask.reason.chars().count() > REASON_CHARS_MAX {
-        return Json(Err(format!(
-            "a reason has at most {REASON_CHARS_MAX} characters: it is kept"
-        )));
-    }
-    Json(match operator.sagas() {
-        Ok(sagas) => {
-            let skipped = sagas.skip(ask.id, &ask.step, &ask.reason).await;
-            skipped.map_err(|why| why.to_string())
-        }
-        Err(why) => Err(why),
-    })
+    Json(operator.skip_step(id, &step, &reason).await)
 }

@@ -15,7 +15,7 @@ use crate::verification::{By, RunResult, Verified};
 /// Where no script runs, the page is loaded again so often.
 const REFRESH: &str = "5";
 
-fn shell(words: Words, live: bool, body: &Markup) -> Markup {
+pub(super) fn shell(words: Words, live: bool, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang=(words.code()) {
@@ -64,7 +64,7 @@ fn language(words: Words) -> Markup {
     }
 }
 
-fn secret(session: &Session) -> Markup {
+pub(super) fn secret(session: &Session) -> Markup {
     html! { input type="hidden" name="secret" value=(session.secret()); }
 }
 
@@ -81,6 +81,7 @@ pub(super) fn whole(
             header {
                 h1 { "Endpaper " small { (words.title()) } }
                 nav {
+                    a href="/ops/sagas" { (words.sagas()) }
                     (language(words))
                     form method="post" action="/ops/logout" {
                         (secret(session))

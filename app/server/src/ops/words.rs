@@ -76,6 +76,11 @@ impl Words {
         and_more "개 더 있습니다" "more";
         fell_out "개는 대기열이 가득 차서 빠졌습니다" "fell out: the queue was full";
 
+        sagas "주문 사가" "Sagas of orders";
+        no_sagas "아직 없습니다." "There are none yet.";
+        decided "결정했습니다. 사가가 이어집니다." "Decided: the saga goes on.";
+        leave_out "단계 건너뛰기" "Leave a step out";
+
         alerts "열린 알림" "Open alerts";
         no_alerts "없습니다." "None.";
         resolving "나아졌는지 지켜보는 중" "well again; watched whether it stays so";
@@ -245,6 +250,13 @@ impl Words {
         match self.0 {
             Language::Ko => format!("{item}: 아직 알 수 없습니다: {why}"),
             Language::En => format!("{item}: still in doubt: {why}"),
+        }
+    }
+
+    pub(super) fn tries(self, tries: u32) -> String {
+        match self.0 {
+            Language::Ko => format!("{tries}번 시도"),
+            Language::En => format!("{tries} tries"),
         }
     }
 

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::common::{Reader, Server, endpaper, until};
 
 /// An operator with a browser that follows no redirects by itself.
-struct Operator {
+pub(crate) struct Operator {
     address: String,
     client: Client,
     token: String,
 }
 
 impl Operator {
-    fn of(address: String, data: &Path) -> Self {
+    pub(crate) fn of(address: String, data: &Path) -> Self {
         let client = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -31,7 +31,7 @@ impl Operator {
         self.client.request(method, format!("http://{}{path}", self.address))
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -49,7 +49,7 @@ impl Operator {
     }
 
     /// Logs in and returns the cookie.
-    async fn log_in(&self) -> String {
+    pub(crate) async fn log_in(&self) -> String {
         let answer = self.send(Method::POST, "/ops/login", "", &[("token", &self.token)]).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
         let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
@@ -59,7 +59,7 @@ impl Operator {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    async fn page(&self, path: &str, cookie: &str) -> String {
+    pub(crate) async fn page(&self, path: &str, cookie: &str) -> String {
         let answer = self.send(Method::GET, path, cookie, &[]).await;
         assert_eq!(answer.status(), StatusCode::OK);
         answer.text().await.unwrap()
@@ -67,7 +67,7 @@ impl Operator {
 }
 
 /// The secret of a session, as the forms of its page have it.
-fn secret_of(page: &str) -> String {
+pub(crate) fn secret_of(page: &str) -> String {
     let (_, rest) = page.split_once("name=\"secret\" value=\"").unwrap();
     rest.split('"').next().unwrap().to_owned()
 }

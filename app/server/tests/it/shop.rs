@@ -12,6 +12,7 @@ use stdx::{Random, Seed};
 use tokio::sync::{Notify, watch};
 
 use crate::common::{Reader, Server, ask, client, endpaper, run, until};
+use crate::ops::{Operator, secret_of};
 use crate::readme::blocks_of;
 use crate::several::{Set, until_up};
 use crate::tables;
@@ -104,6 +105,28 @@ async fn an_operator_looks_after_the_shop() {
             );
         } else {
             assert!(shown.stderr.contains("there are no sagas"), "{}", shown.stderr);
+        }
+        let page = Operator::of(operator.clone(), &data);
+        let cookie = page.log_in().await;
+        let listed = page.page("/ops/sagas", &cookie).await;
+        let path = format!("/ops/sagas/{id}");
+        if way == "saga" {
+            assert!(listed.contains(&path), "{listed}");
+            let drawn = page.page(&path, &cookie).await;
+            assert_eq!(drawn.matches("<rect").count(), 5, "each step was begun: {drawn}");
+            let secret = secret_of(&page.page("/ops", &cookie).await);
+            let retry = [("secret", secret.as_str())];
+            let retried = page.send(Method::POST, &path, &cookie, &retry).await;
+            assert_eq!(retried.status(), StatusCode::SEE_OTHER);
+            let told = page.page(&path, &cookie).await;
+            assert!(told.contains("it is COMPLETED, and not STUCK"), "{told}");
+        } else {
+            assert!(listed.contains("there are no sagas"), "{listed}");
+        }
+        for method in [Method::GET, Method::POST] {
+            let stranger = page.send(method, &path, "", &[("secret", "x")]).await;
+            assert_eq!(stranger.status(), StatusCode::SEE_OTHER, "to the log-in");
+            assert_eq!(stranger.headers()["location"], "/ops");
         }
         let unknown = operate(&data, &operator, &["saga", "ls", "--state", "LOST"]);
         assert_eq!(unknown.code, Some(1));
