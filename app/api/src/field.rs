@@ -59,6 +59,10 @@ pub enum FieldProblem {
     NotATime,
     /// The day is after today in the reader's time zone.
     InTheFuture,
+    /// The time is over already.
+    InThePast,
+    /// It is the one who asks.
+    Yourself,
     /// The finish is before the start.
     BeforeStart,
     /// No id: ids are UUIDs.
@@ -143,6 +147,8 @@ impl FieldProblem {
             }
             Self::NotATime => "시각을 2026-03-01T17:30:00+09:00 형식으로 써 주세요.".to_owned(),
             Self::InTheFuture => "오늘보다 뒤의 날짜는 쓸 수 없습니다.".to_owned(),
+            Self::InThePast => "이미 지난 시각입니다. 더 뒤의 시각을 써 주세요.".to_owned(),
+            Self::Yourself => "자기 자신은 고를 수 없습니다.".to_owned(),
             Self::BeforeStart => "시작한 날보다 앞설 수 없습니다.".to_owned(),
             Self::NotAnId => {
                 "올바른 ID가 아닙니다. 0190163d-8694-739b-aea5-966c26f8ad91과 같은 형식입니다."
@@ -191,6 +197,8 @@ impl FieldProblem {
             }
             Self::NotATime => "Write a time as in 2026-03-01T17:30:00+09:00.".to_owned(),
             Self::InTheFuture => "This can't be later than today.".to_owned(),
+            Self::InThePast => "This is over already. Give a later time.".to_owned(),
+            Self::Yourself => "This can't be yourself.".to_owned(),
             Self::BeforeStart => "This can't be before the day it was started.".to_owned(),
             Self::NotAnId => {
                 "This is no id. Ids look like 0190163d-8694-739b-aea5-966c26f8ad91.".to_owned()

@@ -108,9 +108,12 @@ impl App {
     }
 
     /// Deletes what has expired, now and then, for as long as it is polled.
-    pub(crate) async fn keep_tidy(&self) {
+    pub(crate) async fn keep_tidy(&self, shop: &ShopService) {
         loop {
             tokio::time::sleep(TIDY_EVERY).await;
+            if let Err(error) = shop.tidy().await {
+                tracing::debug!(%error, "how orders went stays for now");
+            }
             match self.accounts.tidy().await {
                 Ok(tidied) => tracing::debug!(?tidied, "deleted what has expired"),
                 // The next time will do as well.
@@ -129,9 +132,9 @@ impl App {
 fn outside(settings: &ShopSettings) -> Result<Outside> {
     let sink = |url: &Option<String>, name: &str| {
         let Some(url) = url else { return Ok(None) };
-        let Some(secret) = &settings.webhook_secret else {
+        let Some(secret) = &settings.webhook_key else {
             return Err(Failure::new(format!(
-                "`{name}` needs `shop.webhook_secret`, by which the receiver knows that it is us"
+                "`{name}` needs `shop.webhook_key`, by which the receiver knows that it is us"
             )));
         };
         let config = WebhookConfig {
@@ -140,9 +143,7 @@ fn outside(settings: &ShopSettings) -> Result<Outside> {
         };
         let sink = Webhook::new(config);
         sink.map(Some).map_err(|error| {
-            Failure::new(format!(
-                "`{name}`: {error} (`shop.webhook_secret`, `shop.webhook_private`)"
-            ))
+            Failure::new(format!("`{name}`: {error} (`shop.webhook_key`, `shop.webhook_private`)"))
         })
     };
     Ok(Outside {

@@ -28,10 +28,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::saga::ledger::Ledger;
+use ::saga::sagas::DecideError;
 use endpaper_api::{FieldProblem, Text};
 use jiff::tz::TimeZone;
 use lock::Locks;
-use multi_master::{DbError, MultiMaster, Tx};
+use multi_master::{DbError, MultiMaster, Tx, WriteError};
 use outbox::{Bounds, Outbox, TopicError, Topics, webhook};
 use stdx::ids::Id;
 use stdx::{Clock, IdSource, UnixMicros};
@@ -52,6 +54,9 @@ const MEETINGS_MAX: u32 = 3;
 /// A row or some: what takes longer is tried again. And what a dead process was about to do
 /// another one does after twice as long.
 const SALES_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long it can be seen how an order went.
+const SAGAS_KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// What can be chosen.
 #[derive(Clone, Debug)]
@@ -218,6 +223,30 @@ impl ShopService {
         }
         self.0.outbox.close().await;
         self.0.locks.close().await;
+    }
+
+    /// Forgets how orders went that were over a month ago, and twice as long ago what its parts
+    /// were asked: an order itself says what it is, and is kept. To be called now and then.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn tidy(&self) -> Result<(), ShopError> {
+        let Some(sagas) = &self.0.sagas else { return Ok(()) };
+        let Stores { orders: _, stock, coupons, wallet } = &self.0.stores;
+        let before = self.now().before(SAGAS_KEPT);
+        sagas.all().forget(before).await.map_err(|error| match error {
+            DecideError::Db(error) => ShopError::Db(error),
+            DecideError::InDoubt(txid) => ShopError::InDoubt(txid),
+            other => ShopError::Db(DbError::Shape(other.to_string())),
+        })?;
+        for store in [stock, coupons, wallet] {
+            let forgotten = Ledger::new(store.clone()).forget(before.before(SAGAS_KEPT)).await;
+            forgotten.map_err(|error| match error {
+                WriteError::NotSaved(error) => ShopError::Db(error),
+                WriteError::InDoubt(txid) => ShopError::InDoubt(txid),
+            })?;
+        }
+        Ok(())
     }
 
     fn now(&self) -> UnixMicros {

@@ -48,8 +48,8 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
         demo::warn_of_account(&app).await;
     }
     let tidying = tokio::spawn({
-        let app = app.clone();
-        async move { app.keep_tidy().await }
+        let (app, shop) = (app.clone(), shop.clone());
+        async move { app.keep_tidy(&shop).await }
     });
 
     let listening = tokio::spawn({

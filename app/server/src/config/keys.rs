@@ -333,7 +333,7 @@ pub(super) const KEYS: &[Key] = &[
         default: None,
         secret: true,
         ..key(
-            "shop.webhook_secret",
+            "shop.webhook_key",
             Takes::Text,
             "",
             "What webhooks of the shop are signed with: 16 bytes at least.",

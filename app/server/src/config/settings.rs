@@ -98,7 +98,7 @@ pub(crate) struct ShopSettings {
     pub(crate) time_zone: String,
     pub(crate) data_platform: Option<String>,
     pub(crate) notification: Option<String>,
-    pub(crate) webhook_secret: Option<String>,
+    pub(crate) webhook_key: Option<String>,
     pub(crate) webhook_private: bool,
 }
 
@@ -231,7 +231,7 @@ impl Settings {
                 time_zone: values.text("shop.time_zone").to_owned(),
                 data_platform: values.text_or_none("shop.data_platform").map(str::to_owned),
                 notification: values.text_or_none("shop.notification").map(str::to_owned),
-                webhook_secret: values.text_or_none("shop.webhook_secret").map(str::to_owned),
+                webhook_key: values.text_or_none("shop.webhook_key").map(str::to_owned),
                 webhook_private: values.truth("shop.webhook_private"),
             },
             mail: MailSettings {

@@ -50,7 +50,7 @@ impl ShopService {
         let quantity = quantity.map_err(|problem| field("quantity", problem));
         let (ends, now) = (UnixMicros(request.ends.as_micros()), self.now());
         if ends <= now {
-            field("ends", FieldProblem::BeforeStart);
+            field("ends", FieldProblem::InThePast);
         }
         let (Ok(id), Ok(name), Some(discount), Ok(quantity), true) =
             (id, name, discount.ok().and_then(Won::new), quantity, wrong.is_empty())

@@ -57,7 +57,7 @@ impl ShopService {
         let (id, amount) = self.transferred(request.id.as_ref(), request.amount)?;
         let to = self.find(&request.to).await?;
         if to == reader {
-            return Err(ShopError::field("to", FieldProblem::Taken));
+            return Err(ShopError::field("to", FieldProblem::Yourself));
         }
         self.move_money(wallet::Transfer {
             id,

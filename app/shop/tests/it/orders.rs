@@ -178,6 +178,37 @@ async fn orders_are_listed_page_by_page(world: World) {
     world.close().await;
 }
 
+/// What is forgotten is how an order went, and not what it is.
+async fn what_is_forgotten_changes_no_answer(world: World) {
+    world.sells(1, 1_000, 10).await;
+    world.charge(1, 10_000).await;
+    let request = wanted(&[(1, 1)], None);
+    let kept = world.place(1, "kept", &request).await.unwrap();
+    let cancelled = world.place(1, "cancelled", &request).await.unwrap();
+    let cancelled = world.shop.cancel(reader(1), cancelled.id).await.unwrap();
+    let rejected = world.place(1, "rejected", &wanted(&[(1, 99)], None)).await.unwrap_err();
+    for _ in 0..2 {
+        world.clock.advance(std::time::Duration::from_hours(31 * 24));
+        world.shop.tidy().await.unwrap();
+        if let Some(sagas) = world.shop.sagas() {
+            assert_eq!(sagas.list(saga::Listing::default()).await.unwrap(), []);
+        }
+        assert_eq!(world.place(1, "kept", &request).await.unwrap(), kept);
+        assert_eq!(world.place(1, "cancelled", &request).await.unwrap(), cancelled);
+        let again = world.place(1, "rejected", &wanted(&[(1, 99)], None)).await.unwrap_err();
+        assert_eq!(again, rejected);
+        assert_eq!(world.shop.cancel(reader(1), cancelled.id).await.unwrap(), cancelled);
+        if let Some(sagas) = world.shop.sagas() {
+            // Who asks again begins one that finds the order there, and changes nothing.
+            let again = sagas.list(saga::Listing::default()).await.unwrap();
+            assert!(again.iter().all(|saga| saga.state == saga::SagaState::Compensated));
+        }
+        assert_eq!((world.balance(1).await, world.on_hand(1).await), (9_000, 9));
+    }
+    world.check_sums().await;
+    world.close().await;
+}
+
 /// As a client sees it.
 async fn an_order_over_http(world: World) {
     let book =
@@ -219,5 +250,6 @@ in_both_forms! {
     a_coupon_is_worth_no_more_than_the_order,
     the_largest_order_is_made_and_cancelled,
     orders_are_listed_page_by_page,
+    what_is_forgotten_changes_no_answer,
     an_order_over_http,
 }
