@@ -268,6 +268,48 @@ pub struct Order {
     pub placed_at: Instant,
     /// What happened to it, the first first.
     pub history: Vec<OrderChange>,
+    /// What it needs, and how far each is. Where everything is taken at once, they change
+    /// together.
+    pub steps: Vec<OrderStep>,
+}
+
+/// How far something is that an order needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OrderStep {
+    /// What is needed.
+    pub need: OrderNeed,
+    /// How far it is.
+    pub state: StepState,
+}
+
+/// What an order needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "UPPERCASE")]
+pub enum OrderNeed {
+    /// Copies.
+    Stock,
+    /// A coupon, where one is used.
+    Coupon,
+    /// Money.
+    Payment,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StepState {
+    /// It was not asked for yet, or there was no answer yet.
+    Waiting,
+    /// It is taken.
+    Taken,
+    /// It can't be had: the order is rejected for it.
+    Refused,
+    /// It was given back, or never taken.
+    GivenBack,
 }
 
 /// Copies that were ordered.

@@ -1,7 +1,7 @@
 //! What follows from what, without a store.
 
 use endpaper_api::FieldProblem;
-use endpaper_api::shop::OrderState;
+use endpaper_api::shop::{OrderNeed, OrderState, OrderStep, StepState};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
@@ -9,7 +9,7 @@ use stdx::UnixMicros;
 use stdx::ids::Id;
 use uuid::Uuid;
 
-use crate::model::{Order, OrderEvent, OrderId, ProductId, Taken, Won};
+use crate::model::{Order, OrderEvent, OrderId, ProductId, Refusal, Taken, Won};
 
 /// What the events of an order make of it.
 ///
@@ -71,6 +71,31 @@ const fn may_follow(state: OrderState, next: OrderState) -> bool {
         (OrderState::Placed, OrderState::Completed | OrderState::Rejected)
             | (OrderState::Completed, OrderState::Cancelled)
     )
+}
+
+/// What an order needs, and how far each is where the order is over: of one that is being made
+/// or given back its parts know more.
+#[must_use]
+pub fn steps(order: &Order) -> Vec<OrderStep> {
+    let refused = order.why.as_ref().and_then(|why| match why {
+        Refusal::ProductNotFound { .. } | Refusal::OutOfStock { .. } => Some(OrderNeed::Stock),
+        Refusal::CouponNotFound | Refusal::CouponUsed | Refusal::CouponExpired => {
+            Some(OrderNeed::Coupon)
+        }
+        Refusal::TooMuch | Refusal::BalanceTooLow { .. } => Some(OrderNeed::Payment),
+        Refusal::Failed => None,
+    });
+    let step = |need| OrderStep {
+        need,
+        state: match order.state {
+            OrderState::Placed => StepState::Waiting,
+            OrderState::Completed => StepState::Taken,
+            OrderState::Rejected if refused == Some(need) => StepState::Refused,
+            OrderState::Rejected | OrderState::Cancelled => StepState::GivenBack,
+        },
+    };
+    let coupon = order.cart.coupon.map(|_| step(OrderNeed::Coupon));
+    [step(OrderNeed::Stock)].into_iter().chain(coupon).chain([step(OrderNeed::Payment)]).collect()
 }
 
 /// What copies cost together; `None` where that is more than a wallet can hold.

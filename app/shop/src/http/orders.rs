@@ -4,7 +4,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use endpaper_api::shop::{
-    Order, OrderChange, OrderState, OrderSummary, OrderedLine, Orders, PlaceOrder,
+    Order, OrderChange, OrderNeed, OrderState, OrderStep, OrderSummary, OrderedLine, Orders,
+    PlaceOrder, StepState,
 };
 use endpaper_api::{Failure, FieldProblem, Instant, Success};
 use endpaper_http::{Answer, Caller, IdempotencyKey, JsonBody, PathId, Problem, QueryParams};
@@ -27,10 +28,15 @@ pub(super) fn routes() -> Router<ShopService> {
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(list, place, one, cancel), components(schemas(OrderState)))]
+#[openapi(paths(list, place, one, cancel), components(schemas(OrderState, OrderNeed, StepState)))]
 pub(super) struct Document;
 
-fn order(order: &model::Order) -> Order {
+async fn shown(service: &ShopService, order: model::Order) -> Result<Order, Problem> {
+    let steps = service.steps(&order).await?;
+    Ok(wire(&order, steps))
+}
+
+fn wire(order: &model::Order, steps: Vec<OrderStep>) -> Order {
     let placed_at = Instant::from_micros(order.placed_at().0);
     let taken = |line: &Taken| OrderedLine {
         product_id: line.product.uuid(),
@@ -62,6 +68,7 @@ fn order(order: &model::Order) -> Order {
             .iter()
             .map(|(state, at)| OrderChange { state: *state, at: Instant::from_micros(at.0) })
             .collect(),
+        steps,
     }
 }
 
@@ -89,7 +96,7 @@ async fn place(
     JsonBody(request): JsonBody<PlaceOrder>,
 ) -> Result<Answer<Order>, Problem> {
     let placed = service.place(reader(&caller), key.as_deref(), &request).await?;
-    Ok(Answer::created(order(&placed)))
+    Ok(Answer::created(shown(&service, placed).await?))
 }
 
 /// One order
@@ -103,7 +110,8 @@ async fn one(
     caller: Caller,
     PathId(id): PathId<OrderId>,
 ) -> Result<Answer<Order>, Problem> {
-    Ok(Answer::ok(order(&service.order(reader(&caller), id).await?)))
+    let order = service.order(reader(&caller), id).await?;
+    Ok(Answer::ok(shown(&service, order).await?))
 }
 
 /// Cancel an order
@@ -123,7 +131,8 @@ async fn cancel(
     caller: Caller,
     PathId(id): PathId<OrderId>,
 ) -> Result<Answer<Order>, Problem> {
-    Ok(Answer::ok(order(&service.cancel(reader(&caller), id).await?)))
+    let cancelled = service.cancel(reader(&caller), id).await?;
+    Ok(Answer::ok(shown(&service, cancelled).await?))
 }
 
 #[derive(Deserialize, IntoParams)]

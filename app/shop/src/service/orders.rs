@@ -1,6 +1,6 @@
 //! Orders: made in one transaction or as a saga, told about after it.
 
-use endpaper_api::shop::{OrderState, PlaceOrder, RankingSpan};
+use endpaper_api::shop::{OrderState, OrderStep, PlaceOrder, RankingSpan};
 use endpaper_api::{FieldProblem, Text};
 use endpaper_http::FieldError;
 use jiff::civil::Date;
@@ -128,6 +128,18 @@ impl ShopService {
         let found =
             self.0.stores.orders.read(async move |db: &mut Db| orders::get(db, id).await).await?;
         found.filter(|order| order.reader == reader).ok_or(ShopError::OrderNotFound)
+    }
+
+    /// What an order needs, and how far each is.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn steps(&self, order: &Order) -> Result<Vec<OrderStep>, ShopError> {
+        let settled = rules::steps(order);
+        match &self.0.sagas {
+            Some(sagas) => sagas.steps(order, settled).await,
+            None => Ok(settled),
+        }
     }
 
     /// A reader's orders before one of them, the latest first; at most 100.

@@ -14,6 +14,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use endpaper_api::shop::OrderNeed;
 use multi_master::{DbError, Tx};
 use outbox::Outbox;
 use saga::{
@@ -340,6 +341,15 @@ impl CallStep<Cancelling> for Refund {
         let Cancelling { order, reader, paid, .. } = of.input;
         let ask = Ask::Refund { order, reader, amount: paid };
         self.0.run(&of.key(), of.fence(), ask).await.map(drop)
+    }
+}
+
+/// Which step of the order's saga is about it, and which of the cancellation's.
+pub(super) const fn names(of: OrderNeed) -> (&'static str, &'static str) {
+    match of {
+        OrderNeed::Stock => (TakeStock::NAME, GiveBackStock::NAME),
+        OrderNeed::Coupon => (RedeemCoupon::NAME, ReturnCoupon::NAME),
+        OrderNeed::Payment => (Pay::NAME, Refund::NAME),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use endpaper_api::shop::{OrderState, OrderStep, StepState};
 use multi_master::{Db, MultiMaster};
 use saga::sagas::OpenError;
 use saga::{Definitions, Kind, SagaId, Sagas, StartError, Started};
@@ -78,6 +79,43 @@ impl OrderSagas {
         self.all.start(&self.cancel, saga, &Cancelling::of(&order)).await?;
         self.settle(saga).await?;
         get(store, order.id).await?.ok_or(ShopError::OrderNotFound)
+    }
+
+    /// What an order needs, and how far each is, where `settled` is what holds once nothing
+    /// more becomes of the order.
+    pub(super) async fn steps(
+        &self,
+        order: &Order,
+        settled: Vec<OrderStep>,
+    ) -> Result<Vec<OrderStep>, ShopError> {
+        use saga::StepState as Of;
+        let is_placed = match order.state {
+            OrderState::Placed => true,
+            OrderState::Cancelled => false,
+            OrderState::Completed | OrderState::Rejected => return Ok(settled),
+        };
+        let saga = if is_placed {
+            SagaId::from_uuid(order.id.uuid())
+        } else {
+            rules::derived(order.id.uuid(), "cancel")
+        };
+        // What was forgotten is long over.
+        let Some(saga) = self.all.view(saga).await? else { return Ok(settled) };
+        let how_far = |need| {
+            let (forward, back) = definitions::names(need);
+            let name = if is_placed { forward } else { back };
+            let found = saga.steps.iter().find(|step| step.name == name);
+            match (found.map_or(Of::Waiting, |step| step.record.state), is_placed) {
+                (Of::Refused, true) => StepState::Refused,
+                (Of::Undone | Of::Skipped, true) | (Of::Done | Of::Skipped, false) => {
+                    StepState::GivenBack
+                }
+                (Of::Waiting | Of::Begun | Of::GaveUp, true) => StepState::Waiting,
+                (Of::Done, true) | (_, false) => StepState::Taken,
+            }
+        };
+        let step = |step: OrderStep| OrderStep { state: how_far(step.need), ..step };
+        Ok(settled.into_iter().map(step).collect())
     }
 
     /// Until it is over, or stuck, or has taken long.

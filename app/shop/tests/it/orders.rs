@@ -3,7 +3,7 @@
 use endpaper_api::shop::{EntryKind, NewProduct, OrderState};
 use endpaper_shop::ShopError;
 use endpaper_shop::model::{Refusal, Won};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{World, coupon, in_both_forms, product, reader, text, wanted};
 
@@ -39,6 +39,32 @@ async fn an_order_takes_everything_and_gives_everything_back(world: World) {
     for kind in [EntryKind::Charge, EntryKind::Payment, EntryKind::Refund] {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
+    world.close().await;
+}
+
+async fn an_order_says_how_far_what_it_needs_is(world: World) {
+    world.sells(1, 12_000, 10).await;
+    world.offers(1, 3_000, 1).await;
+    world.charge(1, 20_000).await;
+    world.shop.claim(reader(1), coupon(1)).await.unwrap();
+    let steps = async |id: &str| {
+        let got = world.ask(1, "GET", &format!("/orders/{id}"), None).await;
+        let steps = got.data()["steps"].as_array().unwrap().clone();
+        let told = |step: &Value| {
+            format!("{} {}", step["need"].as_str().unwrap(), step["state"].as_str().unwrap())
+        };
+        steps.iter().map(told).collect::<Vec<_>>()
+    };
+    let with_coupon = wanted(&[(1, 1)], Some(1));
+    let order = world.place(1, "a", &with_coupon).await.unwrap().id.to_string();
+    assert_eq!(steps(&order).await, ["STOCK TAKEN", "COUPON TAKEN", "PAYMENT TAKEN"]);
+    world.shop.cancel(reader(1), order.parse().unwrap()).await.unwrap();
+    let back = ["STOCK GIVEN_BACK", "COUPON GIVEN_BACK", "PAYMENT GIVEN_BACK"];
+    assert_eq!(steps(&order).await, back);
+    world.place(1, "b", &wanted(&[(1, 2)], None)).await.unwrap_err();
+    let listed = world.shop.orders(reader(1), None, 10).await.unwrap();
+    let rejected = listed.iter().find(|order| order.state == OrderState::Rejected).unwrap();
+    assert_eq!(steps(&rejected.id.to_string()).await, ["STOCK GIVEN_BACK", "PAYMENT REFUSED"]);
     world.close().await;
 }
 
@@ -245,6 +271,7 @@ async fn an_order_over_http(world: World) {
 
 in_both_forms! {
     an_order_takes_everything_and_gives_everything_back,
+    an_order_says_how_far_what_it_needs_is,
     the_same_again_gets_the_answer_of_the_first_time,
     what_can_not_be_made_takes_nothing,
     a_coupon_is_worth_no_more_than_the_order,
