@@ -21,6 +21,10 @@ enum Name {
     /// Durable writes through two masters, beside their rivals; reads, a master
     /// that comes back, one that dies; and the whole path of `POST /memos`
     Masters,
+    /// Orders of four durable steps, beside Restate, DBOS and bare statements
+    Saga,
+    /// Locks on Redis, beside bare scripts and rslock
+    Lock,
     /// Memos that were written offline are sent, beside PouchDB and rouchdb
     Sync,
     /// The reader's app in a browser: what is loaded, how soon it can be used, also with
@@ -29,9 +33,16 @@ enum Name {
 }
 
 impl Name {
+    /// Whether it measures the server too.
+    const fn needs_server(self) -> bool {
+        matches!(self, Self::Masters | Self::Sync | Self::Web)
+    }
+
     fn binary(self) -> &'static str {
         match self {
             Self::Masters => "masters",
+            Self::Saga => "saga",
+            Self::Lock => "lock",
             Self::Sync => "sync",
             Self::Web => "web",
         }
@@ -42,10 +53,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     if matches!(arguments.name, Name::Web) {
         web::build()?;
     }
-    let server = build(Profile::Release)?;
     let mut command =
         cargo(["run", "--release", "--quiet", "--manifest-path", "bench/Cargo.toml", "--bin"]);
-    command.arg(arguments.name.binary()).arg("--").arg("--server").arg(server);
+    command.arg(arguments.name.binary()).arg("--");
+    if arguments.name.needs_server() {
+        command.arg("--server").arg(build(Profile::Release)?);
+    }
     if arguments.quick {
         command.arg("--quick");
     }

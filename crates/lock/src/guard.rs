@@ -42,7 +42,6 @@ enum State {
 pub struct Guard {
     held: Arc<Held>,
     turn: Option<Turn>,
-    renewal: AbortHandle,
 }
 
 /// What the guard, its renewal and [`crate::Locks::close`] share.
@@ -54,6 +53,8 @@ pub(crate) struct Held {
     state: watch::Sender<State>,
     /// The end of its time, from before the last request that renewed it was sent.
     until: Mutex<Instant>,
+    /// What renews it, from when it is held for longer than most are.
+    renewal: Mutex<Option<AbortHandle>>,
 }
 
 impl fmt::Debug for Guard {
@@ -78,7 +79,8 @@ impl Guard {
     ) -> Option<Self> {
         let (state, until) = (watch::Sender::new(State::Held), sent + inner.config.ttl);
         let (inner, name, until) = (Arc::clone(inner), name.to_owned(), Mutex::new(until));
-        let held = Arc::new(Held { inner, name, owner, fence, state, until });
+        let renewal = Mutex::default();
+        let held = Arc::new(Held { inner, name, owner, fence, state, until, renewal });
         let is_open = match &mut *held.inner.held() {
             Some(all) => {
                 all.insert(owner, Arc::downgrade(&held));
@@ -86,8 +88,8 @@ impl Guard {
             }
             None => false,
         };
-        let renewal = tokio::spawn(Arc::clone(&held).renew()).abort_handle();
-        let guard = Self { held, turn: Some(turn), renewal };
+        held.inner.keep();
+        let guard = Self { held, turn: Some(turn) };
         // Dropped, it is released.
         is_open.then_some(guard)
     }
@@ -129,7 +131,6 @@ impl Guard {
 
     /// Lets it go, and says whether it was held until now.
     pub async fn release(mut self) -> Released {
-        self.renewal.abort();
         let released = self.held.release().await;
         // Who stops waiting for the answer drops the guard, which lets it go once more.
         self.turn = None;
@@ -139,7 +140,6 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.renewal.abort();
         let Some(turn) = self.turn.take() else { return };
         let held = Arc::clone(&self.held);
         held.ends_as(State::Released);
@@ -170,8 +170,17 @@ impl Held {
         self.until() - self.share(MARGIN)
     }
 
-    /// Renews it in time, and looks in between whether it is still there.
+    /// From now on something renews it, where nothing did.
+    pub(crate) fn care(self: Arc<Self>) {
+        let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        if renewal.is_none() && *self.state.borrow() == State::Held {
+            *renewal = Some(tokio::spawn(Arc::clone(&self).renew()).abort_handle());
+        }
+    }
+
+    /// Renews it in time, and looks at once and in between whether it is still there.
     async fn renew(self: Arc<Self>) {
+        self.look().await;
         while *self.state.borrow() == State::Held {
             let now = Instant::now();
             if now >= self.told_at() {
@@ -238,6 +247,11 @@ impl Held {
         });
         if let Some(all) = &mut *self.inner.held() {
             all.remove(&self.owner);
+        }
+        // What renews it finds out by itself where it is that which ends it.
+        let renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(renewal) = renewal.filter(|_| end == State::Released) {
+            renewal.abort();
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use multi_master::MultiMaster;
 use stdx::{Clock, IdSource, Random};
 use tokio::sync::OwnedMutexGuard;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -126,6 +127,8 @@ pub(crate) struct Inner {
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Those that are held, by their owner; none once it is closed.
     held: Mutex<Option<HashMap<Uuid, Weak<Held>>>>,
+    /// What sees to it that those are renewed that are held for long.
+    keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The turn of one of those who want a lock, in this process.
@@ -149,6 +152,30 @@ impl Drop for Turn {
 impl Inner {
     fn turns(&self) -> MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<()>>>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something has to see to it that what is held is renewed. Most locks are held for
+    /// moments, and cost nothing for it: a task of its own has only what is still held when
+    /// the keeper comes by.
+    pub(crate) fn keep(self: &Arc<Self>) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        // It ends with the runtime that it was started in.
+        if keeper.as_ref().is_some_and(|keeper| !keeper.is_finished()) {
+            return;
+        }
+        let (inner, every) =
+            (Arc::downgrade(self), self.config.look_every.min(self.config.ttl / 10));
+        *keeper = Some(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(inner) = inner.upgrade() else { return };
+                let held: Vec<_> =
+                    inner.held().iter().flatten().filter_map(|(_, held)| held.upgrade()).collect();
+                for held in held {
+                    held.care();
+                }
+            }
+        }));
     }
 
     pub(crate) fn held(&self) -> MutexGuard<'_, Option<HashMap<Uuid, Weak<Held>>>> {
@@ -233,7 +260,8 @@ impl Locks {
         }
         let ids = IdSource::new(config.clock.clone(), config.random.clone());
         let (turns, held) = (Mutex::default(), Mutex::new(Some(HashMap::new())));
-        Ok(Self(Arc::new(Inner { backend, config, ids, turns, held })))
+        let keeper = Mutex::default();
+        Ok(Self(Arc::new(Inner { backend, config, ids, turns, held, keeper })))
     }
 
     /// Gets a lock if nobody has it.
