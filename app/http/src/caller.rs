@@ -121,7 +121,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 const TOKEN_BYTES_MAX: usize = 4_096;
 
 /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1).
-fn bearer(parts: &Parts) -> Option<&str> {
+#[must_use]
+pub fn bearer(parts: &Parts) -> Option<&str> {
     let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();

@@ -89,6 +89,9 @@ pub(crate) struct Serve {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Which part of the shop this process has: all, order, stock, wallet or coupon
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
     /// Add a demo account and a small catalogue
     #[arg(long)]
     pub(crate) demo: bool,
@@ -98,6 +101,7 @@ impl Serve {
     pub(crate) fn flags(&self) -> Flags {
         let mut flags = self.store.flags();
         flags.values.extend(self.listen.clone().map(|listen| ("listen", listen)));
+        flags.values.extend(self.role.clone().map(|role| ("shop.role", role)));
         flags
     }
 }

@@ -3,7 +3,6 @@
 use endpaper_accounts::service::{DEMO_LOGIN_ID, DEMO_PASSWORD};
 use endpaper_api::accounts::AccountStatus;
 use endpaper_reading::model::ReaderId;
-use endpaper_shop::ShopService;
 use stdx::ids::Id as _;
 
 use crate::app::App;
@@ -23,13 +22,11 @@ pub(crate) async fn warn_of_account(app: &App) {
 }
 
 /// Adds what is missing of the demo, and says how to log in.
-pub(crate) async fn prepare(app: &App, shop: &ShopService) -> Result {
+pub(crate) async fn prepare(app: &App) -> Result {
     let failed = |error: &dyn std::fmt::Display| Failure::new(format!("the demo: {error}"));
     let account = app.accounts.ensure_demo_user().await.map_err(|error| failed(&error))?;
     let reader = ReaderId::from_uuid(account.id.uuid());
     let added = app.reading.add_demo(reader).await.map_err(|error| failed(&error))?;
-    let buyer = endpaper_shop::model::ReaderId::from_uuid(account.id.uuid());
-    shop.add_demo(buyer).await.map_err(|error| failed(&error))?;
     tracing::info!(
         books = added.books,
         shelved = added.shelved,

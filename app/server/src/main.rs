@@ -35,6 +35,8 @@ mod commands;
 
 mod app;
 
+mod shop;
+
 mod store;
 
 mod http;

@@ -35,7 +35,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use endpaper_http::{ErrorCode, Problem};
-use endpaper_shop::ShopService;
+use endpaper_shop::Shop;
 use futures_util::stream;
 use monitor::Monitor;
 use multi_master::{Conflict, Findings, MultiMaster, Queue, QueueItem, Retried, TxId, Verify};
@@ -57,7 +57,7 @@ use status::Status;
 #[derive(Clone)]
 pub(crate) struct Operator {
     pub(crate) store: MultiMaster,
-    pub(crate) shop: ShopService,
+    pub(crate) shop: Shop,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) monitor: Monitor,
     pub(crate) verification: Verification,

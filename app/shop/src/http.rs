@@ -1,6 +1,8 @@
 //! The routes, under `/api/v1/shop`.
 
-mod catalogue;
+mod products;
+
+mod ranking;
 
 mod coupons;
 
@@ -15,23 +17,28 @@ use stdx::ids::Id as _;
 use utoipa::OpenApi as _;
 
 use crate::model::{ReaderId, Refusal};
-use crate::service::{ShopError, ShopService};
+use crate::service::{Shop, ShopError};
 
-/// The routes of the shop. Those marked 🔒 need the extension
+/// The routes of what a process has of the shop. Those marked 🔒 need the extension
 /// [`endpaper_http::Authenticator`] around them.
-pub fn router(service: ShopService) -> Router {
-    Router::new()
-        .merge(catalogue::routes())
-        .merge(wallet::routes())
-        .merge(coupons::routes())
-        .merge(orders::routes())
-        .with_state(service)
+pub fn router(shop: &Shop) -> Router {
+    let Shop { stock, wallet, coupons, orders } = shop.clone();
+    let stock = stock.map(|stock| products::routes().with_state(stock));
+    let wallet = wallet.map(|wallet| wallet::routes().with_state(wallet));
+    let coupons = coupons.map(|coupons| coupons::routes().with_state(coupons));
+    let orders = orders.map(|orders| orders::routes().merge(ranking::routes()).with_state(orders));
+    [stock, wallet, coupons, orders].into_iter().flatten().fold(Router::new(), Router::merge)
 }
+
+pub(crate) use coupons::PATHS as COUPON_PATHS;
+pub(crate) use products::PATHS as STOCK_PATHS;
+pub(crate) use wallet::PATHS as WALLET_PATHS;
 
 /// The OpenAPI document of these routes. 🔒 refers to a security scheme `bearer`, which
 /// whoever puts the documents together defines.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut document = catalogue::Document::openapi();
+    let mut document = products::Document::openapi();
+    document.merge(ranking::Document::openapi());
     document.merge(wallet::Document::openapi());
     document.merge(coupons::Document::openapi());
     document.merge(orders::Document::openapi());

@@ -11,7 +11,8 @@
 //! | [`events`] | what the shop tells, to whom: the ranking, a data platform, readers |
 //! | [`parts`] | what an order needs of others, and giving it back |
 //! | [`store`] | the tables, and everything that is SQL |
-//! | [`service`] | [`ShopService`]: the operations |
+//! | [`service`] | [`Shop`]: the operations |
+//! | [`apart`] | parts of it in processes of their own |
 //! | [`http`] | [`router`]: the routes under `/api/v1/shop` |
 //!
 //! # How an order goes
@@ -30,10 +31,10 @@
 //! Everything is taken, or nothing is: it is one transaction. Where it can't be made, that is
 //! kept too, so that the same request again gets the same answer. An order *is* its events
 //! (Young, *CQRS Documents*, 2010): the list of orders and what was sold are made of them, and
-//! can be made again ([`ShopService::rebuild`]).
+//! can be made again ([`OrderService::rebuild`]).
 //!
 //! Money is double-entry: each transfer has two entries that are nothing together, so all
-//! entries are; a wallet's balance is the sum of its own ([`ShopService::audit`]).
+//! entries are; a wallet's balance is the sum of its own ([`Shop::audit`]).
 
 pub mod model;
 
@@ -49,6 +50,11 @@ pub mod service;
 
 pub mod http;
 
+pub mod apart;
+
 pub use http::{openapi, router};
-pub use service::{Config, Form, OpenError, ShopError, ShopService, Stores};
+pub use service::{
+    Config, CouponService, Form, OpenError, OrderService, Shop, ShopError, StockService,
+    WalletService,
+};
 pub use store::schema::MIGRATIONS;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use stdx::ids::Id as _;
 use stdx::{Clock, UnixMicros};
 
+use crate::apart::Role;
 use crate::model::{CouponId, OrderId, ReaderId, Refusal, Taken, Wanted, Won};
 use crate::rules;
 use crate::service::ShopError;
@@ -88,6 +89,16 @@ pub enum Gave {
 }
 
 impl Ask {
+    /// Who has what it is about.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        match self {
+            Self::Take { .. } | Self::GiveBack { .. } => Role::Stock,
+            Self::Redeem { .. } | Self::Return { .. } => Role::Coupon,
+            Self::Pay { .. } | Self::Refund { .. } => Role::Wallet,
+        }
+    }
+
     /// What undoes it, once it has given that.
     #[must_use]
     pub fn inverse(self, gave: Gave) -> Option<Self> {

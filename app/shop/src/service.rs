@@ -1,7 +1,12 @@
 //! The operations of the shop: what can be asked for and done.
 //!
-//! A [`ShopService`] is cheap to clone; clones are one service. Every operation on a reader's
-//! things takes the reader's id, and an id of somebody else's thing is "not found".
+//! Each part of the shop is a service over a store: [`StockService`], [`WalletService`],
+//! [`CouponService`], and [`OrderService`], which needs the others, here or elsewhere. A
+//! [`Shop`] is those that a process has. They are cheap to clone; clones are one service. Every
+//! operation on a reader's things takes the reader's id, and an id of somebody else's thing is
+//! "not found".
+
+mod base;
 
 mod error;
 
@@ -24,32 +29,28 @@ mod demo;
 mod readers;
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::saga::ledger::Ledger;
 use ::saga::sagas::DecideError;
-use endpaper_api::{FieldProblem, Text};
 use jiff::tz::TimeZone;
 use lock::Locks;
-use multi_master::{DbError, MultiMaster, Tx, WriteError};
+use multi_master::{DbError, MultiMaster};
 use outbox::{Bounds, Outbox, TopicError, Topics, webhook};
-use stdx::ids::Id;
-use stdx::{Clock, IdSource, UnixMicros};
+use stdx::{Clock, IdSource};
 
 pub use audit::{Audit, Rebuilt};
+pub use coupons::CouponService;
 pub use error::ShopError;
-pub use readers::{Contact, Contacting, FindReader, Finding, ReadersAway};
+pub use products::StockService;
+pub use readers::{Contact, ContactReader, Contacting, FindReader, Finding, ReadersAway};
 pub use saga::Parts;
+pub use wallet::WalletService;
 
 use crate::events::{DataPlatform, Notification, ORDERS, Outside, SalesOf};
+use base::Base;
 use saga::Desk;
 use sagas::OrderSagas;
-
-/// How often a write is run again when it met another one, and a key decided. The second run
-/// sees the other's rows.
-const MEETINGS_MAX: u32 = 3;
 
 /// A row or some: what takes longer is tried again. And what a dead process was about to do
 /// another one does after twice as long.
@@ -91,28 +92,6 @@ impl Default for Config {
     }
 }
 
-/// Where the shop's things are: in one store, or in several.
-#[derive(Clone, Debug)]
-pub struct Stores {
-    /// Products and copies.
-    pub stock: MultiMaster,
-    /// Money.
-    pub wallet: MultiMaster,
-    /// Coupons.
-    pub coupons: MultiMaster,
-    /// Orders, what is made of them, and their events.
-    pub orders: MultiMaster,
-}
-
-impl Stores {
-    /// All in one.
-    #[must_use]
-    pub fn one(store: &MultiMaster) -> Self {
-        let store = || store.clone();
-        Self { stock: store(), wallet: store(), coupons: store(), orders: store() }
-    }
-}
-
 /// How an order is made. The answers are the same.
 #[derive(Clone, Debug)]
 pub enum Form {
@@ -137,54 +116,50 @@ pub enum OpenError {
     Sagas(#[from] ::saga::sagas::OpenError),
 }
 
-/// The operations of the shop.
+/// Orders. Cheap to clone.
 #[derive(Clone)]
-pub struct ShopService(Arc<Inner>);
+pub struct OrderService(Arc<Orders>);
 
-struct Inner {
-    stores: Stores,
+struct Orders {
+    base: Base,
     outbox: Outbox,
     /// Nothing where orders are made in one transaction.
     sagas: Option<OrderSagas>,
     /// `order:{reader}`: one order of a reader at a time.
     locks: Locks,
-    readers: Arc<dyn FindReader>,
-    clock: Clock,
-    ids: IdSource,
     time_zone: TimeZone,
 }
 
-impl fmt::Debug for ShopService {
+impl fmt::Debug for OrderService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShopService").finish_non_exhaustive()
+        f.debug_struct("OrderService").finish_non_exhaustive()
     }
 }
 
-impl ShopService {
-    /// Over stores that were opened with [`crate::MIGRATIONS`] among their migrations. From
-    /// here on this process keeps the list of what was sold, and goes on with orders that
-    /// others left.
+impl OrderService {
+    /// Over a store that was opened with [`crate::MIGRATIONS`] among its migrations. From here
+    /// on this process keeps the list of what was sold, and goes on with orders that others
+    /// left.
     ///
     /// # Errors
     /// [`OpenError`].
     pub async fn open(
-        stores: Stores,
+        store: MultiMaster,
         form: Form,
         locks: Locks,
-        readers: Arc<dyn FindReader>,
+        contacts: Arc<dyn ContactReader>,
         config: Config,
     ) -> Result<Self, OpenError> {
         let Config { time_zone, sales, outside, clock, ids } = config;
         let mut topics = Topics::default();
-        let handler = SalesOf { store: stores.orders.clone(), time_zone: time_zone.clone() };
+        let handler = SalesOf { store: store.clone(), time_zone: time_zone.clone() };
         topics.subscribe(ORDERS, "sales", sales, handler)?;
-        let store = stores.orders.clone();
         if let Some(sink) = outside.data_platform {
             let handler = DataPlatform { store: store.clone(), sink };
             topics.subscribe(ORDERS, "data-platform", webhook::BOUNDS, handler)?;
         }
         if let Some(sink) = outside.notification {
-            let handler = Notification { store, readers: Arc::clone(&readers), sink };
+            let handler = Notification { store: store.clone(), contacts, sink };
             topics.subscribe(ORDERS, "notification", webhook::BOUNDS, handler)?;
         }
         let events = outbox::Config {
@@ -192,15 +167,16 @@ impl ShopService {
             clock: clock.clone(),
             ..outbox::Config::default()
         };
-        let outbox = Outbox::open(stores.orders.clone(), topics, events).await?;
+        let outbox = Outbox::open(store.clone(), topics, events).await?;
         let sagas = match form {
             Form::Transaction => None,
             Form::Saga(parts) => {
                 let desk = Desk { outbox: outbox.clone(), clock: clock.clone() };
-                Some(OrderSagas::open(stores.orders.clone(), desk, &parts).await?)
+                Some(OrderSagas::open(store.clone(), desk, &parts).await?)
             }
         };
-        Ok(Self(Arc::new(Inner { stores, outbox, sagas, locks, readers, clock, ids, time_zone })))
+        let base = Base::new(store, clock, ids);
+        Ok(Self(Arc::new(Orders { base, outbox, sagas, locks, time_zone })))
     }
 
     /// What waits to be told, and what was put aside.
@@ -215,14 +191,46 @@ impl ShopService {
         self.0.sagas.as_ref().map(OrderSagas::all)
     }
 
-    /// Stops: orders that are under way go on to their next commit, and others go on with
-    /// them; what is being told is waited for.
-    pub async fn close(&self) {
+    async fn close(&self) {
         if let Some(sagas) = &self.0.sagas {
             sagas.all().close().await;
         }
         self.0.outbox.close().await;
         self.0.locks.close().await;
+    }
+
+    async fn tidy(&self) -> Result<(), ShopError> {
+        let Some(sagas) = &self.0.sagas else { return Ok(()) };
+        let before = self.0.base.now().before(SAGAS_KEPT);
+        let forgotten = sagas.all().forget(before).await;
+        forgotten.map(drop).map_err(|error| match error {
+            DecideError::Db(error) => ShopError::Db(error),
+            DecideError::InDoubt(txid) => ShopError::InDoubt(txid),
+            other => ShopError::Db(DbError::Shape(other.to_string())),
+        })
+    }
+}
+
+/// What of the shop a process has; the rest is elsewhere. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Shop {
+    /// Products and copies.
+    pub stock: Option<StockService>,
+    /// Money.
+    pub wallet: Option<WalletService>,
+    /// Coupons.
+    pub coupons: Option<CouponService>,
+    /// Orders, what is made of them, and their events.
+    pub orders: Option<OrderService>,
+}
+
+impl Shop {
+    /// Stops: orders that are under way go on to their next commit, and others go on with
+    /// them; what is being told is waited for.
+    pub async fn close(&self) {
+        if let Some(orders) = &self.orders {
+            orders.close().await;
+        }
     }
 
     /// Forgets how orders went that were over a month ago, and twice as long ago what its parts
@@ -231,49 +239,15 @@ impl ShopService {
     /// # Errors
     /// Those of the store.
     pub async fn tidy(&self) -> Result<(), ShopError> {
-        let Some(sagas) = &self.0.sagas else { return Ok(()) };
-        let Stores { orders: _, stock, coupons, wallet } = &self.0.stores;
-        let before = self.now().before(SAGAS_KEPT);
-        sagas.all().forget(before).await.map_err(|error| match error {
-            DecideError::Db(error) => ShopError::Db(error),
-            DecideError::InDoubt(txid) => ShopError::InDoubt(txid),
-            other => ShopError::Db(DbError::Shape(other.to_string())),
-        })?;
-        for store in [stock, coupons, wallet] {
-            let forgotten = Ledger::new(store.clone()).forget(before.before(SAGAS_KEPT)).await;
-            forgotten.map_err(|error| match error {
-                WriteError::NotSaved(error) => ShopError::Db(error),
-                WriteError::InDoubt(txid) => ShopError::InDoubt(txid),
-            })?;
+        if let Some(orders) = &self.orders {
+            orders.tidy().await?;
+        }
+        let stock = self.stock.as_ref().map(StockService::base);
+        let wallet = self.wallet.as_ref().map(WalletService::base);
+        let coupons = self.coupons.as_ref().map(CouponService::base);
+        for part in [stock, wallet, coupons].into_iter().flatten() {
+            part.forget_asks().await?;
         }
         Ok(())
-    }
-
-    fn now(&self) -> UnixMicros {
-        self.0.clock.now()
-    }
-
-    /// The id that a client gave, or a new one.
-    fn id_of<I: Id + FromStr>(&self, given: Option<&Text>) -> Result<I, FieldProblem> {
-        match given {
-            Some(given) => given.parse().map_err(|_| FieldProblem::NotAnId),
-            None => Ok(I::from_uuid(self.0.ids.next_uuid())),
-        }
-    }
-
-    /// Writes, and runs again what met another write of the same thing.
-    async fn write<T, F>(&self, store: &MultiMaster, closure: F) -> Result<T, ShopError>
-    where
-        F: AsyncFn(&mut Tx) -> Result<T, ShopError> + Clone + Send + 'static,
-        T: Send + 'static,
-    {
-        let mut meetings = 0;
-        loop {
-            let result = store.write(closure.clone()).await.into_result();
-            match result.map_err(ShopError::from) {
-                Err(error) if error.is_meeting() && meetings < MEETINGS_MAX => meetings += 1,
-                result => return result,
-            }
-        }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
+use endpaper_shop::Shop;
 use stdx::{Clock, IdSource, Random};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,11 +18,12 @@ use crate::config::Settings;
 use crate::failure::{Failure, Result};
 use crate::faults::Faults;
 use crate::http::listener::{self, Bounds, Stopped};
-use crate::http::{self, Guard, Observer};
+use crate::http::{self, Guard, Observer, health};
 use crate::metrics::Metrics;
 use crate::operator::recent::Recent;
 use crate::operator::{self, Operator};
 use crate::ops::Sessions;
+use crate::shop::{self, Wired};
 use crate::verification::Verification;
 use crate::{alerts, demo, open_files, store, token};
 
@@ -40,21 +44,27 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
     let monitor = alerts::start(&settings.alerts)?;
 
     let store = store::open(&settings).await?;
-    let app = App::new(&settings, store.clone())?;
-    let shop = app.open_shop(&settings).await?;
-    if demo {
-        demo::prepare(&app, &shop).await?;
-    } else {
-        demo::warn_of_account(&app).await;
-    }
-    let tidying = tokio::spawn({
-        let (app, shop) = (app.clone(), shop.clone());
-        async move { app.keep_tidy(&shop).await }
-    });
+    let (app, Wired { shop, routes, internal }) = shop::open(&store, &settings).await?;
+    let adding_demo = match &app {
+        Some(app) if demo => {
+            demo::prepare(app).await?;
+            shop::add_demo(&shop).await?;
+            None
+        }
+        Some(app) => {
+            demo::warn_of_account(app).await;
+            None
+        }
+        // Its reader may be made by another process that is started after this one.
+        None if demo => Some(tokio::spawn(shop::keep_adding_demo(shop.clone()))),
+        None => None,
+    };
+    let tidying = tokio::spawn(keep_tidy(app.clone(), shop.clone()));
 
     let listening = tokio::spawn({
         let (app, stop) = (app.clone(), stop.clone());
         async move {
+            let Some(app) = app else { return };
             tokio::select! {
                 () = app.tell_listeners() => {}
                 () = stopped(stop) => app.stop_listening(),
@@ -70,9 +80,13 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
         async move { alerts::watch(&store, &verification, &monitor, &settings).await }
     });
 
-    let watching_shop = tokio::spawn({
-        let (shop, monitor) = (shop.clone(), monitor.clone());
-        async move { alerts::watch_shop(&shop, &monitor).await }
+    let watching_orders = tokio::spawn({
+        let (orders, monitor) = (shop.orders.clone(), monitor.clone());
+        async move {
+            if let Some(orders) = orders {
+                alerts::watch_orders(&orders, &monitor).await;
+            }
+        }
     });
 
     let verifying = tokio::spawn({
@@ -112,8 +126,9 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
         )))
     });
     let operator = operator.transpose()?;
+    let routes = app.as_ref().map_or_else(Router::new, |app| app.router(routes));
     let router = http::around(
-        app.router(shop.clone()),
+        routes.merge(internal).merge(health::router(store.clone())),
         Guard { body_bytes_max: settings.server.body_bytes_max, request: settings.server.request },
         Observer {
             ids: IdSource::system(),
@@ -132,20 +147,40 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
     // These have nothing that must be finished.
     tidying.abort();
     watching.abort();
-    watching_shop.abort();
+    watching_orders.abort();
     listening.abort();
     verifying.abort();
     counting.abort();
     if let Some(operator) = operator {
         operator.abort();
     }
-    app.finish().await;
+    if let Some(adding) = adding_demo {
+        adding.abort();
+    }
+    if let Some(app) = app {
+        app.finish().await;
+    }
     shop.close().await;
     store.close().await;
     monitor.close(alerts::STOP_MAX).await;
     tracing::info!("stopped");
     Ok(())
 }
+
+/// Deletes what has expired, now and then, for as long as it is polled.
+async fn keep_tidy(app: Option<App>, shop: Shop) {
+    loop {
+        tokio::time::sleep(TIDY_EVERY).await;
+        if let Err(error) = shop.tidy().await {
+            tracing::debug!(%error, "how orders went stays for now");
+        }
+        if let Some(app) = &app {
+            app.tidy().await;
+        }
+    }
+}
+
+const TIDY_EVERY: Duration = Duration::from_mins(5);
 
 /// Prometheus and a person or two.
 const OPERATOR_CONNECTIONS_MAX: usize = 32;

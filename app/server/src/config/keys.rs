@@ -297,12 +297,50 @@ pub(super) const KEYS: &[Key] = &[
             "Where the web client is, for links in mail.",
         )
     },
-    key(
-        "shop.orders",
-        Takes::OneOf(&["transaction", "saga"]),
-        "transaction",
-        "How an order is made: in one transaction, or as a saga, whose steps `endpaper saga` shows.",
-    ),
+    Key {
+        flag: Some("--role"),
+        ..key(
+            "shop.role",
+            Takes::OneOf(&["all", "order", "stock", "wallet", "coupon"]),
+            "all",
+            "Which part of the shop this process has. `order` has accounts and shelves too, and asks the others.",
+        )
+    },
+    Key {
+        default: None,
+        ..key(
+            "shop.orders",
+            Takes::OneOf(&["transaction", "saga"]),
+            "",
+            "How an order is made: in one transaction, or as a saga, whose steps `endpaper saga` shows. Without a role `transaction`, else `saga`.",
+        )
+    },
+    Key {
+        default: None,
+        ..key("shop.stock_url", Takes::WebAddress, "", "Where `--role order` finds the stock.")
+    },
+    Key {
+        default: None,
+        ..key("shop.wallet_url", Takes::WebAddress, "", "Where `--role order` finds wallets.")
+    },
+    Key {
+        default: None,
+        ..key("shop.coupon_url", Takes::WebAddress, "", "Where `--role order` finds coupons.")
+    },
+    Key {
+        default: None,
+        ..key("shop.order_url", Takes::WebAddress, "", "Where `--role wallet` finds readers.")
+    },
+    Key {
+        default: None,
+        secret: true,
+        ..key(
+            "shop.service_token",
+            Takes::Text,
+            "",
+            "What the processes of a shop know each other by, the same for all: 16 characters at least.",
+        )
+    },
     key(
         "shop.time_zone",
         Takes::Text,

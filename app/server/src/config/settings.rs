@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use endpaper_shop::apart::Role;
 use monitor::{Shape, TargetConfig};
 use multi_master::config::Limits;
 use multi_master::{MasterConfig, MasterName, Policy};
@@ -93,7 +94,15 @@ pub(crate) struct AccountsSettings {
 /// The shop.
 #[derive(Clone)]
 pub(crate) struct ShopSettings {
-    pub(crate) orders: OrdersAs,
+    /// Nothing where this process has all of it.
+    pub(crate) role: Option<Role>,
+    /// Nothing where nobody says.
+    pub(crate) orders: Option<OrdersAs>,
+    pub(crate) stock_url: Option<String>,
+    pub(crate) wallet_url: Option<String>,
+    pub(crate) coupon_url: Option<String>,
+    pub(crate) order_url: Option<String>,
+    pub(crate) service_token: Option<String>,
     /// An IANA name, where it is one.
     pub(crate) time_zone: String,
     pub(crate) data_platform: Option<String>,
@@ -103,9 +112,10 @@ pub(crate) struct ShopSettings {
 }
 
 impl std::fmt::Debug for ShopSettings {
-    /// Never prints where webhooks go, nor their secret.
+    /// Never prints where webhooks go, nor what is signed or known with.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ShopSettings")
+            .field("role", &self.role)
             .field("orders", &self.orders)
             .field("time_zone", &self.time_zone)
             .field("webhook_private", &self.webhook_private)
@@ -224,10 +234,22 @@ impl Settings {
                 public_url: values.text_or_none("accounts.public_url").map(str::to_owned),
             },
             shop: ShopSettings {
-                orders: match values.text("shop.orders") {
+                role: match values.text("shop.role") {
+                    "order" => Some(Role::Order),
+                    "stock" => Some(Role::Stock),
+                    "wallet" => Some(Role::Wallet),
+                    "coupon" => Some(Role::Coupon),
+                    _ => None,
+                },
+                orders: values.text_or_none("shop.orders").map(|how| match how {
                     "saga" => OrdersAs::Saga,
                     _ => OrdersAs::Transaction,
-                },
+                }),
+                stock_url: values.text_or_none("shop.stock_url").map(str::to_owned),
+                wallet_url: values.text_or_none("shop.wallet_url").map(str::to_owned),
+                coupon_url: values.text_or_none("shop.coupon_url").map(str::to_owned),
+                order_url: values.text_or_none("shop.order_url").map(str::to_owned),
+                service_token: values.text_or_none("shop.service_token").map(str::to_owned),
                 time_zone: values.text("shop.time_zone").to_owned(),
                 data_platform: values.text_or_none("shop.data_platform").map(str::to_owned),
                 notification: values.text_or_none("shop.notification").map(str::to_owned),

@@ -103,7 +103,7 @@ pub(crate) struct AskSkip {
 
 impl Operator {
     fn sagas(&self) -> Result<&Sagas, String> {
-        self.shop.sagas().ok_or_else(|| {
+        self.orders()?.sagas().ok_or_else(|| {
             "orders are made in one transaction here (`shop.orders`): there are no sagas".to_owned()
         })
     }

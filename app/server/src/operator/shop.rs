@@ -9,7 +9,8 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use outbox::DeliveryId;
+use endpaper_shop::OrderService;
+use outbox::{DeliveryId, Outbox};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
@@ -20,6 +21,15 @@ pub(super) fn router() -> Router<Operator> {
         .route("/shop/rebuild", post(rebuild))
         .route("/shop/events", get(events))
         .route("/shop/replay", post(replay))
+}
+
+impl Operator {
+    /// Orders, where this process makes them.
+    pub(super) fn orders(&self) -> Result<&OrderService, String> {
+        self.shop.orders.as_ref().ok_or_else(|| {
+            "this process has a part of the shop: ask the one with `--role order`".to_owned()
+        })
+    }
 }
 
 /// What the sums are.
@@ -56,8 +66,11 @@ pub(crate) struct Rebuilt {
 }
 
 async fn rebuild(State(operator): State<Operator>) -> Json<Result<Rebuilt, String>> {
-    let rebuilt = operator.shop.rebuild().await.map_err(|why| why.to_string());
-    Json(rebuilt.map(|made| Rebuilt { orders: made.orders, strays: made.strays }))
+    let rebuilt = async {
+        let made = operator.orders()?.rebuild().await.map_err(|why| why.to_string())?;
+        Ok(Rebuilt { orders: made.orders, strays: made.strays })
+    };
+    Json(rebuilt.await)
 }
 
 /// What is to be told.
@@ -90,8 +103,7 @@ pub(crate) struct ParkedEvent {
 const PARKED_MAX: u32 = 100;
 
 async fn events(State(operator): State<Operator>) -> Json<Result<Events, String>> {
-    let outbox = operator.shop.outbox();
-    let found = async {
+    let found = async |outbox: &Outbox| {
         let waiting = outbox.backlog().await?.into_iter().map(|backlog| WaitingEvents {
             topic: backlog.topic.to_owned(),
             subscriber: backlog.subscriber.to_owned(),
@@ -110,7 +122,10 @@ async fn events(State(operator): State<Operator>) -> Json<Result<Events, String>
             parked: parked.collect(),
         })
     };
-    Json(found.await.map_err(|why| why.to_string()))
+    Json(match operator.orders() {
+        Ok(orders) => found(orders.outbox()).await.map_err(|why| why.to_string()),
+        Err(why) => Err(why),
+    })
 }
 
 /// Which is to be told again.
@@ -124,5 +139,8 @@ async fn replay(
     State(operator): State<Operator>,
     Json(ask): Json<AskReplay>,
 ) -> Json<Result<(), String>> {
-    Json(operator.shop.outbox().replay(ask.id).await.map_err(|why| why.to_string()))
+    Json(match operator.orders() {
+        Ok(orders) => orders.outbox().replay(ask.id).await.map_err(|why| why.to_string()),
+        Err(why) => Err(why),
+    })
 }

@@ -17,7 +17,7 @@ use super::OrderTold;
 use super::texts::{Message, message};
 use crate::model::{Order, OrderId, Won};
 use crate::rules;
-use crate::service::{FindReader, ReadersAway};
+use crate::service::{ContactReader, ReadersAway};
 use crate::store::orders;
 
 /// Who outside is told of orders that were completed or cancelled.
@@ -95,7 +95,7 @@ impl Handler for DataPlatform {
 /// Tells the reader, by a message gateway.
 pub(crate) struct Notification {
     pub(crate) store: MultiMaster,
-    pub(crate) readers: Arc<dyn FindReader>,
+    pub(crate) contacts: Arc<dyn ContactReader>,
     pub(crate) sink: Webhook,
 }
 
@@ -103,7 +103,7 @@ impl Handler for Notification {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandleError> {
         let OrderTold { order, state } = delivery.read()?;
         let (order, _) = told(&self.store, order, state).await?;
-        let contact = self.readers.contact(order.reader).await;
+        let contact = self.contacts.contact(order.reader).await;
         let contact = contact.map_err(|ReadersAway| HandleError::Again(ReadersAway.to_string()))?;
         // An account that is gone is told nothing.
         let Some(contact) = contact else { return Ok(()) };

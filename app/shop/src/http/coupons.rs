@@ -11,12 +11,14 @@ use utoipa::OpenApi;
 
 use super::reader;
 use crate::model::{self, CouponId, Piece};
-use crate::service::ShopService;
+use crate::service::CouponService;
 
-pub(super) fn routes() -> Router<ShopService> {
-    Router::new()
-        .route("/api/v1/shop/coupons", get(list).post(add))
-        .route("/api/v1/shop/coupons/{id}/claim", post(claim))
+/// The paths of these routes.
+pub(crate) const PATHS: [&str; 2] = ["/api/v1/shop/coupons", "/api/v1/shop/coupons/{id}/claim"];
+
+pub(super) fn routes() -> Router<CouponService> {
+    let [at_all, at_claims] = PATHS;
+    Router::new().route(at_all, get(list).post(add)).route(at_claims, post(claim))
 }
 
 #[derive(OpenApi)]
@@ -42,7 +44,7 @@ fn coupon((coupon, piece): (model::Coupon, Option<Piece>)) -> Coupon {
     responses((status = 200, body = Success<Vec<Coupon>>), (status = "default", body = Failure)),
 )]
 async fn list(
-    State(service): State<ShopService>,
+    State(service): State<CouponService>,
     caller: Caller,
 ) -> Result<Answer<Vec<Coupon>>, Problem> {
     let found = service.coupons(reader(&caller)).await?;
@@ -58,7 +60,7 @@ async fn list(
     responses((status = 201, body = Success<Coupon>), (status = "default", body = Failure)),
 )]
 async fn add(
-    State(service): State<ShopService>,
+    State(service): State<CouponService>,
     caller: Caller,
     JsonBody(request): JsonBody<NewCoupon>,
 ) -> Result<Answer<Coupon>, Problem> {
@@ -75,7 +77,7 @@ async fn add(
     responses((status = 200, body = Success<Coupon>), (status = "default", body = Failure)),
 )]
 async fn claim(
-    State(service): State<ShopService>,
+    State(service): State<CouponService>,
     caller: Caller,
     PathId(id): PathId<CouponId>,
 ) -> Result<Answer<Coupon>, Problem> {

@@ -17,10 +17,10 @@ use utoipa::{IntoParams, OpenApi};
 use super::reader;
 use crate::model::{self, OrderId, Taken, Wanted};
 use crate::rules;
-use crate::service::ShopService;
+use crate::service::OrderService;
 use crate::store::orders::Summary;
 
-pub(super) fn routes() -> Router<ShopService> {
+pub(super) fn routes() -> Router<OrderService> {
     Router::new()
         .route("/api/v1/shop/orders", get(list).post(place))
         .route("/api/v1/shop/orders/{id}", get(one))
@@ -31,7 +31,7 @@ pub(super) fn routes() -> Router<ShopService> {
 #[openapi(paths(list, place, one, cancel), components(schemas(OrderState, OrderNeed, StepState)))]
 pub(super) struct Document;
 
-async fn shown(service: &ShopService, order: model::Order) -> Result<Order, Problem> {
+async fn shown(service: &OrderService, order: model::Order) -> Result<Order, Problem> {
     let steps = service.steps(&order).await?;
     Ok(wire(&order, steps))
 }
@@ -90,7 +90,7 @@ fn wire(order: &model::Order, steps: Vec<OrderStep>) -> Order {
     ),
 )]
 async fn place(
-    State(service): State<ShopService>,
+    State(service): State<OrderService>,
     caller: Caller,
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(request): JsonBody<PlaceOrder>,
@@ -106,7 +106,7 @@ async fn place(
     responses((status = 200, body = Success<Order>), (status = "default", body = Failure)),
 )]
 async fn one(
-    State(service): State<ShopService>,
+    State(service): State<OrderService>,
     caller: Caller,
     PathId(id): PathId<OrderId>,
 ) -> Result<Answer<Order>, Problem> {
@@ -127,7 +127,7 @@ async fn one(
     ),
 )]
 async fn cancel(
-    State(service): State<ShopService>,
+    State(service): State<OrderService>,
     caller: Caller,
     PathId(id): PathId<OrderId>,
 ) -> Result<Answer<Order>, Problem> {
@@ -151,7 +151,7 @@ struct ListQuery {
     responses((status = 200, body = Success<Orders>), (status = "default", body = Failure)),
 )]
 async fn list(
-    State(service): State<ShopService>,
+    State(service): State<OrderService>,
     caller: Caller,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Answer<Orders>, Problem> {

@@ -11,13 +11,18 @@ use utoipa::OpenApi;
 
 use super::reader;
 use crate::model::Entry;
-use crate::service::ShopService;
+use crate::service::WalletService;
 
-pub(super) fn routes() -> Router<ShopService> {
+/// The paths of these routes.
+pub(crate) const PATHS: [&str; 3] =
+    ["/api/v1/shop/wallet", "/api/v1/shop/wallet/transfers", "/api/v1/shop/charges"];
+
+pub(super) fn routes() -> Router<WalletService> {
+    let [at_wallet, at_transfers, at_charges] = PATHS;
     Router::new()
-        .route("/api/v1/shop/wallet", get(wallet))
-        .route("/api/v1/shop/wallet/transfers", post(transfer))
-        .route("/api/v1/shop/charges", post(charge))
+        .route(at_wallet, get(wallet))
+        .route(at_transfers, post(transfer))
+        .route(at_charges, post(charge))
 }
 
 #[derive(OpenApi)]
@@ -30,7 +35,7 @@ pub(super) struct Document;
     responses((status = 200, body = Success<Wallet>), (status = "default", body = Failure)),
 )]
 async fn wallet(
-    State(service): State<ShopService>,
+    State(service): State<WalletService>,
     caller: Caller,
 ) -> Result<Answer<Wallet>, Problem> {
     let (balance, entries) = service.wallet(reader(&caller)).await?;
@@ -55,7 +60,7 @@ async fn wallet(
     responses((status = 200, body = Success<i64>), (status = "default", body = Failure)),
 )]
 async fn transfer(
-    State(service): State<ShopService>,
+    State(service): State<WalletService>,
     caller: Caller,
     JsonBody(request): JsonBody<Transfer>,
 ) -> Result<Answer<i64>, Problem> {
@@ -72,7 +77,7 @@ async fn transfer(
     responses((status = 200, body = Success<i64>), (status = "default", body = Failure)),
 )]
 async fn charge(
-    State(service): State<ShopService>,
+    State(service): State<WalletService>,
     caller: Caller,
     JsonBody(request): JsonBody<Charge>,
 ) -> Result<Answer<i64>, Problem> {

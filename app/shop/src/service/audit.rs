@@ -2,13 +2,13 @@
 
 use multi_master::{Db, Tx};
 
-use super::{ShopError, ShopService};
+use super::{OrderService, Shop, ShopError};
 use crate::model::{CouponId, OrderId, ProductId, ReaderId};
 use crate::rules;
 use crate::store::{coupons, orders, sales, stock, wallet};
 
 /// What has to be, whatever happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
     /// What all entries of all accounts are together: 0.
     pub entries_sum: i64,
@@ -45,20 +45,30 @@ pub struct Rebuilt {
 /// Orders that are made again in one write.
 const BATCH: u32 = 100;
 
-impl ShopService {
-    /// Sums everything up, each of the stores as of one moment.
+impl Shop {
+    /// Sums everything up that is in this process, each of the stores as of one moment.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn audit(&self) -> Result<Audit, ShopError> {
-        let stores = &self.0.stores;
-        let money = stores.wallet.read(async |db: &mut Db| wallet::audit(db).await);
-        let (entries_sum, in_wallets, wallets) = money.await?;
-        let products = stores.stock.read(async |db: &mut Db| stock::audit(db).await).await?;
-        let coupons = stores.coupons.read(async |db: &mut Db| coupons::audit(db).await).await?;
-        Ok(Audit { entries_sum, in_wallets, wallets, products, coupons })
+        let mut audit = Audit::default();
+        if let Some(wallet) = &self.wallet {
+            let money = wallet.base().store.read(async |db: &mut Db| wallet::audit(db).await);
+            (audit.entries_sum, audit.in_wallets, audit.wallets) = money.await?;
+        }
+        if let Some(stock) = &self.stock {
+            let products = stock.base().store.read(async |db: &mut Db| stock::audit(db).await);
+            audit.products = products.await?;
+        }
+        if let Some(coupons) = &self.coupons {
+            let found = coupons.base().store.read(async |db: &mut Db| coupons::audit(db).await);
+            audit.coupons = found.await?;
+        }
+        Ok(audit)
     }
+}
 
+impl OrderService {
     /// Makes the list of orders, and that of what was sold, again of the events of orders,
     /// while orders go on.
     ///
@@ -70,29 +80,30 @@ impl ShopService {
         loop {
             let some = self
                 .0
-                .stores
-                .orders
+                .base
+                .store
                 .read(async move |db: &mut Db| orders::ids(db, after, BATCH).await);
             let some = some.await?;
             let Some(last) = some.last().copied() else { break };
             after = Some(last);
             rebuilt.orders += some.len() as u64;
             let zone = self.0.time_zone.clone();
-            self.write(&self.0.stores.orders, async move |tx: &mut Tx| {
-                for id in &some {
-                    if let Some(order) = orders::get(tx, *id).await? {
-                        orders::list_order(tx, &order).await?;
-                        sales::set(tx, *id, rules::sales(&order, &zone)).await?;
+            self.0
+                .base
+                .write(async move |tx: &mut Tx| {
+                    for id in &some {
+                        if let Some(order) = orders::get(tx, *id).await? {
+                            orders::list_order(tx, &order).await?;
+                            sales::set(tx, *id, rules::sales(&order, &zone)).await?;
+                        }
                     }
-                }
-                Ok(())
-            })
-            .await?;
+                    Ok(())
+                })
+                .await?;
         }
         loop {
-            let some = self.write(&self.0.stores.orders, async |tx: &mut Tx| {
-                Ok(orders::drop_strays(tx, BATCH).await?)
-            });
+            let some =
+                self.0.base.write(async |tx: &mut Tx| Ok(orders::drop_strays(tx, BATCH).await?));
             match some.await? {
                 0 => return Ok(rebuilt),
                 some => rebuilt.strays += some as u64,

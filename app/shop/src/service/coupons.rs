@@ -3,10 +3,11 @@
 use endpaper_api::FieldProblem;
 use endpaper_api::shop::NewCoupon;
 use endpaper_http::FieldError;
-use multi_master::{Db, Tx};
-use stdx::UnixMicros;
+use multi_master::{Db, MultiMaster, Tx};
+use stdx::{Clock, IdSource, UnixMicros};
 
-use super::{ShopError, ShopService};
+use super::ShopError;
+use super::base::Base;
 use crate::model::{
     COUPON_NAME_CHARS_MAX, COUPON_QUANTITY_MAX, Coupon, CouponId, PRICE_MAX, Piece, ReaderId, Won,
     in_range, text,
@@ -16,7 +17,21 @@ use crate::store::coupons;
 /// Coupons that are listed at most.
 const LIST_MAX: u32 = 100;
 
-impl ShopService {
+/// Coupons. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CouponService(Base);
+
+impl CouponService {
+    /// Over a store that was opened with [`crate::MIGRATIONS`] among its migrations.
+    #[must_use]
+    pub const fn new(store: MultiMaster, clock: Clock, ids: IdSource) -> Self {
+        Self(Base::new(store, clock, ids))
+    }
+
+    pub(super) const fn base(&self) -> &Base {
+        &self.0
+    }
+
     /// Coupons that can be had or used, those first that end first, with the reader's pieces.
     ///
     /// # Errors
@@ -25,11 +40,10 @@ impl ShopService {
         &self,
         reader: ReaderId,
     ) -> Result<Vec<(Coupon, Option<Piece>)>, ShopError> {
-        let now = self.now();
+        let now = self.0.now();
         let listed = self
             .0
-            .stores
-            .coupons
+            .store
             .read(async move |db: &mut Db| coupons::list(db, reader, now, LIST_MAX).await);
         Ok(listed.await?)
     }
@@ -41,14 +55,14 @@ impl ShopService {
     pub async fn add_coupon(&self, request: &NewCoupon) -> Result<Coupon, ShopError> {
         let mut wrong = Vec::new();
         let mut field = |name: &'static str, problem| wrong.push(FieldError::new(name, problem));
-        let id = self.id_of(request.id.as_ref()).map_err(|problem| field("id", problem));
+        let id = self.0.id_of(request.id.as_ref()).map_err(|problem| field("id", problem));
         let name = text(&request.name, COUPON_NAME_CHARS_MAX);
         let name = name.map_err(|problem| field("name", problem));
         let discount = in_range(request.discount, 1, PRICE_MAX);
         let discount = discount.map_err(|problem| field("discount", problem));
         let quantity = in_range(request.quantity, 1, COUPON_QUANTITY_MAX);
         let quantity = quantity.map_err(|problem| field("quantity", problem));
-        let (ends, now) = (UnixMicros(request.ends.as_micros()), self.now());
+        let (ends, now) = (UnixMicros(request.ends.as_micros()), self.0.now());
         if ends <= now {
             field("ends", FieldProblem::InThePast);
         }
@@ -58,15 +72,16 @@ impl ShopService {
             return Err(ShopError::Invalid(wrong));
         };
         let coupon = Coupon { id, name, discount, quantity, issued: 0, ends };
-        self.write(&self.0.stores.coupons, async move |tx: &mut Tx| {
-            if let Some(found) = coupons::get(tx, coupon.id).await? {
-                let is_same = Coupon { issued: 0, ..found.clone() } == coupon;
-                return if is_same { Ok(found) } else { Err(ShopError::IdTaken) };
-            }
-            coupons::insert(tx, &coupon, now).await?;
-            Ok(coupon.clone())
-        })
-        .await
+        self.0
+            .write(async move |tx: &mut Tx| {
+                if let Some(found) = coupons::get(tx, coupon.id).await? {
+                    let is_same = Coupon { issued: 0, ..found.clone() } == coupon;
+                    return if is_same { Ok(found) } else { Err(ShopError::IdTaken) };
+                }
+                coupons::insert(tx, &coupon, now).await?;
+                Ok(coupon.clone())
+            })
+            .await
     }
 
     /// Gives a reader a piece of a coupon, as long as there are some; who has one keeps it.
@@ -79,9 +94,9 @@ impl ShopService {
         reader: ReaderId,
         of: CouponId,
     ) -> Result<(Coupon, Piece), ShopError> {
-        let now = self.now();
+        let now = self.0.now();
         // Nearly all who come late are told so by a read, which waits for nobody.
-        let seen = self.0.stores.coupons.read(async move |db: &mut Db| {
+        let seen = self.0.store.read(async move |db: &mut Db| {
             let coupon = coupons::get(db, of).await?;
             Ok::<_, ShopError>((coupon, coupons::piece_of(db, of, reader).await?))
         });
@@ -90,9 +105,6 @@ impl ShopService {
             (Some(coupon), Some(piece)) => return Ok((coupon, piece)),
             (Some(coupon), None) => coupons::may_be_had(&coupon, now)?,
         }
-        self.write(&self.0.stores.coupons, async move |tx: &mut Tx| {
-            coupons::issue(tx, of, reader, now).await
-        })
-        .await
+        self.0.write(async move |tx: &mut Tx| coupons::issue(tx, of, reader, now).await).await
     }
 }

@@ -5,8 +5,8 @@ use endpaper_api::{Instant, Text};
 use stdx::ids::Id as _;
 use uuid::Uuid;
 
-use super::{ShopError, ShopService};
-use crate::model::{ReaderId, Won};
+use super::{CouponService, ShopError, StockService, WalletService};
+use crate::model::Won;
 use crate::rules;
 use crate::store::wallet::{self, Account};
 
@@ -18,13 +18,12 @@ const BOOKS: [(&str, &str, &str, i64); 4] = [
 ];
 const MONEY: i64 = 100_000;
 
-impl ShopService {
-    /// Adds what is missing of the demo, with money for a reader.
+impl StockService {
+    /// Adds what is missing of the demo's books.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn add_demo(&self, reader: ReaderId) -> Result<(), ShopError> {
-        let text = |text: &str| Text::new(text).expect("no control characters");
+    pub async fn add_demo(&self) -> Result<(), ShopError> {
         for (number, (title, author, isbn, price)) in (1..).zip(BOOKS) {
             self.add_product(&NewProduct {
                 id: Some(text(&demo_id(number).to_string())),
@@ -36,21 +35,46 @@ impl ShopService {
             })
             .await?;
         }
+        Ok(())
+    }
+}
+
+impl CouponService {
+    /// Adds the demo's coupon, where it is missing.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn add_demo(&self) -> Result<(), ShopError> {
         // Until 2036: the same each time, so that it is the same coupon.
-        self.add_coupon(&NewCoupon {
+        let coupon = NewCoupon {
             id: Some(text(&demo_id(0).to_string())),
             name: text("첫 주문 · First order"),
             discount: 3_000,
             quantity: 1_000,
             ends: Instant::from_micros(2_082_758_400_000_000),
-        })
-        .await?;
+        };
+        self.add_coupon(&coupon).await.map(drop)
+    }
+}
+
+impl WalletService {
+    /// Gives the demo's reader some money, once.
+    ///
+    /// # Errors
+    /// [`ShopError::ReaderNotFound`] where there is no such reader (yet),
+    /// [`ShopError::ReadersAway`]; those of the store.
+    pub async fn add_demo(&self, login_id: &str) -> Result<(), ShopError> {
+        let reader = self.find(login_id).await?;
         let amount = Won::new(MONEY).unwrap_or_default();
         let (id, kind) = (rules::derived(reader.uuid(), "demo"), EntryKind::Charge);
         let to = Account::Reader(reader);
         let charge = wallet::Transfer { id, kind, from: Account::PaidIn, to, amount, order: None };
         self.move_money(charge).await
     }
+}
+
+fn text(text: &str) -> Text {
+    Text::new(text).expect("no control characters")
 }
 
 fn demo_id(number: u128) -> Uuid {

@@ -97,3 +97,12 @@ impl From<WriteError<Self>> for ShopError {
         }
     }
 }
+
+impl From<WriteError<DbError>> for ShopError {
+    fn from(error: WriteError<DbError>) -> Self {
+        match error {
+            WriteError::NotSaved(error) => Self::Db(error),
+            WriteError::InDoubt(txid) => Self::InDoubt(txid),
+        }
+    }
+}

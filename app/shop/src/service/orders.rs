@@ -9,7 +9,7 @@ use outbox::Outbox;
 use stdx::UnixMicros;
 use stdx::ids::Id as _;
 
-use super::{ShopError, ShopService};
+use super::{OrderService, ShopError};
 use crate::events::{ORDERS, OrderTold};
 use crate::model::{
     Cart, Copies, CouponId, LINES_MAX, Order, OrderEvent, OrderId, ProductId, ReaderId, Refusal,
@@ -25,7 +25,7 @@ const LIST_MAX: u32 = 100;
 /// Places of a ranking.
 const PLACES: u32 = 20;
 
-impl ShopService {
+impl OrderService {
     /// Makes an order: takes copies, the coupon and the money, all of it or nothing. The same
     /// one again, under its id or the reader's key, gets the answer of the first time, also
     /// where that was no.
@@ -42,7 +42,7 @@ impl ShopService {
         let cart = cart(request)?;
         let id = match (&request.id, key) {
             (Some(_), _) | (None, None) => {
-                self.id_of(request.id.as_ref()).map_err(|why| ShopError::field("id", why))?
+                self.0.base.id_of(request.id.as_ref()).map_err(|why| ShopError::field("id", why))?
             }
             (None, Some(key)) => rules::derived(reader.uuid(), key),
         };
@@ -71,7 +71,7 @@ impl ShopService {
     ) -> Result<Order, ShopError> {
         match &self.0.sagas {
             None => self.place_at_once(reader, id, cart).await,
-            Some(sagas) => sagas.place(&self.0.stores.orders, reader, id, cart).await,
+            Some(sagas) => sagas.place(&self.0.base.store, reader, id, cart).await,
         }
     }
 
@@ -81,9 +81,9 @@ impl ShopService {
         id: OrderId,
         cart: Cart,
     ) -> Result<Order, ShopError> {
-        let (outbox, now) = (self.0.outbox.clone(), self.now());
+        let (outbox, now) = (self.0.outbox.clone(), self.0.base.now());
         let wanted = cart.clone();
-        let placed = self.write(&self.0.stores.orders, async move |tx: &mut Tx| {
+        let placed = self.0.base.write(async move |tx: &mut Tx| {
             if let Some(order) = orders::get(tx, id).await? {
                 return answer(order, reader, &wanted);
             }
@@ -107,9 +107,9 @@ impl ShopService {
         cart: Cart,
         why: Refusal,
     ) -> Result<Order, ShopError> {
-        let now = self.now();
+        let now = self.0.base.now();
         let asked = cart.clone();
-        let kept = self.write(&self.0.stores.orders, async move |tx: &mut Tx| {
+        let kept = self.0.base.write(async move |tx: &mut Tx| {
             if let Some(order) = orders::get(tx, id).await? {
                 return Ok(order);
             }
@@ -126,7 +126,7 @@ impl ShopService {
     /// [`ShopError::OrderNotFound`].
     pub async fn order(&self, reader: ReaderId, id: OrderId) -> Result<Order, ShopError> {
         let found =
-            self.0.stores.orders.read(async move |db: &mut Db| orders::get(db, id).await).await?;
+            self.0.base.store.read(async move |db: &mut Db| orders::get(db, id).await).await?;
         found.filter(|order| order.reader == reader).ok_or(ShopError::OrderNotFound)
     }
 
@@ -155,8 +155,8 @@ impl ShopService {
         let limit = limit.clamp(1, LIST_MAX);
         let listed = self
             .0
-            .stores
-            .orders
+            .base
+            .store
             .read(async move |db: &mut Db| orders::list(db, reader, before, limit).await);
         Ok(listed.await?)
     }
@@ -169,25 +169,27 @@ impl ShopService {
         if let Some(sagas) = &self.0.sagas {
             let order = self.order(reader, id).await?;
             return if is_to_cancel(&order)? {
-                sagas.cancel(&self.0.stores.orders, order).await
+                sagas.cancel(&self.0.base.store, order).await
             } else {
                 Ok(order)
             };
         }
-        let (outbox, now) = (self.0.outbox.clone(), self.now());
-        self.write(&self.0.stores.orders, async move |tx: &mut Tx| {
-            let order = orders::get(tx, id).await?.filter(|order| order.reader == reader);
-            let order = order.ok_or(ShopError::OrderNotFound)?;
-            if !is_to_cancel(&order)? {
-                return Ok(order);
-            }
-            undo(tx, &order, now).await?;
-            let cancelled = vec![OrderEvent::Cancelled];
-            let order = orders::append(tx, id, Some(order), cancelled, now).await?;
-            tell(&outbox, tx, &order).await?;
-            Ok(order)
-        })
-        .await
+        let (outbox, now) = (self.0.outbox.clone(), self.0.base.now());
+        self.0
+            .base
+            .write(async move |tx: &mut Tx| {
+                let order = orders::get(tx, id).await?.filter(|order| order.reader == reader);
+                let order = order.ok_or(ShopError::OrderNotFound)?;
+                if !is_to_cancel(&order)? {
+                    return Ok(order);
+                }
+                undo(tx, &order, now).await?;
+                let cancelled = vec![OrderEvent::Cancelled];
+                let order = orders::append(tx, id, Some(order), cancelled, now).await?;
+                tell(&outbox, tx, &order).await?;
+                Ok(order)
+            })
+            .await
     }
 
     /// What was sold most on a day, or on the seven days that end with it; today without one.
@@ -199,15 +201,15 @@ impl ShopService {
         span: RankingSpan,
         day: Option<Date>,
     ) -> Result<(Date, Date, Vec<(ProductId, String, i64)>), ShopError> {
-        let to = day.unwrap_or_else(|| rules::day(self.now(), &self.0.time_zone));
+        let to = day.unwrap_or_else(|| rules::day(self.0.base.now(), &self.0.time_zone));
         let from = match span {
             RankingSpan::Day => to,
             RankingSpan::Week => to.saturating_sub(jiff::Span::new().days(6)),
         };
         let places = self
             .0
-            .stores
-            .orders
+            .base
+            .store
             .read(async move |db: &mut Db| sales::ranking(db, from, to, PLACES).await);
         Ok((from, to, places.await?))
     }

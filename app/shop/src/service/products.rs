@@ -2,10 +2,12 @@
 
 use endpaper_api::shop::{NewProduct, StockChange};
 use endpaper_http::FieldError;
-use multi_master::{Db, Tx};
+use multi_master::{Db, MultiMaster, Tx};
 use stdx::ids::Id as _;
+use stdx::{Clock, IdSource};
 
-use super::{ShopError, ShopService};
+use super::ShopError;
+use super::base::Base;
 use crate::model::{
     AUTHOR_CHARS_MAX, PRICE_MAX, Product, ProductId, RECEIPT_MAX, ReceiptId, Refusal,
     TITLE_CHARS_MAX, Won, in_range, text,
@@ -16,7 +18,21 @@ use crate::store::stock;
 /// Products that are listed at once at most.
 const LIST_MAX: u32 = 100;
 
-impl ShopService {
+/// Products and their copies. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct StockService(Base);
+
+impl StockService {
+    /// Over a store that was opened with [`crate::MIGRATIONS`] among its migrations.
+    #[must_use]
+    pub const fn new(store: MultiMaster, clock: Clock, ids: IdSource) -> Self {
+        Self(Base::new(store, clock, ids))
+    }
+
+    pub(super) const fn base(&self) -> &Base {
+        &self.0
+    }
+
     /// Products in the order of their titles, after one of them; at most 100.
     ///
     /// # Errors
@@ -27,7 +43,7 @@ impl ShopService {
         limit: u32,
     ) -> Result<Vec<Product>, ShopError> {
         let limit = limit.clamp(1, LIST_MAX);
-        let listed = self.0.stores.stock.read(async move |db: &mut Db| {
+        let listed = self.0.store.read(async move |db: &mut Db| {
             let after = match after {
                 Some(after) => stock::get(db, after).await?,
                 None => None,
@@ -42,8 +58,7 @@ impl ShopService {
     /// # Errors
     /// [`Refusal::ProductNotFound`].
     pub async fn product(&self, of: ProductId) -> Result<Product, ShopError> {
-        let found =
-            self.0.stores.stock.read(async move |db: &mut Db| stock::get(db, of).await).await?;
+        let found = self.0.store.read(async move |db: &mut Db| stock::get(db, of).await).await?;
         found.ok_or_else(|| Refusal::ProductNotFound { product: of }.into())
     }
 
@@ -55,24 +70,25 @@ impl ShopService {
         let (product, copies) = self.new_product(request)?;
         // The copies that are there come with the product: their receipt has its id.
         let receipt = ReceiptId::from_uuid(product.id.uuid());
-        let now = self.now();
-        self.write(&self.0.stores.stock, async move |tx: &mut Tx| {
-            if let Some(found) = stock::get(tx, product.id).await? {
-                if (Product { on_hand: 0, ..found.clone() }) != product {
-                    return Err(ShopError::IdTaken);
+        let now = self.0.now();
+        self.0
+            .write(async move |tx: &mut Tx| {
+                if let Some(found) = stock::get(tx, product.id).await? {
+                    if (Product { on_hand: 0, ..found.clone() }) != product {
+                        return Err(ShopError::IdTaken);
+                    }
+                } else {
+                    stock::insert(tx, &product, now).await?;
                 }
-            } else {
-                stock::insert(tx, &product, now).await?;
-            }
-            stock::receive(tx, receipt, product.id, copies, now).await
-        })
-        .await
+                stock::receive(tx, receipt, product.id, copies, now).await
+            })
+            .await
     }
 
     fn new_product(&self, request: &NewProduct) -> Result<(Product, i64), ShopError> {
         let mut wrong = Vec::new();
         let mut field = |name: &'static str, problem| wrong.push(FieldError::new(name, problem));
-        let id = self.id_of(request.id.as_ref()).map_err(|problem| field("id", problem)).ok();
+        let id = self.0.id_of(request.id.as_ref()).map_err(|problem| field("id", problem)).ok();
         let title = text(&request.title, TITLE_CHARS_MAX);
         let title = title.map_err(|problem| field("title", problem)).unwrap_or_default();
         let author = request.author.as_ref().map(|author| text(author, AUTHOR_CHARS_MAX));
@@ -100,7 +116,7 @@ impl ShopService {
         request: &StockChange,
     ) -> Result<Product, ShopError> {
         let receipt: ReceiptId =
-            self.id_of(request.id.as_ref()).map_err(|problem| ShopError::field("id", problem))?;
+            self.0.id_of(request.id.as_ref()).map_err(|problem| ShopError::field("id", problem))?;
         let copies = request.copies;
         let problem = in_range(copies, -RECEIPT_MAX, RECEIPT_MAX)
             .err()
@@ -108,10 +124,9 @@ impl ShopService {
         if let Some(problem) = problem {
             return Err(ShopError::field("copies", problem));
         }
-        let now = self.now();
-        self.write(&self.0.stores.stock, async move |tx: &mut Tx| {
-            stock::receive(tx, receipt, of, copies, now).await
-        })
-        .await
+        let now = self.0.now();
+        self.0
+            .write(async move |tx: &mut Tx| stock::receive(tx, receipt, of, copies, now).await)
+            .await
     }
 }

@@ -26,7 +26,7 @@ pub struct Contact {
     pub language: Language,
 }
 
-/// What [`FindReader::contact`] returns.
+/// What [`ContactReader`] returns.
 pub type Contacting<'a> =
     Pin<Box<dyn Future<Output = Result<Option<Contact>, ReadersAway>> + Send + 'a>>;
 
@@ -34,7 +34,10 @@ pub type Contacting<'a> =
 pub trait FindReader: Send + Sync + 'static {
     /// The reader with this log-in id, where there is one whose account is open.
     fn by_login_id<'a>(&'a self, login_id: &'a str) -> Finding<'a>;
+}
 
+/// Knows how readers are written to.
+pub trait ContactReader: Send + Sync + 'static {
     /// How a reader is written to, where there is such an account.
     fn contact(&self, reader: ReaderId) -> Contacting<'_>;
 }

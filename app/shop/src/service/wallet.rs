@@ -1,24 +1,57 @@
 //! Money.
 
+use std::fmt;
+use std::sync::Arc;
+
 use endpaper_api::shop::{Charge, EntryKind, Transfer};
 use endpaper_api::{FieldProblem, Text};
 use endpaper_http::FieldError;
-use multi_master::{Db, Tx};
+use multi_master::{Db, MultiMaster, Tx};
+use stdx::{Clock, IdSource};
 
-use super::{ReadersAway, ShopError, ShopService};
+use super::base::Base;
+use super::{FindReader, ReadersAway, ShopError};
 use crate::model::{Entry, ReaderId, TRANSFER_MAX, TransferId, Won, in_range};
 use crate::store::wallet::{self, Account};
 
 /// Entries that are listed at most.
 const ENTRIES_MAX: u32 = 100;
 
-impl ShopService {
+/// Money of readers. Cheap to clone.
+#[derive(Clone)]
+pub struct WalletService {
+    base: Base,
+    readers: Arc<dyn FindReader>,
+}
+
+impl fmt::Debug for WalletService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WalletService").finish_non_exhaustive()
+    }
+}
+
+impl WalletService {
+    /// Over a store that was opened with [`crate::MIGRATIONS`] among its migrations.
+    #[must_use]
+    pub fn new(
+        store: MultiMaster,
+        readers: Arc<dyn FindReader>,
+        clock: Clock,
+        ids: IdSource,
+    ) -> Self {
+        Self { base: Base::new(store, clock, ids), readers }
+    }
+
+    pub(super) const fn base(&self) -> &Base {
+        &self.base
+    }
+
     /// What a reader has, and what came and went.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn wallet(&self, reader: ReaderId) -> Result<(Won, Vec<Entry>), ShopError> {
-        let found = self.0.stores.wallet.read(async move |db: &mut Db| {
+        let found = self.base.store.read(async move |db: &mut Db| {
             Ok((
                 wallet::balance(db, reader).await?,
                 wallet::entries(db, reader, ENTRIES_MAX).await?,
@@ -72,16 +105,13 @@ impl ShopService {
     }
 
     pub(super) async fn move_money(&self, transfer: wallet::Transfer) -> Result<(), ShopError> {
-        let now = self.now();
-        self.write(&self.0.stores.wallet, async move |tx: &mut Tx| {
-            wallet::transfer(tx, &transfer, now).await
-        })
-        .await
+        let now = self.base.now();
+        self.base.write(async move |tx: &mut Tx| wallet::transfer(tx, &transfer, now).await).await
     }
 
     fn transferred(&self, id: Option<&Text>, amount: i64) -> Result<(TransferId, Won), ShopError> {
         let mut wrong = Vec::new();
-        let id = self.id_of(id).map_err(|problem| wrong.push(FieldError::new("id", problem)));
+        let id = self.base.id_of(id).map_err(|problem| wrong.push(FieldError::new("id", problem)));
         let amount = in_range(amount, 1, TRANSFER_MAX)
             .map_err(|problem| wrong.push(FieldError::new("amount", problem)));
         match (id, amount.ok().and_then(Won::new)) {
@@ -90,8 +120,8 @@ impl ShopService {
         }
     }
 
-    async fn find(&self, login_id: &str) -> Result<ReaderId, ShopError> {
-        let found = self.0.readers.by_login_id(login_id).await;
+    pub(super) async fn find(&self, login_id: &str) -> Result<ReaderId, ShopError> {
+        let found = self.readers.by_login_id(login_id).await;
         found.map_err(|ReadersAway| ShopError::ReadersAway)?.ok_or(ShopError::ReaderNotFound)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{World, coupon, in_both_forms, product, reader, wanted};
+use crate::world::{World, coupon, in_all_forms, product, reader, wanted};
 
 async fn what_can_not_be_is_named_by_its_field(world: World) {
     world.sells(1, 12_000, 10).await;
@@ -54,7 +54,7 @@ async fn what_can_not_be_is_named_by_its_field(world: World) {
     let gone = world.ask(0, "POST", &stock, Some(json!({"copies": -11}))).await;
     assert_eq!(gone.code(), "OUT_OF_STOCK");
     assert_eq!((world.on_hand(1).await, world.balance(1).await), (10, 100_000));
-    assert!(world.shop.orders(reader(1), None, 10).await.unwrap().is_empty());
+    assert!(world.orders.orders(reader(1), None, 10).await.unwrap().is_empty());
     world.check_sums().await;
     world.close().await;
 }
@@ -82,7 +82,7 @@ async fn nobody_does_what_is_for_others(world: World) {
         "USER_NOT_FOUND"
     );
     // Another reader's coupon.
-    world.shop.claim(reader(2), coupon(1)).await.unwrap();
+    world.coupons.claim(reader(2), coupon(1)).await.unwrap();
     let order = serde_json::to_value(wanted(&[(1, 1)], Some(1))).unwrap();
     assert_eq!(world.ask(1, "POST", "/orders", Some(order)).await.code(), "COUPON_NOT_FOUND");
     let claim = format!("/coupons/{}/claim", coupon(1));
@@ -114,7 +114,7 @@ async fn nothing_overflows(world: World) {
     world.close().await;
 }
 
-in_both_forms! {
+in_all_forms! {
     what_can_not_be_is_named_by_its_field,
     nobody_does_what_is_for_others,
     nothing_overflows,

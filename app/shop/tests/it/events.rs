@@ -6,10 +6,10 @@ use endpaper_api::shop::RankingSpan;
 use endpaper_shop::model::OrderId;
 use multi_master::{DbError, Tx, id, params};
 
-use crate::world::{World, in_both_forms, product, reader, wanted};
+use crate::world::{World, in_all_forms, product, reader, wanted};
 
 async fn places(world: &World, span: RankingSpan) -> Vec<(u128, i64)> {
-    let (_, _, places) = world.shop.ranking(span, None).await.unwrap();
+    let (_, _, places) = world.orders.ranking(span, None).await.unwrap();
     let number = |of| (1..=9).find(|number| product(*number) == of).unwrap();
     places.into_iter().map(|(product, _, copies)| (number(product), copies)).collect()
 }
@@ -25,7 +25,7 @@ async fn what_is_sold_most_is_first_and_what_is_given_back_does_not_count(world:
     order("a", &[(1, 5), (2, 7)]).await;
     let given_back = order("b", &[(3, 50)]).await;
     order("c", &[(3, 1)]).await;
-    world.shop.cancel(reader(1), given_back).await.unwrap();
+    world.orders.cancel(reader(1), given_back).await.unwrap();
     world.told().await;
     assert_eq!(places(&world, RankingSpan::Day).await, [(2, 7), (1, 5), (3, 1)]);
     world.clock.advance(Duration::from_hours(24));
@@ -49,17 +49,17 @@ async fn lists_that_are_lost_are_made_again(world: World) {
         let lines = [(1 + number % 3, 1 + (number % 5) as i64)];
         let order = world.place(1, &format!("k{number}"), &wanted(&lines, None)).await.unwrap();
         if number % 4 == 0 {
-            world.shop.cancel(reader(1), order.id).await.unwrap();
+            world.orders.cancel(reader(1), order.id).await.unwrap();
         }
         orders.push(order.id);
     }
     world.place(1, "no", &wanted(&[(1, 999)], None)).await.unwrap_err();
     world.told().await;
-    let listed = world.shop.orders(reader(1), None, 100).await.unwrap();
+    let listed = world.orders.orders(reader(1), None, 100).await.unwrap();
     let ranked = places(&world, RankingSpan::Day).await;
-    assert_eq!(world.shop.rebuild().await.unwrap().orders, 131);
+    assert_eq!(world.orders.rebuild().await.unwrap().orders, 131);
     assert_eq!(
-        world.shop.orders(reader(1), None, 100).await.unwrap(),
+        world.orders.orders(reader(1), None, 100).await.unwrap(),
         listed,
         "it changes nothing"
     );
@@ -94,14 +94,14 @@ async fn lists_that_are_lost_are_made_again(world: World) {
     });
     spoil.await.into_result().unwrap();
     assert_ne!(places(&world, RankingSpan::Day).await, ranked);
-    let rebuilt = world.shop.rebuild().await.unwrap();
+    let rebuilt = world.orders.rebuild().await.unwrap();
     assert_eq!((rebuilt.orders, rebuilt.strays), (131, 1));
-    assert_eq!(world.shop.orders(reader(1), None, 100).await.unwrap(), listed);
+    assert_eq!(world.orders.orders(reader(1), None, 100).await.unwrap(), listed);
     assert_eq!(places(&world, RankingSpan::Day).await, ranked);
     world.close().await;
 }
 
-in_both_forms! {
+in_all_forms! {
     what_is_sold_most_is_first_and_what_is_given_back_does_not_count,
     lists_that_are_lost_are_made_again,
 }

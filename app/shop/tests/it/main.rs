@@ -1,5 +1,7 @@
 //! The shop, on real stores.
 
+mod apart;
+
 mod bad_input;
 
 mod crashes;

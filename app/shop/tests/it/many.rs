@@ -7,7 +7,7 @@ use endpaper_shop::ShopError;
 use endpaper_shop::model::Refusal;
 use futures_util::future::join_all;
 
-use crate::world::{World, coupon, in_both_forms, reader, text, wanted};
+use crate::world::{World, coupon, in_all_forms, reader, text, wanted};
 
 /// A hundred thousand requests for a thousand coupons, most of readers who ask again.
 async fn a_thousand_coupons_are_a_thousand(world: World) {
@@ -23,7 +23,7 @@ async fn a_thousand_coupons_are_a_thousand(world: World) {
             for number in (task..REQUESTS).step_by(TASKS as usize) {
                 // Each reader asks twenty times, here and there.
                 let who = number * 7_919 % READERS;
-                match world.shop.claim(reader(who), coupon(1)).await {
+                match world.coupons.claim(reader(who), coupon(1)).await {
                     Ok(_) => got.push(who),
                     Err(ShopError::CouponSoldOut) => {}
                     Err(error) => panic!("{error}"),
@@ -39,7 +39,7 @@ async fn a_thousand_coupons_are_a_thousand(world: World) {
     got.sort_unstable();
     got.dedup();
     assert_eq!(got.len(), 1_000);
-    let listed = world.shop.coupons(reader(got[0])).await.unwrap();
+    let listed = world.coupons.coupons(reader(got[0])).await.unwrap();
     assert_eq!((listed[0].0.issued, listed[0].1.is_some()), (1_000, true));
     world.check_sums().await;
     Arc::into_inner(world).unwrap().close().await;
@@ -78,7 +78,7 @@ async fn a_double_click_is_one_order(world: World) {
     let clicks = (0..16).map(|_| {
         let world = Arc::clone(&world);
         tokio::spawn(async move {
-            world.shop.place(reader(1), Some("click"), &wanted(&[(1, 1)], None)).await
+            world.orders.place(reader(1), Some("click"), &wanted(&[(1, 1)], None)).await
         })
     });
     let mut made = Vec::new();
@@ -107,7 +107,7 @@ async fn money_only_moves(world: World) {
             for amount in [300, 450, 700] {
                 let to = text(format!("reader-{to}"));
                 let transfer = Transfer { id: None, to, amount };
-                match world.shop.transfer(reader(from), &transfer).await {
+                match world.wallet.transfer(reader(from), &transfer).await {
                     Ok(_) | Err(ShopError::Refused(Refusal::BalanceTooLow { .. })) => {}
                     Err(error) => panic!("{error}"),
                 }
@@ -122,7 +122,7 @@ async fn money_only_moves(world: World) {
     Arc::into_inner(world).unwrap().close().await;
 }
 
-in_both_forms! {
+in_all_forms! {
     a_thousand_coupons_are_a_thousand,
     no_copy_is_sold_twice,
     a_double_click_is_one_order,

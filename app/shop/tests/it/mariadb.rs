@@ -56,7 +56,7 @@ async fn orders_go_on_while_a_master_dies(how: How) {
                 };
                 let Some(order) = order else { continue };
                 if number % 4 == 0 {
-                    while let Err(error) = world.shop.cancel(reader(who), order.id).await {
+                    while let Err(error) = world.orders.cancel(reader(who), order.id).await {
                         assert!(
                             matches!(error, ShopError::InDoubt(_))
                                 || matches!(&error, ShopError::Db(why) if why.is_retryable()),
@@ -80,7 +80,7 @@ async fn orders_go_on_while_a_master_dies(how: How) {
     assert_eq!(audit.in_wallets, 100_000 * 12 - 2_000 * sold);
     world.told().await;
     let (_, _, ranking) =
-        world.shop.ranking(endpaper_api::shop::RankingSpan::Day, None).await.unwrap();
+        world.orders.ranking(endpaper_api::shop::RankingSpan::Day, None).await.unwrap();
     let copies: Vec<i64> = ranking.into_iter().map(|(_, _, copies)| copies).collect();
     assert_eq!(copies, [2 * sold, sold]);
     b.restart().unwrap();

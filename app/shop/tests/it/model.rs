@@ -138,7 +138,7 @@ async fn run(how: How, acts: Vec<Act>) {
             *sold.entry(product(*number)).or_default() += copies;
         }
     }
-    let (_, _, ranking) = world.shop.ranking(RankingSpan::Day, None).await.unwrap();
+    let (_, _, ranking) = world.orders.ranking(RankingSpan::Day, None).await.unwrap();
     let ranking: BTreeMap<_, i64> =
         ranking.into_iter().map(|(product, _, copies)| (product, copies)).collect();
     assert_eq!(ranking, sold);
@@ -174,7 +174,7 @@ async fn one(world: &World, model: &mut Model, act: Act) {
         Act::Cancel { who, key } => {
             let Some(made) = model.orders.get_mut(&(who, key)) else { return };
             let (Some(id), Ok(paid)) = (made.id, &made.answer) else { return };
-            let cancelled = world.shop.cancel(reader(who), id).await.unwrap();
+            let cancelled = world.orders.cancel(reader(who), id).await.unwrap();
             assert_eq!(cancelled.state, OrderState::Cancelled);
             if std::mem::replace(&mut made.cancelled, true) {
                 return;
@@ -193,7 +193,7 @@ async fn one(world: &World, model: &mut Model, act: Act) {
                 to: text(format!("reader-{to}")),
                 amount,
             };
-            let got = world.shop.transfer(reader(from), &transfer).await;
+            let got = world.wallet.transfer(reader(from), &transfer).await;
             if from == to {
                 assert!(matches!(got, Err(ShopError::Invalid(_))));
                 return;
@@ -206,11 +206,11 @@ async fn one(world: &World, model: &mut Model, act: Act) {
                 login_id: text(format!("reader-{who}")),
                 amount,
             };
-            let got = world.shop.charge(&charge).await;
+            let got = world.wallet.charge(&charge).await;
             moved(model, &got, id, (None, who, amount));
         }
         Act::Claim { who, coupon: of } => {
-            let got = world.shop.claim(reader(who), coupon(of)).await;
+            let got = world.coupons.claim(reader(who), coupon(of)).await;
             if model.pieces.contains_key(&(who, of)) {
                 assert!(got.is_ok());
             } else if model.left[&of] == 0 {
@@ -226,7 +226,7 @@ async fn one(world: &World, model: &mut Model, act: Act) {
                 id: Some(text(uuid::Uuid::from_u128(0x5000 + u128::from(id)))),
                 copies,
             };
-            let got = world.shop.change_stock(product(number), &change).await;
+            let got = world.stock.change_stock(product(number), &change).await;
             let on_hand = model.on_hand.get_mut(&number).unwrap();
             match model.receipts.get(&(id, number)) {
                 Some(before) if *before == copies => assert_eq!(got.unwrap().on_hand, *on_hand),
@@ -242,7 +242,7 @@ async fn one(world: &World, model: &mut Model, act: Act) {
             }
         }
         Act::Rebuild => {
-            world.shop.rebuild().await.unwrap();
+            world.orders.rebuild().await.unwrap();
         }
     }
 }

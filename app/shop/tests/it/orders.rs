@@ -5,14 +5,14 @@ use endpaper_shop::ShopError;
 use endpaper_shop::model::{Refusal, Won};
 use serde_json::{Value, json};
 
-use crate::world::{World, coupon, in_both_forms, product, reader, text, wanted};
+use crate::world::{World, coupon, in_all_forms, product, reader, text, wanted};
 
 async fn an_order_takes_everything_and_gives_everything_back(world: World) {
     world.sells(1, 12_000, 10).await;
     world.sells(2, 5_000, 3).await;
     world.offers(1, 3_000, 1).await;
     world.charge(1, 50_000).await;
-    world.shop.claim(reader(1), coupon(1)).await.unwrap();
+    world.coupons.claim(reader(1), coupon(1)).await.unwrap();
 
     let request = wanted(&[(2, 1), (1, 2)], Some(1));
     let order = world.place(1, "first", &request).await.unwrap();
@@ -22,18 +22,18 @@ async fn an_order_takes_everything_and_gives_everything_back(world: World) {
     assert_eq!(world.balance(1).await, 24_000);
     let used =
         |coupons: &[(_, Option<endpaper_shop::model::Piece>)]| coupons[0].1.unwrap().used_for;
-    assert_eq!(used(&world.shop.coupons(reader(1)).await.unwrap()), Some(order.id));
+    assert_eq!(used(&world.coupons.coupons(reader(1)).await.unwrap()), Some(order.id));
     world.check_sums().await;
 
-    let cancelled = world.shop.cancel(reader(1), order.id).await.unwrap();
+    let cancelled = world.orders.cancel(reader(1), order.id).await.unwrap();
     assert_eq!(cancelled.state, OrderState::Cancelled);
     assert_eq!((world.on_hand(1).await, world.on_hand(2).await), (10, 3));
     assert_eq!(world.balance(1).await, 50_000);
-    assert_eq!(used(&world.shop.coupons(reader(1)).await.unwrap()), None);
-    assert_eq!(world.shop.cancel(reader(1), order.id).await.unwrap(), cancelled, "once");
+    assert_eq!(used(&world.coupons.coupons(reader(1)).await.unwrap()), None);
+    assert_eq!(world.orders.cancel(reader(1), order.id).await.unwrap(), cancelled, "once");
     assert_eq!(world.balance(1).await, 50_000);
     world.check_sums().await;
-    let (_, entries) = world.shop.wallet(reader(1)).await.unwrap();
+    let (_, entries) = world.wallet.wallet(reader(1)).await.unwrap();
     let kinds: Vec<_> = entries.iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds.len(), 3);
     for kind in [EntryKind::Charge, EntryKind::Payment, EntryKind::Refund] {
@@ -46,7 +46,7 @@ async fn an_order_says_how_far_what_it_needs_is(world: World) {
     world.sells(1, 12_000, 10).await;
     world.offers(1, 3_000, 1).await;
     world.charge(1, 20_000).await;
-    world.shop.claim(reader(1), coupon(1)).await.unwrap();
+    world.coupons.claim(reader(1), coupon(1)).await.unwrap();
     let steps = async |id: &str| {
         let got = world.ask(1, "GET", &format!("/orders/{id}"), None).await;
         let steps = got.data()["steps"].as_array().unwrap().clone();
@@ -58,11 +58,11 @@ async fn an_order_says_how_far_what_it_needs_is(world: World) {
     let with_coupon = wanted(&[(1, 1)], Some(1));
     let order = world.place(1, "a", &with_coupon).await.unwrap().id.to_string();
     assert_eq!(steps(&order).await, ["STOCK TAKEN", "COUPON TAKEN", "PAYMENT TAKEN"]);
-    world.shop.cancel(reader(1), order.parse().unwrap()).await.unwrap();
+    world.orders.cancel(reader(1), order.parse().unwrap()).await.unwrap();
     let back = ["STOCK GIVEN_BACK", "COUPON GIVEN_BACK", "PAYMENT GIVEN_BACK"];
     assert_eq!(steps(&order).await, back);
     world.place(1, "b", &wanted(&[(1, 2)], None)).await.unwrap_err();
-    let listed = world.shop.orders(reader(1), None, 10).await.unwrap();
+    let listed = world.orders.orders(reader(1), None, 10).await.unwrap();
     let rejected = listed.iter().find(|order| order.state == OrderState::Rejected).unwrap();
     assert_eq!(steps(&rejected.id.to_string()).await, ["STOCK GIVEN_BACK", "PAYMENT REFUSED"]);
     world.close().await;
@@ -88,7 +88,7 @@ async fn the_same_again_gets_the_answer_of_the_first_time(world: World) {
     assert_eq!(world.place(1, "b", &request).await, refused);
     assert_eq!((world.on_hand(1).await, world.balance(1).await), (9, 58_000));
     assert!(world.place(1, "c", &request).await.is_ok());
-    let listed = world.shop.orders(reader(1), None, 10).await.unwrap();
+    let listed = world.orders.orders(reader(1), None, 10).await.unwrap();
     let mut states: Vec<_> = listed.iter().map(|order| order.state.name()).collect();
     states.sort_unstable();
     assert_eq!(states, ["COMPLETED", "COMPLETED", "REJECTED"]);
@@ -100,8 +100,8 @@ async fn the_same_again_gets_the_answer_of_the_first_time(world: World) {
     let mut stolen = request.clone();
     stolen.id = Some(text(first.id));
     assert_eq!(world.place(2, "x", &stolen).await, Err(ShopError::IdTaken));
-    assert_eq!(world.shop.order(reader(2), first.id).await, Err(ShopError::OrderNotFound));
-    assert_eq!(world.shop.cancel(reader(2), first.id).await, Err(ShopError::OrderNotFound));
+    assert_eq!(world.orders.order(reader(2), first.id).await, Err(ShopError::OrderNotFound));
+    assert_eq!(world.orders.cancel(reader(2), first.id).await, Err(ShopError::OrderNotFound));
     world.check_sums().await;
     world.close().await;
 }
@@ -112,7 +112,7 @@ async fn what_can_not_be_made_takes_nothing(world: World) {
     world.offers(1, 500, 10).await;
     world.offers(2, 500, 10).await;
     world.charge(1, 5_000).await;
-    world.shop.claim(reader(1), coupon(1)).await.unwrap();
+    world.coupons.claim(reader(1), coupon(1)).await.unwrap();
     let refused = async |key: &str, request| match world.place(1, key, &request).await {
         Err(ShopError::Refused(why)) => why,
         other => panic!("{other:?}"),
@@ -127,7 +127,7 @@ async fn what_can_not_be_made_takes_nothing(world: World) {
     assert!(matches!(too_low, Refusal::BalanceTooLow { .. }), "{too_low:?}");
     assert!(world.place(1, "f", &wanted(&[(2, 1)], Some(1))).await.is_ok());
     assert_eq!(refused("g", wanted(&[(2, 1)], Some(1))).await, Refusal::CouponUsed);
-    world.shop.claim(reader(1), coupon(2)).await.unwrap();
+    world.coupons.claim(reader(1), coupon(2)).await.unwrap();
     world.clock.advance(std::time::Duration::from_hours(25));
     assert_eq!(refused("h", wanted(&[(2, 1)], Some(2))).await, Refusal::CouponExpired);
     assert_eq!((world.on_hand(1).await, world.on_hand(2).await), (1, 99));
@@ -140,10 +140,10 @@ async fn what_can_not_be_made_takes_nothing(world: World) {
 async fn a_coupon_is_worth_no_more_than_the_order(world: World) {
     world.sells(1, 1_000, 5).await;
     world.offers(1, 3_000, 10).await;
-    world.shop.claim(reader(1), coupon(1)).await.unwrap();
+    world.coupons.claim(reader(1), coupon(1)).await.unwrap();
     let order = world.place(1, "a", &wanted(&[(1, 1)], Some(1))).await.unwrap();
     assert_eq!((order.discount.get(), order.paid.get()), (1_000, 0));
-    world.shop.cancel(reader(1), order.id).await.unwrap();
+    world.orders.cancel(reader(1), order.id).await.unwrap();
     assert_eq!(world.balance(1).await, 0);
     world.check_sums().await;
     world.close().await;
@@ -161,12 +161,12 @@ async fn the_largest_order_is_made_and_cancelled(world: World) {
             price: 10,
             copies: 1,
         };
-        world.shop.add_product(&new).await.unwrap();
+        world.stock.add_product(&new).await.unwrap();
     }
     world.charge(1, 500).await;
     let order = world.place(1, "a", &wanted(&all, None)).await.unwrap();
     assert_eq!((order.state, order.paid.get()), (OrderState::Completed, 500));
-    world.shop.cancel(reader(1), order.id).await.unwrap();
+    world.orders.cancel(reader(1), order.id).await.unwrap();
     assert_eq!((world.balance(1).await, world.on_hand(50).await), (500, 1));
     world.check_sums().await;
     world.close().await;
@@ -211,20 +211,20 @@ async fn what_is_forgotten_changes_no_answer(world: World) {
     let request = wanted(&[(1, 1)], None);
     let kept = world.place(1, "kept", &request).await.unwrap();
     let cancelled = world.place(1, "cancelled", &request).await.unwrap();
-    let cancelled = world.shop.cancel(reader(1), cancelled.id).await.unwrap();
+    let cancelled = world.orders.cancel(reader(1), cancelled.id).await.unwrap();
     let rejected = world.place(1, "rejected", &wanted(&[(1, 99)], None)).await.unwrap_err();
     for _ in 0..2 {
         world.clock.advance(std::time::Duration::from_hours(31 * 24));
         world.shop.tidy().await.unwrap();
-        if let Some(sagas) = world.shop.sagas() {
+        if let Some(sagas) = world.orders.sagas() {
             assert_eq!(sagas.list(saga::Listing::default()).await.unwrap(), []);
         }
         assert_eq!(world.place(1, "kept", &request).await.unwrap(), kept);
         assert_eq!(world.place(1, "cancelled", &request).await.unwrap(), cancelled);
         let again = world.place(1, "rejected", &wanted(&[(1, 99)], None)).await.unwrap_err();
         assert_eq!(again, rejected);
-        assert_eq!(world.shop.cancel(reader(1), cancelled.id).await.unwrap(), cancelled);
-        if let Some(sagas) = world.shop.sagas() {
+        assert_eq!(world.orders.cancel(reader(1), cancelled.id).await.unwrap(), cancelled);
+        if let Some(sagas) = world.orders.sagas() {
             // Who asks again begins one that finds the order there, and changes nothing.
             let again = sagas.list(saga::Listing::default()).await.unwrap();
             assert!(again.iter().all(|saga| saga.state == saga::SagaState::Compensated));
@@ -269,7 +269,7 @@ async fn an_order_over_http(world: World) {
     world.close().await;
 }
 
-in_both_forms! {
+in_all_forms! {
     an_order_takes_everything_and_gives_everything_back,
     an_order_says_how_far_what_it_needs_is,
     the_same_again_gets_the_answer_of_the_first_time,

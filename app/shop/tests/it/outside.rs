@@ -93,14 +93,14 @@ async fn orders_go_on_while_third_parties_hang_and_everything_is_told_afterwards
             made.push(order.unwrap().id.to_string());
         }
         let cancelled = made[3].parse().unwrap();
-        world.shop.cancel(reader(1), cancelled).await.unwrap();
+        world.orders.cancel(reader(1), cancelled).await.unwrap();
         // Both hang, and orders are there, and ranked, all the same.
         for party in [&platform, &gateway] {
             party.asked.subscribe().wait_for(|asked| *asked > 3).await.unwrap();
             assert!(party.took.borrow().is_empty());
         }
         let sales = async || {
-            let backlog = world.shop.outbox().backlog().await.unwrap();
+            let backlog = world.orders.outbox().backlog().await.unwrap();
             backlog.iter().find(|one| one.subscriber == "sales").unwrap().waiting
         };
         while sales().await > 0 {

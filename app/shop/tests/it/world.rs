@@ -1,20 +1,24 @@
 //! A shop on a store of its own, its routes, and readers who are logged in.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use endpaper_api::accounts::Role;
 use endpaper_api::shop::{Charge, NewCoupon, NewProduct, OrderLine, PlaceOrder};
-use endpaper_api::{ErrorCode, Instant, Language, Text};
+use endpaper_api::{ErrorCode, Instant, Language, Text, accounts};
 use endpaper_http::caller::Authenticating;
 use endpaper_http::{Authenticate, Authenticator, Principal, Problem, SessionId, UserId};
+use endpaper_shop::apart::{self, Peer, RemoteReaders, Role, ServiceToken, There};
 use endpaper_shop::events::Outside;
 use endpaper_shop::model::{CouponId, Order, ProductId, ReaderId};
-use endpaper_shop::parts::{Here, Part};
-use endpaper_shop::service::{Contact, Contacting, FindReader, Finding, Parts};
-use endpaper_shop::{Config, Form, MIGRATIONS, ShopError, ShopService, Stores, router};
+use endpaper_shop::parts::Here;
+use endpaper_shop::service::{Contact, ContactReader, Contacting, FindReader, Finding, Parts};
+use endpaper_shop::{
+    Config, CouponService, Form, MIGRATIONS, OrderService, Shop, ShopError, StockService,
+    WalletService, router,
+};
 use http_body_util::BodyExt as _;
 use lock::Locks;
 use multi_master::{MultiMaster, Policy};
@@ -22,6 +26,8 @@ use serde_json::Value;
 use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, Random, Seed, UnixMicros};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
@@ -29,11 +35,25 @@ use uuid::Uuid;
 pub(crate) const NOW: UnixMicros = UnixMicros::from_secs(1_777_604_400);
 
 pub(crate) struct World {
-    pub(crate) shop: ShopService,
+    pub(crate) shop: Shop,
+    pub(crate) stock: StockService,
+    pub(crate) wallet: WalletService,
+    pub(crate) coupons: CouponService,
+    pub(crate) orders: OrderService,
     pub(crate) stores: Stores,
     pub(crate) clock: Clock,
     routes: Router,
+    pub(crate) served: Served,
     _directories: Vec<TempDir>,
+}
+
+/// Where the shop's things are: in one store, or in several.
+#[derive(Clone)]
+pub(crate) struct Stores {
+    pub(crate) stock: MultiMaster,
+    pub(crate) wallet: MultiMaster,
+    pub(crate) coupons: MultiMaster,
+    pub(crate) orders: MultiMaster,
 }
 
 /// How orders are made: the same tests hold for both.
@@ -43,15 +63,25 @@ pub(crate) enum How {
     AtOnce,
     /// In four stores, as a saga.
     AsSaga,
+    /// The same, where stock, coupons and wallet are asked over HTTP.
+    Apart,
 }
 
-/// Has tests run in both forms.
-macro_rules! in_both_forms {
+/// Has tests run in all forms.
+macro_rules! in_all_forms {
     ($($test:ident),* $(,)?) => {
         mod at_once {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 let how = crate::world::How::AtOnce;
+                Box::pin(super::$test(crate::world::World::new(how).await)).await;
+            })*
+        }
+
+        mod apart {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let how = crate::world::How::Apart;
                 Box::pin(super::$test(crate::world::World::new(how).await)).await;
             })*
         }
@@ -66,7 +96,7 @@ macro_rules! in_both_forms {
     };
 }
 
-pub(crate) use in_both_forms;
+pub(crate) use in_all_forms;
 
 /// The token, and the log-in id, of a reader is `reader-` and a number; 0 is an administrator.
 struct Readers;
@@ -82,7 +112,7 @@ impl Authenticate for Readers {
             Ok(Principal {
                 user: UserId::from_uuid(reader(number).uuid()),
                 session: SessionId::from_uuid(Uuid::from_u128(number)),
-                role: if number == 0 { Role::Admin } else { Role::User },
+                role: if number == 0 { accounts::Role::Admin } else { accounts::Role::User },
                 language: Language::Ko,
                 time_zone: "Asia/Seoul".to_owned(),
             })
@@ -90,7 +120,7 @@ impl Authenticate for Readers {
     }
 }
 
-impl FindReader for Readers {
+impl ContactReader for Readers {
     fn contact(&self, of: ReaderId) -> Contacting<'_> {
         let contact = (0..1_000).find(|number| reader(*number) == of).map(|number| Contact {
             name: format!("독자 {number}"),
@@ -99,10 +129,54 @@ impl FindReader for Readers {
         });
         Box::pin(async move { Ok(contact) })
     }
+}
 
+impl FindReader for Readers {
     fn by_login_id<'a>(&'a self, login_id: &'a str) -> Finding<'a> {
         Box::pin(async move { Ok(number(login_id).filter(|number| *number < 1_000).map(reader)) })
     }
+}
+
+/// Servers on loopback, for as long as this is there.
+pub(crate) struct Served {
+    servers: JoinSet<()>,
+    of: HashMap<Role, AbortHandle>,
+    /// What stands around their routes.
+    around: Box<dyn Fn(Router) -> Router + Send + Sync>,
+}
+
+impl Default for Served {
+    fn default() -> Self {
+        Self { servers: JoinSet::new(), of: HashMap::new(), around: Box::new(|routes| routes) }
+    }
+}
+
+impl Served {
+    /// Serves to those alone who have the token, and says where.
+    pub(crate) async fn serve(&mut self, role: Role, routes: Router) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let routes = endpaper_http::finish(apart::trusting((self.around)(routes), token()));
+        let server =
+            self.servers.spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        self.of.insert(role, server);
+        address
+    }
+
+    /// Nobody listens there any more.
+    pub(crate) async fn end(&mut self, role: Role) {
+        self.of[&role].abort();
+        self.servers.join_next().await.unwrap().unwrap_err();
+    }
+}
+
+/// What processes of the shop know each other by.
+pub(crate) fn token() -> ServiceToken {
+    ServiceToken::new("of-one-shop-4d1b").unwrap()
+}
+
+pub(crate) fn peer(role: Role, address: &str, clock: &Clock) -> Peer {
+    Peer::new(role, address, token(), clock.clone(), Random::new(Seed(8))).unwrap()
 }
 
 pub(crate) fn reader(number: u128) -> ReaderId {
@@ -138,7 +212,16 @@ pub(crate) async fn open(mut config: multi_master::Config, clock: &Clock) -> Mul
 
 impl World {
     pub(crate) async fn new(how: How) -> Self {
-        let clock = Clock::starting_at(NOW);
+        Self::with(how, Clock::starting_at(NOW), Served::default()).await
+    }
+
+    /// In four processes, with something around what they serve to each other.
+    pub(crate) async fn apart(around: impl Fn(Router) -> Router + Send + Sync + 'static) -> Self {
+        let served = Served { around: Box::new(around), ..Served::default() };
+        Self::with(How::Apart, Clock::real(), served).await
+    }
+
+    async fn with(how: How, clock: Clock, served: Served) -> Self {
         let many = if how == How::AtOnce { 1 } else { 4 };
         let (mut stores, mut directories) = (Vec::new(), Vec::new());
         for _ in 0..many {
@@ -147,7 +230,7 @@ impl World {
             stores.push(open(config, &clock).await);
             directories.push(directory);
         }
-        Self::over(how, &stores, clock, directories).await
+        Self::wired(how, &stores, clock, directories, Outside::default(), served).await
     }
 
     /// Over other masters; `directories` live as long as the world.
@@ -168,27 +251,87 @@ impl World {
         directories: Vec<TempDir>,
         outside: Outside,
     ) -> Self {
-        let at = |place: usize| stores[place % stores.len()].clone();
-        let stores = Stores { orders: at(0), stock: at(1), coupons: at(2), wallet: at(3) };
-        let here = |store: &MultiMaster| -> Arc<dyn Part> {
-            Arc::new(Here::new(store.clone(), clock.clone()))
+        Self::wired(how, stores, clock, directories, outside, Served::default()).await
+    }
+
+    async fn wired(
+        how: How,
+        stores: &[MultiMaster],
+        clock: Clock,
+        directories: Vec<TempDir>,
+        outside: Outside,
+        mut served: Served,
+    ) -> Self {
+        let nth = |place: usize| stores[place % stores.len()].clone();
+        let stores = Stores { orders: nth(0), stock: nth(1), coupons: nth(2), wallet: nth(3) };
+        let ids = IdSource::new(clock.clone(), Random::new(Seed(7)));
+        let (at, of) = (|| clock.clone(), || ids.clone());
+        let readers: Arc<dyn FindReader> = if how == How::Apart {
+            let address = served.serve(Role::Order, apart::readers(Arc::new(Readers))).await;
+            Arc::new(RemoteReaders(peer(Role::Order, &address, &clock)))
+        } else {
+            Arc::new(Readers)
         };
+        let stock = StockService::new(stores.stock.clone(), at(), of());
+        let coupons = CouponService::new(stores.coupons.clone(), at(), of());
+        let wallet = WalletService::new(stores.wallet.clone(), readers, at(), of());
+        let here = |store: &MultiMaster| Here::new(store.clone(), clock.clone());
+        let mut relays = Router::new();
         let form = match how {
             How::AtOnce => Form::Transaction,
             How::AsSaga => Form::Saga(Parts {
-                stock: here(&stores.stock),
-                coupons: here(&stores.coupons),
-                wallet: here(&stores.wallet),
+                stock: Arc::new(here(&stores.stock)),
+                coupons: Arc::new(here(&stores.coupons)),
+                wallet: Arc::new(here(&stores.wallet)),
             }),
+            How::Apart => {
+                let mut there = async |role, store: &MultiMaster, shop: Shop| {
+                    let routes = router(&shop).merge(apart::asks(role, here(store)));
+                    let peer = peer(role, &served.serve(role, routes).await, &clock);
+                    relays = std::mem::take(&mut relays).merge(apart::relay(peer.clone()));
+                    Arc::new(There(peer))
+                };
+                let of_stock = Shop { stock: Some(stock.clone()), ..Shop::default() };
+                let of_wallet = Shop { wallet: Some(wallet.clone()), ..Shop::default() };
+                let of_coupons = Shop { coupons: Some(coupons.clone()), ..Shop::default() };
+                Form::Saga(Parts {
+                    stock: there(Role::Stock, &stores.stock, of_stock).await,
+                    coupons: there(Role::Coupon, &stores.coupons, of_coupons).await,
+                    wallet: there(Role::Wallet, &stores.wallet, of_wallet).await,
+                })
+            }
         };
-        let ids = IdSource::new(clock.clone(), Random::new(Seed(7)));
         let locks = Locks::local(lock::Config::default()).unwrap();
-        let config = Config { clock: clock.clone(), ids, outside, ..Config::default() };
-        let shop = ShopService::open(stores.clone(), form, locks, Arc::new(Readers), config);
-        let shop = shop.await.unwrap();
-        let routes = endpaper_http::finish(router(shop.clone()))
-            .layer(axum::Extension(Authenticator(Arc::new(Readers))));
-        Self { shop, stores, clock, routes, _directories: directories }
+        let config = Config { clock: at(), ids: of(), outside, ..Config::default() };
+        let orders =
+            OrderService::open(stores.orders.clone(), form, locks, Arc::new(Readers), config);
+        let orders = orders.await.unwrap();
+        let shop = Shop {
+            stock: Some(stock.clone()),
+            wallet: Some(wallet.clone()),
+            coupons: Some(coupons.clone()),
+            orders: Some(orders.clone()),
+        };
+        let routes = if how == How::Apart {
+            let alone = Shop { orders: Some(orders.clone()), ..Shop::default() };
+            router(&alone).merge(relays)
+        } else {
+            router(&shop)
+        };
+        let routes =
+            endpaper_http::finish(routes).layer(axum::Extension(Authenticator(Arc::new(Readers))));
+        Self {
+            shop,
+            stock,
+            wallet,
+            coupons,
+            orders,
+            stores,
+            clock,
+            routes,
+            served,
+            _directories: directories,
+        }
     }
 
     pub(crate) async fn close(self) {
@@ -209,7 +352,7 @@ impl World {
             price,
             copies,
         };
-        self.shop.add_product(&new).await.unwrap();
+        self.stock.add_product(&new).await.unwrap();
     }
 
     /// A coupon with a number, for a day.
@@ -219,22 +362,22 @@ impl World {
             name: text("봄"),
             discount,
             quantity,
-            ends: Instant::from_micros(NOW.0 + 86_400_000_000),
+            ends: Instant::from_micros(self.clock.now().0 + 86_400_000_000),
         };
-        self.shop.add_coupon(&new).await.unwrap();
+        self.coupons.add_coupon(&new).await.unwrap();
     }
 
     pub(crate) async fn charge(&self, number: u128, amount: i64) {
         let login_id = text(format!("reader-{number}"));
-        self.shop.charge(&Charge { id: None, login_id, amount }).await.unwrap();
+        self.wallet.charge(&Charge { id: None, login_id, amount }).await.unwrap();
     }
 
     pub(crate) async fn balance(&self, number: u128) -> i64 {
-        self.shop.wallet(reader(number)).await.unwrap().0.get()
+        self.wallet.wallet(reader(number)).await.unwrap().0.get()
     }
 
     pub(crate) async fn on_hand(&self, number: u128) -> i64 {
-        self.shop.product(product(number)).await.unwrap().on_hand
+        self.stock.product(product(number)).await.unwrap().on_hand
     }
 
     /// An order of a reader under a key; where another one is being made, after it.
@@ -245,7 +388,7 @@ impl World {
         order: &PlaceOrder,
     ) -> Result<Order, ShopError> {
         loop {
-            match self.shop.place(reader(number), Some(key), order).await {
+            match self.orders.place(reader(number), Some(key), order).await {
                 Err(ShopError::InProgress) => tokio::task::yield_now().await,
                 placed => return placed,
             }
@@ -260,7 +403,7 @@ impl World {
     /// Waits until everybody has heard everything.
     pub(crate) async fn told(&self) {
         loop {
-            let backlog = self.shop.outbox().backlog().await.unwrap();
+            let backlog = self.orders.outbox().backlog().await.unwrap();
             if backlog.iter().all(|waiting| waiting.waiting == 0) {
                 return;
             }

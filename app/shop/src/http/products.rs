@@ -1,30 +1,32 @@
-//! Products, and what was sold most.
+//! Products.
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
-use endpaper_api::shop::{
-    NewProduct, Product, Products, Ranking, RankingPlace, RankingSpan, StockChange,
-};
-use endpaper_api::{Day, Failure, Success};
+use endpaper_api::shop::{NewProduct, Product, Products, StockChange};
+use endpaper_api::{Failure, Success};
 use endpaper_http::{Answer, Caller, JsonBody, PathId, Problem, QueryParams};
 use serde::Deserialize;
 use stdx::ids::Id as _;
 use utoipa::{IntoParams, OpenApi};
 
 use crate::model::{self, ProductId};
-use crate::service::ShopService;
+use crate::service::StockService;
 
-pub(super) fn routes() -> Router<ShopService> {
+/// The paths of these routes.
+pub(crate) const PATHS: [&str; 3] =
+    ["/api/v1/shop/products", "/api/v1/shop/products/{id}", "/api/v1/shop/products/{id}/stock"];
+
+pub(super) fn routes() -> Router<StockService> {
+    let [at_all, at_one, at_stock] = PATHS;
     Router::new()
-        .route("/api/v1/shop/products", get(list).post(add))
-        .route("/api/v1/shop/products/{id}", get(one))
-        .route("/api/v1/shop/products/{id}/stock", post(change_stock))
-        .route("/api/v1/shop/ranking", get(ranking))
+        .route(at_all, get(list).post(add))
+        .route(at_one, get(one))
+        .route(at_stock, post(change_stock))
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(list, add, one, change_stock, ranking), components(schemas(RankingSpan)))]
+#[openapi(paths(list, add, one, change_stock))]
 pub(super) struct Document;
 
 fn product(product: model::Product) -> Product {
@@ -54,7 +56,7 @@ struct ListQuery {
     responses((status = 200, body = Success<Products>), (status = "default", body = Failure)),
 )]
 async fn list(
-    State(service): State<ShopService>,
+    State(service): State<StockService>,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Answer<Products>, Problem> {
     let limit = query.limit.unwrap_or(50).clamp(1, 100);
@@ -71,7 +73,7 @@ async fn list(
     responses((status = 200, body = Success<Product>), (status = "default", body = Failure)),
 )]
 async fn one(
-    State(service): State<ShopService>,
+    State(service): State<StockService>,
     PathId(id): PathId<ProductId>,
 ) -> Result<Answer<Product>, Problem> {
     Ok(Answer::ok(product(service.product(id).await?)))
@@ -86,7 +88,7 @@ async fn one(
     responses((status = 201, body = Success<Product>), (status = "default", body = Failure)),
 )]
 async fn add(
-    State(service): State<ShopService>,
+    State(service): State<StockService>,
     caller: Caller,
     JsonBody(request): JsonBody<NewProduct>,
 ) -> Result<Answer<Product>, Problem> {
@@ -103,42 +105,11 @@ async fn add(
     responses((status = 200, body = Success<Product>), (status = "default", body = Failure)),
 )]
 async fn change_stock(
-    State(service): State<ShopService>,
+    State(service): State<StockService>,
     caller: Caller,
     PathId(id): PathId<ProductId>,
     JsonBody(request): JsonBody<StockChange>,
 ) -> Result<Answer<Product>, Problem> {
     caller.must_be_admin()?;
     Ok(Answer::ok(product(service.change_stock(id, &request).await?)))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct RankingQuery {
-    /// `DAY` without.
-    #[serde(default)]
-    span: RankingSpan,
-    /// The last day, in the shop's time zone; today without.
-    day: Option<Day>,
-}
-
-/// What was sold most, by day or week
-///
-/// It follows the orders within moments. What was cancelled does not count.
-#[utoipa::path(
-    get, path = "/api/v1/shop/ranking", tag = "shop", params(RankingQuery),
-    responses((status = 200, body = Success<Ranking>), (status = "default", body = Failure)),
-)]
-async fn ranking(
-    State(service): State<ShopService>,
-    QueryParams(query): QueryParams<RankingQuery>,
-) -> Result<Answer<Ranking>, Problem> {
-    let (from, to, places) = service.ranking(query.span, query.day.map(Day::date)).await?;
-    let place = |(product, title, copies): (ProductId, _, _)| RankingPlace {
-        product_id: product.uuid(),
-        title,
-        copies,
-    };
-    let places = places.into_iter().map(place).collect();
-    Ok(Answer::ok(Ranking { from: from.into(), to: to.into(), places }))
 }

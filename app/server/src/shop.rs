@@ -1,0 +1,250 @@
+//! The shop, wired to a store: all of it, or the part that this process has (`--role`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use endpaper_accounts::AccountsService;
+use endpaper_accounts::service::{AccountsError, DEMO_LOGIN_ID};
+use endpaper_api::accounts::AccountStatus;
+use endpaper_http::UserId;
+use endpaper_shop::apart::{self, Peer, RemoteReaders, Role, ServiceToken, There, TokenTooShort};
+use endpaper_shop::events::Outside;
+use endpaper_shop::model::ReaderId;
+use endpaper_shop::parts::{Here, Part};
+use endpaper_shop::service::{
+    Contact, ContactReader, Contacting, FindReader, Finding, Parts, ReadersAway,
+};
+use endpaper_shop::{
+    Config, CouponService, Form, OrderService, Shop, ShopError, StockService, WalletService,
+};
+use lock::Locks;
+use multi_master::MultiMaster;
+use outbox::webhook::{Webhook, WebhookConfig};
+use stdx::ids::Id as _;
+use stdx::{Clock, IdSource, Random};
+
+use crate::app::App;
+use crate::config::{OrdersAs, Settings, ShopSettings};
+use crate::failure::{Failure, Result};
+
+/// What a process has of the shop, and the routes by which it is reached.
+pub(crate) struct Wired {
+    pub(crate) shop: Shop,
+    /// Those that readers are served by, in this process or another.
+    pub(crate) routes: Router,
+    /// Those for other processes of the shop alone.
+    pub(crate) internal: Router,
+}
+
+/// What this process has by its role; accounts and reading are where orders are.
+pub(crate) async fn open(store: &MultiMaster, settings: &Settings) -> Result<(Option<App>, Wired)> {
+    let (clock, ids) = (Clock::real(), IdSource::system());
+    let Some(role) = settings.shop.role else {
+        let app = App::new(settings, store.clone())?;
+        let wired = whole(&app, store, settings).await?;
+        return Ok((Some(app), wired));
+    };
+    let token = token(&settings.shop)?;
+    let mut shop = Shop::default();
+    match role {
+        Role::Order => {
+            let app = App::new(settings, store.clone())?;
+            let wired = orders(&app, store, settings, token).await?;
+            return Ok((Some(app), wired));
+        }
+        Role::Stock => shop.stock = Some(StockService::new(store.clone(), clock, ids)),
+        Role::Coupon => shop.coupons = Some(CouponService::new(store.clone(), clock, ids)),
+        Role::Wallet => {
+            let readers = peer(Role::Order, settings.shop.order_url.as_ref(), &token)?;
+            let readers = Arc::new(RemoteReaders(readers));
+            shop.wallet = Some(WalletService::new(store.clone(), readers, clock, ids));
+        }
+    }
+    let here = Here::new(store.clone(), Clock::real());
+    let routes = endpaper_shop::router(&shop).merge(apart::asks(role, here));
+    let internal = apart::trusting(routes, token);
+    Ok((None, Wired { shop, routes: Router::new(), internal }))
+}
+
+/// All of the shop over one store.
+async fn whole(app: &App, store: &MultiMaster, settings: &Settings) -> Result<Wired> {
+    let (clock, ids) = (Clock::real(), IdSource::system());
+    let readers = Arc::new(Readers(app.accounts.clone()));
+    let (at, of) = (|| clock.clone(), || ids.clone());
+    let form = match settings.shop.orders {
+        None | Some(OrdersAs::Transaction) => Form::Transaction,
+        Some(OrdersAs::Saga) => {
+            let here: Arc<dyn Part> = Arc::new(Here::new(store.clone(), at()));
+            let (stock, coupons) = (Arc::clone(&here), Arc::clone(&here));
+            Form::Saga(Parts { stock, coupons, wallet: here })
+        }
+    };
+    let shop = Shop {
+        stock: Some(StockService::new(store.clone(), at(), of())),
+        wallet: Some(WalletService::new(store.clone(), readers, at(), of())),
+        coupons: Some(CouponService::new(store.clone(), at(), of())),
+        orders: Some(open_orders(app, store, &settings.shop, form).await?),
+    };
+    let routes = endpaper_shop::router(&shop);
+    Ok(Wired { shop, routes, internal: Router::new() })
+}
+
+/// Orders, whose parts other processes have: `--role order`.
+async fn orders(
+    app: &App,
+    store: &MultiMaster,
+    settings: &Settings,
+    token: ServiceToken,
+) -> Result<Wired> {
+    let mut routes = Router::new();
+    let mut there = |role, address: &Option<String>| -> Result<Arc<dyn Part>> {
+        let peer = peer(role, address.as_ref(), &token)?;
+        routes = std::mem::take(&mut routes).merge(apart::relay(peer.clone()));
+        Ok(Arc::new(There(peer)))
+    };
+    let parts = Parts {
+        stock: there(Role::Stock, &settings.shop.stock_url)?,
+        wallet: there(Role::Wallet, &settings.shop.wallet_url)?,
+        coupons: there(Role::Coupon, &settings.shop.coupon_url)?,
+    };
+    let form = match settings.shop.orders {
+        None | Some(OrdersAs::Saga) => Form::Saga(parts),
+        Some(OrdersAs::Transaction) => {
+            return Err(Failure::new(
+                "`shop.orders` is transaction, which needs all of the shop in one store: with \
+                 `--role order` an order is made as a saga",
+            ));
+        }
+    };
+    let orders = open_orders(app, store, &settings.shop, form).await?;
+    let shop = Shop { orders: Some(orders), ..Shop::default() };
+    let readers = apart::readers(Arc::new(Readers(app.accounts.clone())));
+    let routes = routes.merge(endpaper_shop::router(&shop));
+    Ok(Wired { shop, routes, internal: apart::trusting(readers, token) })
+}
+
+/// From here on this process tells what happens there.
+async fn open_orders(
+    app: &App,
+    store: &MultiMaster,
+    settings: &ShopSettings,
+    form: Form,
+) -> Result<OrderService> {
+    let name = &settings.time_zone;
+    let time_zone = endpaper_http::headers::time_zone(name).ok_or_else(|| {
+        Failure::new(format!(
+            "`shop.time_zone` is {name}, which is no time zone; Asia/Seoul is one"
+        ))
+    })?;
+    let locks = Locks::local(lock::Config::default()).map_err(Failure::new)?;
+    let config = Config { time_zone, outside: outside(settings)?, ..Config::default() };
+    let contacts = Arc::new(Readers(app.accounts.clone()));
+    let orders = OrderService::open(store.clone(), form, locks, contacts, config).await;
+    orders.map_err(|error| Failure::new(format!("the shop: {error}")))
+}
+
+fn token(settings: &ShopSettings) -> Result<ServiceToken> {
+    let Some(token) = &settings.service_token else {
+        return Err(Failure::new(
+            "`--role` needs `shop.service_token`, by which the processes of the shop know each \
+             other: the same for all of them, as `openssl rand -hex 16` makes it",
+        ));
+    };
+    ServiceToken::new(token)
+        .map_err(|why: TokenTooShort| Failure::new(format!("`shop.service_token`: {why}")))
+}
+
+fn peer(role: Role, address: Option<&String>, token: &ServiceToken) -> Result<Peer> {
+    let Some(address) = address else {
+        return Err(Failure::new(format!(
+            "`shop.{role}_url` is missing: where the {role} service is, as http://127.0.0.1:8081"
+        )));
+    };
+    let peer = Peer::new(role, address, token.clone(), Clock::real(), Random::secret());
+    peer.map_err(|error| Failure::new(format!("`shop.{role}_url` is {address}: {error}")))
+}
+
+/// Adds what is missing of the demo to what this process has of the shop.
+pub(crate) async fn add_demo(shop: &Shop) -> Result {
+    let failed = |error: ShopError| Failure::new(format!("the demo: {error}"));
+    if let Some(stock) = &shop.stock {
+        stock.add_demo().await.map_err(failed)?;
+    }
+    if let Some(coupons) = &shop.coupons {
+        coupons.add_demo().await.map_err(failed)?;
+    }
+    if let Some(wallet) = &shop.wallet {
+        wallet.add_demo(DEMO_LOGIN_ID).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The same to a part, as soon as it can be: money needs a reader, whom another process makes.
+pub(crate) async fn keep_adding_demo(shop: Shop) {
+    while let Err(why) = add_demo(&shop).await {
+        tracing::info!("{why}: it is tried again");
+        tokio::time::sleep(DEMO_AGAIN).await;
+    }
+}
+
+const DEMO_AGAIN: Duration = Duration::from_secs(1);
+
+/// Who is told of orders.
+fn outside(settings: &ShopSettings) -> Result<Outside> {
+    let sink = |url: &Option<String>, name: &str| {
+        let Some(url) = url else { return Ok(None) };
+        let Some(secret) = &settings.webhook_key else {
+            return Err(Failure::new(format!(
+                "`{name}` needs `shop.webhook_key`, by which the receiver knows that it is us"
+            )));
+        };
+        let config = WebhookConfig {
+            allow_private: settings.webhook_private,
+            ..WebhookConfig::new(url, secret)
+        };
+        let sink = Webhook::new(config);
+        sink.map(Some).map_err(|error| {
+            Failure::new(format!("`{name}`: {error} (`shop.webhook_key`, `shop.webhook_private`)"))
+        })
+    };
+    Ok(Outside {
+        data_platform: sink(&settings.data_platform, "shop.data_platform")?,
+        notification: sink(&settings.notification, "shop.notification")?,
+    })
+}
+
+/// The shop looks readers up among the accounts.
+struct Readers(AccountsService);
+
+impl FindReader for Readers {
+    fn by_login_id<'a>(&'a self, login_id: &'a str) -> Finding<'a> {
+        Box::pin(async move {
+            let found = self.0.find_user(login_id).await.map_err(|error| {
+                tracing::warn!(%error, "readers can't be looked up");
+                ReadersAway
+            })?;
+            let open = found.filter(|account| account.status == AccountStatus::Active);
+            Ok(open.map(|account| ReaderId::from_uuid(account.id.uuid())))
+        })
+    }
+}
+
+impl ContactReader for Readers {
+    fn contact(&self, reader: ReaderId) -> Contacting<'_> {
+        Box::pin(async move {
+            match self.0.profile(UserId::from_uuid(reader.uuid())).await {
+                Ok(account) => Ok(Some(Contact {
+                    name: account.name,
+                    email: account.email,
+                    language: account.language,
+                })),
+                Err(AccountsError::UserNotFound) => Ok(None),
+                Err(error) => {
+                    tracing::warn!(%error, "readers can't be looked up");
+                    Err(ReadersAway)
+                }
+            }
+        })
+    }
+}

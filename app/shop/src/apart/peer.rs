@@ -1,0 +1,181 @@
+//! Another process of the shop.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use balance::{BreakerConfig, SharedBreaker};
+use endpaper_http::Principal;
+use http::{HeaderMap, Method, StatusCode};
+use reqwest::Url;
+use reqwest::redirect;
+use stdx::{Clock, Random};
+
+use super::{Role, ServiceToken};
+
+/// How long a request may take, from connecting to the end of the answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// The longest answer that is read.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Another process can't be asked so: a mistake in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// It is no address.
+    #[error("it is an address that begins with http:// or https://, without a path")]
+    Url,
+    /// No client can be made.
+    #[error("no client can be made: {0}")]
+    Client(String),
+}
+
+/// A request got no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// It was certainly not done.
+    #[error("{0}")]
+    Away(String),
+    /// Nobody knows whether it was done.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// An answer.
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// Another process of the shop: requests with a limit of 5 s, and a breaker that asks it no
+/// more for a while where it only fails. Cheap to clone; clones share connections and breaker.
+#[derive(Clone)]
+pub struct Peer(Arc<Inner>);
+
+struct Inner {
+    role: Role,
+    client: reqwest::Client,
+    base: Url,
+    token: ServiceToken,
+    breaker: SharedBreaker,
+    clock: Clock,
+    random: Random,
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("role", &self.0.role).finish_non_exhaustive()
+    }
+}
+
+impl Peer {
+    /// The process with a role, at an address as `http://127.0.0.1:8081`.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub fn new(
+        role: Role,
+        address: &str,
+        token: ServiceToken,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, PeerError> {
+        let base = Url::parse(address).map_err(|_| PeerError::Url)?;
+        let is_plain = matches!(base.scheme(), "http" | "https")
+            && base.path() == "/"
+            && base.query().is_none()
+            && base.username().is_empty();
+        if !is_plain {
+            return Err(PeerError::Url);
+        }
+        let client = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .timeout(DEADLINE)
+            .build()
+            .map_err(|error| PeerError::Client(error.to_string()))?;
+        // Orders wait for it, and for what is given back: it is tried again soon.
+        let open_max = DEADLINE;
+        let breaker = SharedBreaker::new(BreakerConfig { open_max, ..BreakerConfig::default() });
+        Ok(Self(Arc::new(Inner { role, client, base, token, breaker, clock, random })))
+    }
+
+    /// Which part it has.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.0.role
+    }
+
+    /// Asks, for a reader where there is one.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        mut headers: HeaderMap,
+        caller: Option<&Principal>,
+        body: Vec<u8>,
+    ) -> Result<Answered, CallError> {
+        let Inner { role, client, base, token, breaker, clock, random } = &*self.0;
+        let permit = breaker.permit(clock.now()).map_err(|_| {
+            CallError::Away(format!("the {role} service did not answer, and is asked again soon"))
+        })?;
+        let url = base.join(path_and_query).map_err(|error| CallError::Away(error.to_string()))?;
+        // What is joined could name another host.
+        if url.origin() != base.origin() {
+            return Err(CallError::Away("a path that is none".to_owned()));
+        }
+        token.sign(&mut headers, caller);
+        let answered = answered(client.request(method, url).headers(headers).body(body)).await;
+        let now = clock.now();
+        let is_sick = |status| {
+            use StatusCode as Of;
+            matches!(status, Of::BAD_GATEWAY | Of::SERVICE_UNAVAILABLE | Of::GATEWAY_TIMEOUT)
+        };
+        if answered.as_ref().is_ok_and(|answered| !is_sick(answered.status)) {
+            permit.success(now);
+        } else {
+            permit.failure(now, random);
+        }
+        answered.map_err(|failed| match failed {
+            Failed::Sent(error) if error.is_connect() => {
+                CallError::Away(format!("the {role} service: {}", why(&error)))
+            }
+            Failed::Sent(error) => {
+                CallError::Unknown(format!("the {role} service: {}", why(&error)))
+            }
+            Failed::TooLong => {
+                CallError::Unknown(format!("the answer of the {role} service is too long"))
+            }
+        })
+    }
+}
+
+enum Failed {
+    Sent(reqwest::Error),
+    TooLong,
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> Result<Answered, Failed> {
+    let mut answer = request.send().await.map_err(Failed::Sent)?;
+    let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(Failed::Sent)? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(Failed::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answered { status, headers, body })
+}
+
+/// The first cause: what reqwest says itself is that a request failed.
+fn why(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it did not answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
