@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use endpaper_shop::OrderService;
+use endpaper_shop::{OrderService, Shop};
 use monitor::{DeliveryConfig, Environment, EpisodesConfig, Monitor, MonitorConfig};
 use multi_master::MultiMaster;
 use saga::SagaState;
@@ -91,15 +91,20 @@ fn carry_out(order: Order, monitor: &Monitor) {
 const LOOK_AT_SHOP: Duration = Duration::from_secs(5);
 
 /// Raises and resolves alerts about the shop, for as long as it is polled.
-pub(crate) async fn watch_orders(orders: &OrderService, monitor: &Monitor) {
+pub(crate) async fn watch_shop(shop: &Shop, monitor: &Monitor) {
     let mut waiting = Waiting::default();
     loop {
-        let stuck = match orders.sagas() {
+        let stuck = match shop.orders.as_ref().and_then(OrderService::sagas) {
             Some(sagas) => sagas.count(SagaState::Stuck).await,
             None => Ok(0),
         };
         // Where the store can't be read the masters have an alert of their own.
-        if let (Ok(stuck), Ok(parked)) = (stuck, orders.outbox().parked(1).await) {
+        // Those over one store see the same.
+        let parked = match shop.outboxes().first() {
+            Some(outbox) => outbox.parked(1).await,
+            None => Ok(Vec::new()),
+        };
+        if let (Ok(stuck), Ok(parked)) = (stuck, parked) {
             for order in waiting.look(stuck, !parked.is_empty()) {
                 carry_out(order, monitor);
             }

@@ -1,5 +1,6 @@
 //! The shop, wired to a store: all of it, or the part that this process has (`--role`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,10 @@ use endpaper_accounts::AccountsService;
 use endpaper_accounts::service::{AccountsError, DEMO_LOGIN_ID};
 use endpaper_api::accounts::AccountStatus;
 use endpaper_http::UserId;
-use endpaper_shop::apart::{self, Peer, RemoteReaders, Role, ServiceToken, There, TokenTooShort};
+use endpaper_shop::apart::{
+    self, Onward, Peer, RemoteReaders, Role, ServiceToken, There, TokenTooShort,
+};
+use endpaper_shop::choreography::{Stage, Takes};
 use endpaper_shop::events::Outside;
 use endpaper_shop::model::ReaderId;
 use endpaper_shop::parts::{Here, Part};
@@ -39,7 +43,7 @@ pub(crate) struct Wired {
 
 /// What this process has by its role; accounts and reading are where orders are.
 pub(crate) async fn open(store: &MultiMaster, settings: &Settings) -> Result<(Option<App>, Wired)> {
-    let (clock, ids) = (Clock::real(), IdSource::system());
+    let (at, of) = (Clock::real, IdSource::system);
     let Some(role) = settings.shop.role else {
         let app = App::new(settings, store.clone())?;
         let wired = whole(&app, store, settings).await?;
@@ -53,16 +57,23 @@ pub(crate) async fn open(store: &MultiMaster, settings: &Settings) -> Result<(Op
             let wired = orders(&app, store, settings, token).await?;
             return Ok((Some(app), wired));
         }
-        Role::Stock => shop.stock = Some(StockService::new(store.clone(), clock, ids)),
-        Role::Coupon => shop.coupons = Some(CouponService::new(store.clone(), clock, ids)),
+        Role::Stock => shop.stock = Some(StockService::new(store.clone(), at(), of())),
+        Role::Coupon => shop.coupons = Some(CouponService::new(store.clone(), at(), of())),
         Role::Wallet => {
             let readers = peer(Role::Order, settings.shop.order_url.as_ref(), &token)?;
             let readers = Arc::new(RemoteReaders(readers));
-            shop.wallet = Some(WalletService::new(store.clone(), readers, clock, ids));
+            shop.wallet = Some(WalletService::new(store.clone(), readers, at(), of()));
         }
     }
     let here = Here::new(store.clone(), Clock::real());
-    let routes = endpaper_shop::router(&shop).merge(apart::asks(role, here));
+    let mut routes = endpaper_shop::router(&shop).merge(apart::asks(role, here));
+    if settings.shop.orders == Some(OrdersAs::Choreography) {
+        let elsewhere = onward(&peers(role, &settings.shop, &token)?);
+        let stage = Stage::of_part(role, store.clone(), &elsewhere, at(), of()).await;
+        let stage = stage.map_err(|error| Failure::new(format!("the shop: {error}")))?;
+        routes = routes.merge(apart::batons(Arc::new(stage.clone())));
+        shop.stage = Some(stage);
+    }
     let internal = apart::trusting(routes, token);
     Ok((None, Wired { shop, routes: Router::new(), internal }))
 }
@@ -79,12 +90,14 @@ async fn whole(app: &App, store: &MultiMaster, settings: &Settings) -> Result<Wi
             let (stock, coupons) = (Arc::clone(&here), Arc::clone(&here));
             Form::Saga(Parts { stock, coupons, wallet: here })
         }
+        Some(OrdersAs::Choreography) => Form::Choreography(HashMap::new()),
     };
     let shop = Shop {
         stock: Some(StockService::new(store.clone(), at(), of())),
         wallet: Some(WalletService::new(store.clone(), readers, at(), of())),
         coupons: Some(CouponService::new(store.clone(), at(), of())),
         orders: Some(open_orders(app, store, &settings.shop, form).await?),
+        stage: None,
     };
     let routes = endpaper_shop::router(&shop);
     Ok(Wired { shop, routes, internal: Router::new() })
@@ -97,31 +110,31 @@ async fn orders(
     settings: &Settings,
     token: ServiceToken,
 ) -> Result<Wired> {
-    let mut routes = Router::new();
-    let mut there = |role, address: &Option<String>| -> Result<Arc<dyn Part>> {
-        let peer = peer(role, address.as_ref(), &token)?;
-        routes = std::mem::take(&mut routes).merge(apart::relay(peer.clone()));
-        Ok(Arc::new(There(peer)))
-    };
-    let parts = Parts {
-        stock: there(Role::Stock, &settings.shop.stock_url)?,
-        wallet: there(Role::Wallet, &settings.shop.wallet_url)?,
-        coupons: there(Role::Coupon, &settings.shop.coupon_url)?,
-    };
+    let peers = peers(Role::Order, &settings.shop, &token)?;
+    let there = |role| Arc::new(There(peers[&role].clone()));
     let form = match settings.shop.orders {
-        None | Some(OrdersAs::Saga) => Form::Saga(parts),
+        None | Some(OrdersAs::Saga) => Form::Saga(Parts {
+            stock: there(Role::Stock),
+            wallet: there(Role::Wallet),
+            coupons: there(Role::Coupon),
+        }),
+        Some(OrdersAs::Choreography) => Form::Choreography(onward(&peers)),
         Some(OrdersAs::Transaction) => {
             return Err(Failure::new(
                 "`shop.orders` is transaction, which needs all of the shop in one store: with \
-                 `--role order` an order is made as a saga",
+                 `--role order` it is saga or choreography",
             ));
         }
     };
     let orders = open_orders(app, store, &settings.shop, form).await?;
     let shop = Shop { orders: Some(orders), ..Shop::default() };
-    let readers = apart::readers(Arc::new(Readers(app.accounts.clone())));
-    let routes = routes.merge(endpaper_shop::router(&shop));
-    Ok(Wired { shop, routes, internal: apart::trusting(readers, token) })
+    let relays = peers.into_values().map(apart::relay);
+    let routes = relays.fold(endpaper_shop::router(&shop), Router::merge);
+    let mut internal = apart::readers(Arc::new(Readers(app.accounts.clone())));
+    if let Some(stage) = shop.orders.as_ref().and_then(OrderService::stage) {
+        internal = internal.merge(apart::batons(Arc::new(stage.clone())));
+    }
+    Ok(Wired { shop, routes, internal: apart::trusting(internal, token) })
 }
 
 /// From here on this process tells what happens there.
@@ -163,6 +176,24 @@ fn peer(role: Role, address: Option<&String>, token: &ServiceToken) -> Result<Pe
     };
     let peer = Peer::new(role, address, token.clone(), Clock::real(), Random::secret());
     peer.map_err(|error| Failure::new(format!("`shop.{role}_url` is {address}: {error}")))
+}
+
+/// The processes that have the others.
+fn peers(of: Role, settings: &ShopSettings, token: &ServiceToken) -> Result<HashMap<Role, Peer>> {
+    let all = [
+        (Role::Order, &settings.order_url),
+        (Role::Stock, &settings.stock_url),
+        (Role::Wallet, &settings.wallet_url),
+        (Role::Coupon, &settings.coupon_url),
+    ];
+    let others = all.into_iter().filter(|(role, _)| *role != of);
+    others.map(|(role, address)| Ok((role, peer(role, address.as_ref(), token)?))).collect()
+}
+
+/// Where batons go from here.
+fn onward(peers: &HashMap<Role, Peer>) -> HashMap<Role, Arc<dyn Takes>> {
+    let takes = |peer: &Peer| -> Arc<dyn Takes> { Arc::new(Onward(peer.clone())) };
+    peers.iter().map(|(role, peer)| (*role, takes(peer))).collect()
 }
 
 /// Adds what is missing of the demo to what this process has of the shop.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  reader ──▶ orders ──┬─▶ stock      /internal/v1/asks         what a saga asks for, once
+//!             │        │              /internal/v1/batons       or what goes from part to part
 //!             │        ├─▶ coupons    /api/v1/shop/coupons/…    passed on as it came
 //!             │        └─▶ wallet ──┐
 //!             └◀────────────────────┘  /internal/v1/readers     who has this log-in id
@@ -13,6 +14,7 @@
 //! | [`ServiceToken`], [`trusting`] | what processes know each other by; a process that listens to those alone |
 //! | [`Peer`] | another process: a limit of time, a breaker, what is known of a request that failed |
 //! | [`There`], [`asks`] | what sagas ask of a part that is elsewhere, and its other end |
+//! | [`Onward`], [`batons`] | batons of orders that go to a part that is elsewhere, and its other end |
 //! | [`RemoteReaders`], [`readers`] | looking readers up elsewhere, and its other end |
 //! | [`relay`] | requests of readers that another process answers |
 //!
@@ -20,6 +22,8 @@
 //! them reads it too. So it is a network of their own, or TLS is put between them.
 
 mod ask;
+
+mod batons;
 
 mod peer;
 
@@ -31,14 +35,18 @@ mod trust;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 pub use ask::{There, asks};
+pub use batons::{Onward, batons};
 pub use peer::{CallError, Peer, PeerError};
 pub use readers::{RemoteReaders, readers};
 pub use relay::relay;
 pub use trust::{ServiceToken, TOKEN_BYTES_MIN, TokenTooShort, trusting};
 
 /// Which part of the shop a process has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Orders: it asks the others, and is the one that readers talk to.
     Order,

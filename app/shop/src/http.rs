@@ -22,7 +22,7 @@ use crate::service::{Shop, ShopError};
 /// The routes of what a process has of the shop. Those marked 🔒 need the extension
 /// [`endpaper_http::Authenticator`] around them.
 pub fn router(shop: &Shop) -> Router {
-    let Shop { stock, wallet, coupons, orders } = shop.clone();
+    let Shop { stock, wallet, coupons, orders, stage: _ } = shop.clone();
     let stock = stock.map(|stock| products::routes().with_state(stock));
     let wallet = wallet.map(|wallet| wallet::routes().with_state(wallet));
     let coupons = coupons.map(|coupons| coupons::routes().with_state(coupons));

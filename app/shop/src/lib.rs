@@ -12,6 +12,7 @@
 //! | [`parts`] | what an order needs of others, and giving it back |
 //! | [`store`] | the tables, and everything that is SQL |
 //! | [`service`] | [`Shop`]: the operations |
+//! | [`choreography`] | orders that go from part to part, led by nobody |
 //! | [`apart`] | parts of it in processes of their own |
 //! | [`http`] | [`router`]: the routes under `/api/v1/shop` |
 //!
@@ -51,6 +52,8 @@ pub mod service;
 pub mod http;
 
 pub mod apart;
+
+pub mod choreography;
 
 pub use http::{openapi, router};
 pub use service::{

@@ -28,6 +28,7 @@ mod demo;
 
 mod readers;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,17 +48,21 @@ pub use readers::{Contact, ContactReader, Contacting, FindReader, Finding, Reade
 pub use saga::Parts;
 pub use wallet::WalletService;
 
+use crate::apart::Role;
+use crate::choreography::{Stage, Takes};
 use crate::events::{DataPlatform, Notification, ORDERS, Outside, SalesOf};
-use base::Base;
-use saga::Desk;
+pub(crate) use base::Base;
+pub(crate) use saga::Desk;
 use sagas::OrderSagas;
+
+pub(crate) use orders::Bill;
 
 /// A row or some: what takes longer is tried again. And what a dead process was about to do
 /// another one does after twice as long.
 const SALES_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long it can be seen how an order went.
-const SAGAS_KEPT: Duration = Duration::from_hours(30 * 24);
+pub(crate) const SAGAS_KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// What can be chosen.
 #[derive(Clone, Debug)]
@@ -93,13 +98,16 @@ impl Default for Config {
 }
 
 /// How an order is made. The answers are the same.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Form {
     /// In one transaction: everything has to be in one store.
     Transaction,
     /// As a saga: each part takes what it has in a transaction of its own, and gives it back
     /// where another one says no.
     Saga(Parts),
+    /// From part to part, led by nobody: those that are elsewhere, and the others over the
+    /// store of orders.
+    Choreography(HashMap<Role, Arc<dyn Takes>>),
 }
 
 /// The shop could not be opened.
@@ -116,6 +124,13 @@ pub enum OpenError {
     Sagas(#[from] ::saga::sagas::OpenError),
 }
 
+/// What makes orders.
+enum Driver {
+    Transaction,
+    Sagas(OrderSagas),
+    Choreography(Stage),
+}
+
 /// Orders. Cheap to clone.
 #[derive(Clone)]
 pub struct OrderService(Arc<Orders>);
@@ -123,8 +138,7 @@ pub struct OrderService(Arc<Orders>);
 struct Orders {
     base: Base,
     outbox: Outbox,
-    /// Nothing where orders are made in one transaction.
-    sagas: Option<OrderSagas>,
+    driver: Driver,
     /// `order:{reader}`: one order of a reader at a time.
     locks: Locks,
     time_zone: TimeZone,
@@ -168,15 +182,23 @@ impl OrderService {
             ..outbox::Config::default()
         };
         let outbox = Outbox::open(store.clone(), topics, events).await?;
-        let sagas = match form {
-            Form::Transaction => None,
+        let desk = Desk { outbox: outbox.clone(), clock: clock.clone() };
+        let driver = match form {
+            Form::Transaction => Driver::Transaction,
             Form::Saga(parts) => {
-                let desk = Desk { outbox: outbox.clone(), clock: clock.clone() };
-                Some(OrderSagas::open(store.clone(), desk, &parts).await?)
+                Driver::Sagas(OrderSagas::open(store.clone(), desk, &parts).await?)
+            }
+            Form::Choreography(elsewhere) => {
+                let all = [Role::Order, Role::Stock, Role::Coupon, Role::Wallet];
+                let here = all.into_iter().filter(|role| !elsewhere.contains_key(role));
+                let here: Vec<Role> = here.collect();
+                let (store, clock, ids) = (store.clone(), clock.clone(), ids.clone());
+                let stage = Stage::open(store, &here, Some(desk), &elsewhere, clock, ids);
+                Driver::Choreography(stage.await?)
             }
         };
         let base = Base::new(store, clock, ids);
-        Ok(Self(Arc::new(Orders { base, outbox, sagas, locks, time_zone })))
+        Ok(Self(Arc::new(Orders { base, outbox, driver, locks, time_zone })))
     }
 
     /// What waits to be told, and what was put aside.
@@ -188,20 +210,38 @@ impl OrderService {
     /// The sagas of orders, where they are made so.
     #[must_use]
     pub fn sagas(&self) -> Option<&::saga::Sagas> {
-        self.0.sagas.as_ref().map(OrderSagas::all)
+        match &self.0.driver {
+            Driver::Sagas(sagas) => Some(sagas.all()),
+            Driver::Transaction | Driver::Choreography(_) => None,
+        }
+    }
+
+    /// What goes from part to part, where they are made so.
+    #[must_use]
+    pub fn stage(&self) -> Option<&Stage> {
+        match &self.0.driver {
+            Driver::Choreography(stage) => Some(stage),
+            Driver::Transaction | Driver::Sagas(_) => None,
+        }
     }
 
     async fn close(&self) {
-        if let Some(sagas) = &self.0.sagas {
-            sagas.all().close().await;
+        match &self.0.driver {
+            Driver::Transaction => {}
+            Driver::Sagas(sagas) => sagas.all().close().await,
+            Driver::Choreography(stage) => stage.close().await,
         }
         self.0.outbox.close().await;
         self.0.locks.close().await;
     }
 
     async fn tidy(&self) -> Result<(), ShopError> {
-        let Some(sagas) = &self.0.sagas else { return Ok(()) };
         let before = self.0.base.now().before(SAGAS_KEPT);
+        let sagas = match &self.0.driver {
+            Driver::Transaction => return Ok(()),
+            Driver::Sagas(sagas) => sagas,
+            Driver::Choreography(stage) => return stage.tidy().await,
+        };
         let forgotten = sagas.all().forget(before).await;
         forgotten.map(drop).map_err(|error| match error {
             DecideError::Db(error) => ShopError::Db(error),
@@ -222,6 +262,8 @@ pub struct Shop {
     pub coupons: Option<CouponService>,
     /// Orders, what is made of them, and their events.
     pub orders: Option<OrderService>,
+    /// What goes on from a part to the next one, where orders are not here.
+    pub stage: Option<Stage>,
 }
 
 impl Shop {
@@ -231,6 +273,19 @@ impl Shop {
         if let Some(orders) = &self.orders {
             orders.close().await;
         }
+        if let Some(stage) = &self.stage {
+            stage.close().await;
+        }
+    }
+
+    /// What waits to be told or to go on in this process, and what was put aside: several over
+    /// one store.
+    #[must_use]
+    pub fn outboxes(&self) -> Vec<&Outbox> {
+        let orders = self.orders.as_ref();
+        let of_orders = orders.map(OrderService::outbox);
+        let stage = self.stage.as_ref().or_else(|| orders.and_then(OrderService::stage));
+        of_orders.into_iter().chain(stage.map(Stage::outbox)).collect()
     }
 
     /// Forgets how orders went that were over a month ago, and twice as long ago what its parts
@@ -247,6 +302,9 @@ impl Shop {
         let coupons = self.coupons.as_ref().map(CouponService::base);
         for part in [stock, wallet, coupons].into_iter().flatten() {
             part.forget_asks().await?;
+        }
+        if let Some(stage) = &self.stage {
+            stage.tidy().await?;
         }
         Ok(())
     }

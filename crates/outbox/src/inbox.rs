@@ -3,7 +3,7 @@
 use multi_master::{DbError, MultiMaster, Tx, WriteError};
 use stdx::UnixMicros;
 
-use crate::model::Delivery;
+use crate::model::{Delivery, EventId};
 use crate::store;
 
 /// Whether this subscriber gets this event for the first time. To be called in the transaction
@@ -13,6 +13,15 @@ use crate::store;
 /// Those of the store.
 pub async fn first_time(tx: &mut Tx, delivery: &Delivery) -> Result<bool, DbError> {
     store::first_time(tx, &delivery.subscriber, delivery.event_id).await
+}
+
+/// The same for an event that came from another store, as over HTTP: whether who is called
+/// `subscriber` here gets it for the first time.
+///
+/// # Errors
+/// Those of the store.
+pub async fn first_time_of(tx: &mut Tx, subscriber: &str, event: EventId) -> Result<bool, DbError> {
+    store::first_time(tx, subscriber, event).await
 }
 
 /// Forgets what was done before an instant: how many. What comes later than that is done

@@ -7,12 +7,12 @@ pub const NAME_CHARS_MAX: u32 = 64;
 /// The longest key of an event.
 pub const KEY_CHARS_MAX: u32 = 200;
 /// The longest event, in bytes of JSON: of what is longer, an id is told.
-pub const EVENT_BYTES_MAX: usize = 16 << 10;
+pub const EVENT_BYTES_MAX: usize = 64 << 10;
 /// The longest sentence that is kept about an error; what is longer is cut off.
 pub const ERROR_CHARS_MAX: u32 = 500;
 
 // JSON has at least one byte for each character.
-#[expect(clippy::cast_possible_truncation, reason = "16 KiB")]
+#[expect(clippy::cast_possible_truncation, reason = "64 KiB")]
 const EVENT_CHARS_MAX: u32 = EVENT_BYTES_MAX as u32;
 
 /// To be put among the migrations of the store in which events are staged.

@@ -80,13 +80,9 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
         async move { alerts::watch(&store, &verification, &monitor, &settings).await }
     });
 
-    let watching_orders = tokio::spawn({
-        let (orders, monitor) = (shop.orders.clone(), monitor.clone());
-        async move {
-            if let Some(orders) = orders {
-                alerts::watch_orders(&orders, &monitor).await;
-            }
-        }
+    let watching_shop = tokio::spawn({
+        let (shop, monitor) = (shop.clone(), monitor.clone());
+        async move { alerts::watch_shop(&shop, &monitor).await }
     });
 
     let verifying = tokio::spawn({
@@ -147,7 +143,7 @@ async fn serve(settings: Settings, faults: Faults, demo: bool) -> Result {
     // These have nothing that must be finished.
     tidying.abort();
     watching.abort();
-    watching_orders.abort();
+    watching_shop.abort();
     listening.abort();
     verifying.abort();
     counting.abort();

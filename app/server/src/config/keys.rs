@@ -310,26 +310,31 @@ pub(super) const KEYS: &[Key] = &[
         default: None,
         ..key(
             "shop.orders",
-            Takes::OneOf(&["transaction", "saga"]),
+            Takes::OneOf(&["transaction", "saga", "choreography"]),
             "",
-            "How an order is made: in one transaction, or as a saga, whose steps `endpaper saga` shows. Without a role `transaction`, else `saga`.",
+            "How an order is made: in one transaction, as a saga, whose steps `endpaper saga` shows, or from part to part. The same in all processes. Without a role `transaction`, else `saga`.",
         )
     },
     Key {
         default: None,
-        ..key("shop.stock_url", Takes::WebAddress, "", "Where `--role order` finds the stock.")
+        ..key("shop.stock_url", Takes::WebAddress, "", "Where other processes find the stock.")
     },
     Key {
         default: None,
-        ..key("shop.wallet_url", Takes::WebAddress, "", "Where `--role order` finds wallets.")
+        ..key("shop.wallet_url", Takes::WebAddress, "", "Where other processes find wallets.")
     },
     Key {
         default: None,
-        ..key("shop.coupon_url", Takes::WebAddress, "", "Where `--role order` finds coupons.")
+        ..key("shop.coupon_url", Takes::WebAddress, "", "Where other processes find coupons.")
     },
     Key {
         default: None,
-        ..key("shop.order_url", Takes::WebAddress, "", "Where `--role wallet` finds readers.")
+        ..key(
+            "shop.order_url",
+            Takes::WebAddress,
+            "",
+            "Where other processes find orders and readers.",
+        )
     },
     Key {
         default: None,

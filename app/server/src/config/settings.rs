@@ -128,6 +128,7 @@ impl std::fmt::Debug for ShopSettings {
 pub(crate) enum OrdersAs {
     Transaction,
     Saga,
+    Choreography,
 }
 
 /// Mail.
@@ -243,6 +244,7 @@ impl Settings {
                 },
                 orders: values.text_or_none("shop.orders").map(|how| match how {
                     "saga" => OrdersAs::Saga,
+                    "choreography" => OrdersAs::Choreography,
                     _ => OrdersAs::Transaction,
                 }),
                 stock_url: values.text_or_none("shop.stock_url").map(str::to_owned),

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use endpaper_shop::OrderService;
-use outbox::{DeliveryId, Outbox};
+use outbox::DeliveryId;
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
@@ -103,29 +103,28 @@ pub(crate) struct ParkedEvent {
 const PARKED_MAX: u32 = 100;
 
 async fn events(State(operator): State<Operator>) -> Json<Result<Events, String>> {
-    let found = async |outbox: &Outbox| {
-        let waiting = outbox.backlog().await?.into_iter().map(|backlog| WaitingEvents {
-            topic: backlog.topic.to_owned(),
-            subscriber: backlog.subscriber.to_owned(),
-            waiting: backlog.waiting,
-            oldest_us: backlog.oldest.map(|at| at.0),
-        });
-        let parked = outbox.parked(PARKED_MAX).await?.into_iter().map(|parked| ParkedEvent {
+    let found = async {
+        let (mut waiting, mut parked) = (Vec::new(), Vec::new());
+        for outbox in operator.shop.outboxes() {
+            waiting.extend(outbox.backlog().await?.into_iter().map(|backlog| WaitingEvents {
+                topic: backlog.topic.to_owned(),
+                subscriber: backlog.subscriber.to_owned(),
+                waiting: backlog.waiting,
+                oldest_us: backlog.oldest.map(|at| at.0),
+            }));
+            // Those over one store see the same.
+            parked = outbox.parked(PARKED_MAX).await?;
+        }
+        let parked = parked.into_iter().map(|parked| ParkedEvent {
             id: parked.delivery.id,
             subscriber: parked.delivery.subscriber,
             key: parked.delivery.key,
             event: parked.delivery.event.to_string(),
             error: parked.error,
         });
-        Ok::<_, multi_master::DbError>(Events {
-            waiting: waiting.collect(),
-            parked: parked.collect(),
-        })
+        Ok::<_, multi_master::DbError>(Events { waiting, parked: parked.collect() })
     };
-    Json(match operator.orders() {
-        Ok(orders) => found(orders.outbox()).await.map_err(|why| why.to_string()),
-        Err(why) => Err(why),
-    })
+    Json(found.await.map_err(|why| why.to_string()))
 }
 
 /// Which is to be told again.
@@ -139,8 +138,9 @@ async fn replay(
     State(operator): State<Operator>,
     Json(ask): Json<AskReplay>,
 ) -> Json<Result<(), String>> {
-    Json(match operator.orders() {
-        Ok(orders) => orders.outbox().replay(ask.id).await.map_err(|why| why.to_string()),
-        Err(why) => Err(why),
-    })
+    let outboxes = operator.shop.outboxes();
+    let Some(outbox) = outboxes.first() else {
+        return Json(Err("nothing is told by this process".to_owned()));
+    };
+    Json(outbox.replay(ask.id).await.map_err(|why| why.to_string()))
 }

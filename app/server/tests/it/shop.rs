@@ -23,17 +23,35 @@ use crate::tables;
 enum Way {
     Transaction,
     Saga,
+    /// From part to part.
+    Choreography,
     /// As a saga, of four processes with a store each.
-    Four,
+    FourSaga,
+    /// From part to part, of four processes.
+    FourChoreography,
 }
 
 impl Way {
     fn is_saga(self) -> bool {
-        self != Self::Transaction
+        matches!(self, Self::Saga | Self::FourSaga)
+    }
+
+    fn is_four(self) -> bool {
+        matches!(self, Self::FourSaga | Self::FourChoreography)
+    }
+
+    /// As `shop.orders` has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Transaction => "transaction",
+            Self::Saga | Self::FourSaga => "saga",
+            Self::Choreography | Self::FourChoreography => "choreography",
+        }
     }
 }
 
-const WAYS: [Way; 3] = [Way::Transaction, Way::Saga, Way::Four];
+const WAYS: [Way; 5] =
+    [Way::Transaction, Way::Saga, Way::Choreography, Way::FourSaga, Way::FourChoreography];
 
 /// The processes of a shop with the demo. The first one is the one that readers talk to.
 struct Running {
@@ -64,20 +82,15 @@ impl Process {
 
 impl Running {
     fn start(scratch: &Path, way: Way) -> Self {
-        let roles: &[&str] = match way {
-            Way::Transaction | Way::Saga => &["all"],
-            Way::Four => &["order", "stock", "wallet", "coupon"],
-        };
+        let roles: &[&str] =
+            if way.is_four() { &["order", "stock", "wallet", "coupon"] } else { &["all"] };
         let ports: Vec<Port> = roles.iter().map(|_| Port::reserve().unwrap()).collect();
-        let mut config = "[shop]\n".to_owned();
-        if way == Way::Four {
+        let mut config = format!("[shop]\norders = {:?}\n", way.name());
+        if way.is_four() {
             config += "service_token = \"of-one-shop-4d1b\"\n";
             for (role, port) in roles.iter().zip(&ports) {
                 writeln!(config, "{role}_url = \"http://{}\"", port.address()).unwrap();
             }
-        } else {
-            let way = if way == Way::Saga { "saga" } else { "transaction" };
-            writeln!(config, "orders = \"{way}\"").unwrap();
         }
         let file = scratch.join(format!("{way:?}.toml"));
         std::fs::write(&file, config).unwrap();
@@ -183,7 +196,7 @@ async fn the_order_of_the_readme_is_true() {
         return;
     }
     let scratch = Scratch::new("shop-readme").unwrap();
-    for way in [Way::Transaction, Way::Saga] {
+    for way in WAYS {
         let shop = Running::start(scratch.path(), way);
         take_the_tour(&shop.front().program.url(""));
         shop.stop();
@@ -552,7 +565,17 @@ async fn orders_as_sagas_are_right_however_often_it_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_of_four_processes_are_right_however_often_one_is_killed() {
-    orders_are_right_however_often_it_is_killed(Way::Four, kills(60)).await;
+    orders_are_right_however_often_it_is_killed(Way::FourSaga, kills(60)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_from_part_to_part_are_right_however_often_it_is_killed() {
+    orders_are_right_however_often_it_is_killed(Way::Choreography, kills(60)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_between_four_processes_are_right_however_often_one_is_killed() {
+    orders_are_right_however_often_it_is_killed(Way::FourChoreography, kills(60)).await;
 }
 
 /// Of two servers on one store one stands still in the middle of orders, for longer than its

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{CallError, Peer, Role};
 use crate::parts::{Ask, Asked, Gave, Here, Part};
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const FENCE: HeaderName = HeaderName::from_static("endpaper-fence");
 
 const ASKS: &str = "/internal/v1/asks";

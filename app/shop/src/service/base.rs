@@ -17,9 +17,9 @@ const MEETINGS_MAX: u32 = 3;
 
 /// The store of a part of the shop.
 #[derive(Clone)]
-pub(super) struct Base {
-    pub(super) store: MultiMaster,
-    pub(super) clock: Clock,
+pub(crate) struct Base {
+    pub(crate) store: MultiMaster,
+    pub(crate) clock: Clock,
     ids: IdSource,
 }
 
@@ -30,16 +30,16 @@ impl fmt::Debug for Base {
 }
 
 impl Base {
-    pub(super) const fn new(store: MultiMaster, clock: Clock, ids: IdSource) -> Self {
+    pub(crate) const fn new(store: MultiMaster, clock: Clock, ids: IdSource) -> Self {
         Self { store, clock, ids }
     }
 
-    pub(super) fn now(&self) -> UnixMicros {
+    pub(crate) fn now(&self) -> UnixMicros {
         self.clock.now()
     }
 
     /// The id that a client gave, or a new one.
-    pub(super) fn id_of<I: Id + FromStr>(&self, given: Option<&Text>) -> Result<I, FieldProblem> {
+    pub(crate) fn id_of<I: Id + FromStr>(&self, given: Option<&Text>) -> Result<I, FieldProblem> {
         match given {
             Some(given) => given.parse().map_err(|_| FieldProblem::NotAnId),
             None => Ok(I::from_uuid(self.ids.next_uuid())),
@@ -47,7 +47,7 @@ impl Base {
     }
 
     /// Writes, and runs again what met another write of the same thing.
-    pub(super) async fn write<T, F>(&self, closure: F) -> Result<T, ShopError>
+    pub(crate) async fn write<T, F>(&self, closure: F) -> Result<T, ShopError>
     where
         F: AsyncFn(&mut Tx) -> Result<T, ShopError> + Clone + Send + 'static,
         T: Send + 'static,

@@ -1,5 +1,7 @@
 //! Orders: made in one transaction or as a saga, told about after it.
 
+use std::time::Duration;
+
 use endpaper_api::shop::{OrderState, OrderStep, PlaceOrder, RankingSpan};
 use endpaper_api::{FieldProblem, Text};
 use endpaper_http::FieldError;
@@ -9,7 +11,9 @@ use outbox::Outbox;
 use stdx::UnixMicros;
 use stdx::ids::Id as _;
 
-use super::{OrderService, ShopError};
+use super::{Driver, OrderService, ShopError};
+use crate::apart::Role;
+use crate::choreography::{Baton, Stage};
 use crate::events::{ORDERS, OrderTold};
 use crate::model::{
     Cart, Copies, CouponId, LINES_MAX, Order, OrderEvent, OrderId, ProductId, ReaderId, Refusal,
@@ -22,6 +26,13 @@ use crate::store::sales;
 
 /// Orders that are listed at once at most.
 const LIST_MAX: u32 = 100;
+/// Who asks for an order that goes from part to part waits for it for so long; then it is told
+/// how it stands, and can be asked for again.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Who cancels one waits for so long until everything is given back.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
+/// How often it is looked what other processes made of an order.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Places of a ranking.
 const PLACES: u32 = 20;
 
@@ -69,10 +80,82 @@ impl OrderService {
         id: OrderId,
         cart: Cart,
     ) -> Result<Order, ShopError> {
-        match &self.0.sagas {
-            None => self.place_at_once(reader, id, cart).await,
-            Some(sagas) => sagas.place(&self.0.base.store, reader, id, cart).await,
+        match &self.0.driver {
+            Driver::Transaction => self.place_at_once(reader, id, cart).await,
+            Driver::Sagas(sagas) => sagas.place(&self.0.base.store, reader, id, cart).await,
+            Driver::Choreography(stage) => self.place_on(stage, reader, id, cart).await,
         }
+    }
+
+    async fn place_on(
+        &self,
+        stage: &Stage,
+        reader: ReaderId,
+        id: OrderId,
+        cart: Cart,
+    ) -> Result<Order, ShopError> {
+        let (begins, asked, now) = (stage.clone(), cart.clone(), self.0.base.now());
+        let waiter = stage.wait_for(id);
+        let placed = self.0.base.write(async move |tx: &mut Tx| {
+            if let Some(order) = orders::get(tx, id).await? {
+                return Ok(order);
+            }
+            let placed = OrderEvent::Placed { reader, cart: cart.clone() };
+            let order = orders::append(tx, id, None, vec![placed], now).await?;
+            begins.pass(tx, Role::Stock, &Baton::placed(id, reader, cart.clone())).await?;
+            Ok(order)
+        });
+        let order = placed.await?;
+        let settled = async {
+            loop {
+                let over = waiter.over();
+                // Whoever is told may be another process: then it is looked for.
+                let found = self.find(id).await?;
+                if let Some(order) = found.filter(|order| order.state != OrderState::Placed) {
+                    return Ok::<_, ShopError>(order);
+                }
+                let _ = tokio::time::timeout(LOOK_AGAIN, over).await;
+            }
+        };
+        let order = match tokio::time::timeout(WAIT_MAX, settled).await {
+            Ok(settled) => settled?,
+            Err(_) => order,
+        };
+        answer(order, reader, &asked)
+    }
+
+    /// Cancels it, and waits for a moment until everything is given back.
+    async fn cancel_on(
+        &self,
+        stage: &Stage,
+        reader: ReaderId,
+        id: OrderId,
+    ) -> Result<Order, ShopError> {
+        let (begins, outbox) = (stage.clone(), self.0.outbox.clone());
+        let (waiter, now) = (stage.wait_for(id), self.0.base.now());
+        let over = waiter.over();
+        let cancelled = self.0.base.write(async move |tx: &mut Tx| {
+            let order = orders::get(tx, id).await?.filter(|order| order.reader == reader);
+            let order = order.ok_or(ShopError::OrderNotFound)?;
+            if !is_to_cancel(&order)? {
+                return Ok((order, false));
+            }
+            let baton = Baton::cancelled(&order);
+            let cancelled = vec![OrderEvent::Cancelled];
+            let order = orders::append(tx, id, Some(order), cancelled, now).await?;
+            begins.pass(tx, Role::Stock, &baton).await?;
+            tell(&outbox, tx, &order).await?;
+            Ok((order, true))
+        });
+        let (order, is_under_way) = cancelled.await?;
+        if is_under_way {
+            let _ = tokio::time::timeout(GIVEN_BACK_WITHIN, over).await;
+        }
+        Ok(order)
+    }
+
+    async fn find(&self, id: OrderId) -> Result<Option<Order>, ShopError> {
+        Ok(self.0.base.store.read(async move |db: &mut Db| orders::get(db, id).await).await?)
     }
 
     async fn place_at_once(
@@ -136,9 +219,9 @@ impl OrderService {
     /// Those of the store.
     pub async fn steps(&self, order: &Order) -> Result<Vec<OrderStep>, ShopError> {
         let settled = rules::steps(order);
-        match &self.0.sagas {
-            Some(sagas) => sagas.steps(order, settled).await,
-            None => Ok(settled),
+        match &self.0.driver {
+            Driver::Sagas(sagas) => sagas.steps(order, settled).await,
+            Driver::Transaction | Driver::Choreography(_) => Ok(settled),
         }
     }
 
@@ -166,7 +249,10 @@ impl OrderService {
     /// # Errors
     /// [`ShopError::OrderNotFound`], [`ShopError::NotCancellable`].
     pub async fn cancel(&self, reader: ReaderId, id: OrderId) -> Result<Order, ShopError> {
-        if let Some(sagas) = &self.0.sagas {
+        if let Driver::Choreography(stage) = &self.0.driver {
+            return self.cancel_on(stage, reader, id).await;
+        }
+        if let Driver::Sagas(sagas) = &self.0.driver {
             let order = self.order(reader, id).await?;
             return if is_to_cancel(&order)? {
                 sagas.cancel(&self.0.base.store, order).await
@@ -267,23 +353,23 @@ pub(super) fn answer(order: Order, reader: ReaderId, cart: &Cart) -> Result<Orde
 }
 
 /// What an order costs.
-pub(super) struct Bill {
+pub(crate) struct Bill {
     lines: Vec<Taken>,
     discount: Won,
-    pub(super) paid: Won,
+    pub(crate) paid: Won,
 }
 
 impl Bill {
     /// Of what was taken, and what a coupon takes off: a coupon is worth no more than what it
     /// is used for.
-    pub(super) fn of(lines: Vec<Taken>, off: Won) -> Result<Self, Refusal> {
+    pub(crate) fn of(lines: Vec<Taken>, off: Won) -> Result<Self, Refusal> {
         let total = rules::total(&lines).ok_or(Refusal::TooMuch)?;
         let discount = off.min(total);
         let paid = total.minus(discount).unwrap_or_default();
         Ok(Self { lines, discount, paid })
     }
 
-    pub(super) fn completed(self) -> OrderEvent {
+    pub(crate) fn completed(self) -> OrderEvent {
         let Self { lines, discount, paid } = self;
         OrderEvent::Completed { lines, discount, paid }
     }

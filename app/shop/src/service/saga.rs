@@ -153,18 +153,23 @@ impl LocalUndo<Placing> for Place {
         (): (),
     ) -> Result<(), StepError> {
         let why = refusal(placing.cause());
-        self.0.add(tx, placing.input.order, OrderEvent::Rejected { why }).await
+        Ok(self.0.add(tx, placing.input.order, OrderEvent::Rejected { why }).await?)
     }
 }
 
 impl Desk {
     /// Adds an event to an order that is there.
-    async fn add(&self, tx: &mut Tx, of: OrderId, event: OrderEvent) -> Result<(), StepError> {
+    pub(crate) async fn add(
+        &self,
+        tx: &mut Tx,
+        of: OrderId,
+        event: OrderEvent,
+    ) -> Result<(), ShopError> {
         let before = orders::get(tx, of).await?;
         let is_told = matches!(event, OrderEvent::Completed { .. } | OrderEvent::Cancelled);
         let order = orders::append(tx, of, before, vec![event], self.clock.now()).await?;
         if is_told {
-            tell(&self.outbox, tx, &order).await.map_err(step_error)?;
+            tell(&self.outbox, tx, &order).await?;
         }
         Ok(())
     }
@@ -275,7 +280,7 @@ impl Step for Complete {
 impl LocalStep<Placing> for Complete {
     async fn run(&self, tx: &mut Tx, placing: &Context<'_, Placing>) -> Result<(), StepError> {
         let completed = bill(placing)?.completed();
-        self.0.add(tx, placing.input.order, completed).await
+        Ok(self.0.add(tx, placing.input.order, completed).await?)
     }
 }
 
@@ -289,7 +294,7 @@ impl Step for Cancel {
 
 impl LocalStep<Cancelling> for Cancel {
     async fn run(&self, tx: &mut Tx, of: &Context<'_, Cancelling>) -> Result<(), StepError> {
-        self.0.add(tx, of.input.order, OrderEvent::Cancelled).await
+        Ok(self.0.add(tx, of.input.order, OrderEvent::Cancelled).await?)
     }
 }
 

@@ -292,4 +292,9 @@ proptest! {
     fn the_shop_does_what_its_model_does_as_saga(acts in prop::collection::vec(act(), 1..40)) {
         block_on(run(How::AsSaga, acts));
     }
+
+    #[test]
+    fn the_shop_does_what_its_model_does_by_events(acts in prop::collection::vec(act(), 1..40)) {
+        block_on(run(How::ByEvents, acts));
+    }
 }

@@ -68,6 +68,30 @@ async fn an_order_says_how_far_what_it_needs_is(world: World) {
     world.close().await;
 }
 
+/// Of as many products as there may be, of titles as long as they may be.
+async fn the_largest_order_is_made(world: World) {
+    let longest: String = "책".repeat(200);
+    for number in 1..=50 {
+        let new = NewProduct {
+            id: Some(text(product(number))),
+            title: text(&longest),
+            author: None,
+            isbn: None,
+            price: 1_000,
+            copies: 999,
+        };
+        world.stock.add_product(&new).await.unwrap();
+    }
+    world.charge(1, 100_000_000).await;
+    let lines: Vec<_> = (1..=50).map(|number| (number, 999)).collect();
+    let order = world.place(1, "a", &wanted(&lines, None)).await.unwrap();
+    assert_eq!((order.state, order.lines.len()), (OrderState::Completed, 50));
+    let cancelled = world.orders.cancel(reader(1), order.id).await.unwrap();
+    assert_eq!(cancelled.state, OrderState::Cancelled);
+    assert_eq!((world.on_hand(50).await, world.balance(1).await), (999, 100_000_000));
+    world.close().await;
+}
+
 async fn the_same_again_gets_the_answer_of_the_first_time(world: World) {
     world.sells(1, 12_000, 10).await;
     world.charge(1, 20_000).await;
@@ -272,6 +296,7 @@ async fn an_order_over_http(world: World) {
 in_all_forms! {
     an_order_takes_everything_and_gives_everything_back,
     an_order_says_how_far_what_it_needs_is,
+    the_largest_order_is_made,
     the_same_again_gets_the_answer_of_the_first_time,
     what_can_not_be_made_takes_nothing,
     a_coupon_is_worth_no_more_than_the_order,

@@ -75,7 +75,7 @@ impl Party {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_go_on_while_third_parties_hang_and_everything_is_told_afterwards() {
     const ORDERS: usize = 20;
-    for how in [How::AtOnce, How::AsSaga] {
+    for how in [How::AtOnce, How::AsSaga, How::ByEvents] {
         let ((platform, to_platform), (gateway, to_gateway)) =
             (Party::start().await, Party::start().await);
         let outside = Outside { data_platform: Some(to_platform), notification: Some(to_gateway) };

@@ -10,7 +10,8 @@ use endpaper_api::shop::{Charge, NewCoupon, NewProduct, OrderLine, PlaceOrder};
 use endpaper_api::{ErrorCode, Instant, Language, Text, accounts};
 use endpaper_http::caller::Authenticating;
 use endpaper_http::{Authenticate, Authenticator, Principal, Problem, SessionId, UserId};
-use endpaper_shop::apart::{self, Peer, RemoteReaders, Role, ServiceToken, There};
+use endpaper_shop::apart::{self, Onward, Peer, RemoteReaders, Role, ServiceToken, There};
+use endpaper_shop::choreography::{Stage, Takes};
 use endpaper_shop::events::Outside;
 use endpaper_shop::model::{CouponId, Order, ProductId, ReaderId};
 use endpaper_shop::parts::Here;
@@ -44,6 +45,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     routes: Router,
     pub(crate) served: Served,
+    stages: Vec<Stage>,
     _directories: Vec<TempDir>,
 }
 
@@ -65,6 +67,16 @@ pub(crate) enum How {
     AsSaga,
     /// The same, where stock, coupons and wallet are asked over HTTP.
     Apart,
+    /// In one store, from part to part.
+    ByEvents,
+    /// In four stores, from part to part over HTTP.
+    ApartByEvents,
+}
+
+impl How {
+    const fn is_apart(self) -> bool {
+        matches!(self, Self::Apart | Self::ApartByEvents)
+    }
 }
 
 /// Has tests run in all forms.
@@ -82,6 +94,22 @@ macro_rules! in_all_forms {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 let how = crate::world::How::Apart;
+                Box::pin(super::$test(crate::world::World::new(how).await)).await;
+            })*
+        }
+
+        mod by_events {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let how = crate::world::How::ByEvents;
+                Box::pin(super::$test(crate::world::World::new(how).await)).await;
+            })*
+        }
+
+        mod apart_by_events {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let how = crate::world::How::ApartByEvents;
                 Box::pin(super::$test(crate::world::World::new(how).await)).await;
             })*
         }
@@ -154,13 +182,16 @@ impl Default for Served {
 impl Served {
     /// Serves to those alone who have the token, and says where.
     pub(crate) async fn serve(&mut self, role: Role, routes: Router) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (listener, address) = bind().await;
+        self.serve_at(listener, role, routes);
+        address
+    }
+
+    fn serve_at(&mut self, listener: TcpListener, role: Role, routes: Router) {
         let routes = endpaper_http::finish(apart::trusting((self.around)(routes), token()));
         let server =
             self.servers.spawn(async move { axum::serve(listener, routes).await.unwrap() });
         self.of.insert(role, server);
-        address
     }
 
     /// Nobody listens there any more.
@@ -170,6 +201,12 @@ impl Served {
     }
 }
 
+async fn bind() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    (listener, address)
+}
+
 /// What processes of the shop know each other by.
 pub(crate) fn token() -> ServiceToken {
     ServiceToken::new("of-one-shop-4d1b").unwrap()
@@ -177,6 +214,13 @@ pub(crate) fn token() -> ServiceToken {
 
 pub(crate) fn peer(role: Role, address: &str, clock: &Clock) -> Peer {
     Peer::new(role, address, token(), clock.clone(), Random::new(Seed(8))).unwrap()
+}
+
+/// The others, for a part.
+fn onward(peers: &HashMap<Role, Peer>, of: Role) -> HashMap<Role, Arc<dyn Takes>> {
+    let others = peers.iter().filter(|(role, _)| **role != of);
+    let takes = |peer: &Peer| -> Arc<dyn Takes> { Arc::new(Onward(peer.clone())) };
+    others.map(|(role, peer)| (*role, takes(peer))).collect()
 }
 
 pub(crate) fn reader(number: u128) -> ReaderId {
@@ -216,13 +260,16 @@ impl World {
     }
 
     /// In four processes, with something around what they serve to each other.
-    pub(crate) async fn apart(around: impl Fn(Router) -> Router + Send + Sync + 'static) -> Self {
+    pub(crate) async fn apart(
+        how: How,
+        around: impl Fn(Router) -> Router + Send + Sync + 'static,
+    ) -> Self {
         let served = Served { around: Box::new(around), ..Served::default() };
-        Self::with(How::Apart, Clock::real(), served).await
+        Self::with(how, Clock::real(), served).await
     }
 
     async fn with(how: How, clock: Clock, served: Served) -> Self {
-        let many = if how == How::AtOnce { 1 } else { 4 };
+        let many = if matches!(how, How::AtOnce | How::ByEvents) { 1 } else { 4 };
         let (mut stores, mut directories) = (Vec::new(), Vec::new());
         for _ in 0..many {
             let directory = tempfile::tempdir().unwrap();
@@ -266,9 +313,9 @@ impl World {
         let stores = Stores { orders: nth(0), stock: nth(1), coupons: nth(2), wallet: nth(3) };
         let ids = IdSource::new(clock.clone(), Random::new(Seed(7)));
         let (at, of) = (|| clock.clone(), || ids.clone());
-        let readers: Arc<dyn FindReader> = if how == How::Apart {
-            let address = served.serve(Role::Order, apart::readers(Arc::new(Readers))).await;
-            Arc::new(RemoteReaders(peer(Role::Order, &address, &clock)))
+        let (at_order, order_address) = bind().await;
+        let readers: Arc<dyn FindReader> = if how.is_apart() {
+            Arc::new(RemoteReaders(peer(Role::Order, &order_address, &clock)))
         } else {
             Arc::new(Readers)
         };
@@ -276,7 +323,40 @@ impl World {
         let coupons = CouponService::new(stores.coupons.clone(), at(), of());
         let wallet = WalletService::new(stores.wallet.clone(), readers, at(), of());
         let here = |store: &MultiMaster| Here::new(store.clone(), clock.clone());
-        let mut relays = Router::new();
+        let only = |role| match role {
+            Role::Stock => Shop { stock: Some(stock.clone()), ..Shop::default() },
+            Role::Wallet => Shop { wallet: Some(wallet.clone()), ..Shop::default() },
+            Role::Coupon => Shop { coupons: Some(coupons.clone()), ..Shop::default() },
+            Role::Order => Shop::default(),
+        };
+        let parts = [
+            (Role::Stock, &stores.stock),
+            (Role::Coupon, &stores.coupons),
+            (Role::Wallet, &stores.wallet),
+        ];
+        let (mut relays, mut stages) = (Router::new(), Vec::new());
+        let mut peers = HashMap::from([(Role::Order, peer(Role::Order, &order_address, &clock))]);
+        if how.is_apart() {
+            let mut listeners = Vec::new();
+            for (role, store) in parts {
+                let (listener, address) = bind().await;
+                peers.insert(role, peer(role, &address, &clock));
+                listeners.push((listener, role, store));
+            }
+            for (listener, role, store) in listeners {
+                let mut routes = router(&only(role)).merge(apart::asks(role, here(store)));
+                if how == How::ApartByEvents {
+                    let elsewhere = onward(&peers, role);
+                    let stage = Stage::of_part(role, store.clone(), &elsewhere, at(), of());
+                    let stage = stage.await.unwrap();
+                    routes = routes.merge(apart::batons(Arc::new(stage.clone())));
+                    stages.push(stage);
+                }
+                served.serve_at(listener, role, routes);
+                relays = relays.merge(apart::relay(peers[&role].clone()));
+            }
+        }
+        let there = |role| Arc::new(There(peers[&role].clone()));
         let form = match how {
             How::AtOnce => Form::Transaction,
             How::AsSaga => Form::Saga(Parts {
@@ -284,35 +364,32 @@ impl World {
                 coupons: Arc::new(here(&stores.coupons)),
                 wallet: Arc::new(here(&stores.wallet)),
             }),
-            How::Apart => {
-                let mut there = async |role, store: &MultiMaster, shop: Shop| {
-                    let routes = router(&shop).merge(apart::asks(role, here(store)));
-                    let peer = peer(role, &served.serve(role, routes).await, &clock);
-                    relays = std::mem::take(&mut relays).merge(apart::relay(peer.clone()));
-                    Arc::new(There(peer))
-                };
-                let of_stock = Shop { stock: Some(stock.clone()), ..Shop::default() };
-                let of_wallet = Shop { wallet: Some(wallet.clone()), ..Shop::default() };
-                let of_coupons = Shop { coupons: Some(coupons.clone()), ..Shop::default() };
-                Form::Saga(Parts {
-                    stock: there(Role::Stock, &stores.stock, of_stock).await,
-                    coupons: there(Role::Coupon, &stores.coupons, of_coupons).await,
-                    wallet: there(Role::Wallet, &stores.wallet, of_wallet).await,
-                })
-            }
+            How::Apart => Form::Saga(Parts {
+                stock: there(Role::Stock),
+                coupons: there(Role::Coupon),
+                wallet: there(Role::Wallet),
+            }),
+            How::ByEvents => Form::Choreography(HashMap::new()),
+            How::ApartByEvents => Form::Choreography(onward(&peers, Role::Order)),
         };
         let locks = Locks::local(lock::Config::default()).unwrap();
         let config = Config { clock: at(), ids: of(), outside, ..Config::default() };
         let orders =
             OrderService::open(stores.orders.clone(), form, locks, Arc::new(Readers), config);
         let orders = orders.await.unwrap();
+        let mut internal = apart::readers(Arc::new(Readers));
+        if let Some(stage) = orders.stage() {
+            internal = internal.merge(apart::batons(Arc::new(stage.clone())));
+        }
+        served.serve_at(at_order, Role::Order, internal);
         let shop = Shop {
+            stage: None,
             stock: Some(stock.clone()),
             wallet: Some(wallet.clone()),
             coupons: Some(coupons.clone()),
             orders: Some(orders.clone()),
         };
-        let routes = if how == How::Apart {
+        let routes = if how.is_apart() {
             let alone = Shop { orders: Some(orders.clone()), ..Shop::default() };
             router(&alone).merge(relays)
         } else {
@@ -330,12 +407,16 @@ impl World {
             clock,
             routes,
             served,
+            stages,
             _directories: directories,
         }
     }
 
     pub(crate) async fn close(self) {
         self.shop.close().await;
+        for stage in &self.stages {
+            stage.close().await;
+        }
         let Stores { orders, stock, coupons, wallet } = &self.stores;
         for store in [orders, stock, coupons, wallet] {
             store.close().await;
@@ -400,14 +481,17 @@ impl World {
         assert!(audit.is_well(), "{audit:?}");
     }
 
-    /// Waits until everybody has heard everything.
+    /// Waits until everybody has heard everything, and nothing is on its way.
     pub(crate) async fn told(&self) {
-        loop {
-            let backlog = self.orders.outbox().backlog().await.unwrap();
-            if backlog.iter().all(|waiting| waiting.waiting == 0) {
-                return;
+        let stages = self.stages.iter().map(Stage::outbox);
+        for outbox in self.shop.outboxes().into_iter().chain(stages) {
+            let is_empty = async || {
+                let backlog = outbox.backlog().await.unwrap();
+                backlog.iter().all(|waiting| waiting.waiting == 0)
+            };
+            while !is_empty().await {
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
         }
     }
 
