@@ -3,6 +3,7 @@
 use endpaper_api::reading::{BookPage, QueryType};
 use endpaper_api::{Envelope, ErrorBody, FieldProblem};
 use serde::de::DeserializeOwned;
+use sync::engine::Trouble;
 use sync_web::StoreError;
 use sync_web::http::Asked;
 
@@ -74,6 +75,22 @@ pub async fn ask<A: DeserializeOwned>(asked: Asked) -> Result<A, Refused> {
     let (_, _, text) = asked.text().await.map_err(|_| Refused::Away)?;
     let envelope = serde_json::from_str::<Envelope<A>>(&text).map_err(|_| Refused::Away)?;
     envelope.into_result().map_err(|error| Refused::Said(Box::new(error)))
+}
+
+/// A request that is answered in the language of the page.
+#[must_use]
+pub fn asked(method: &'static str, url: impl Into<String>) -> Asked {
+    Asked::new(method, url).header("accept-language", language().tag())
+}
+
+/// Why the server gave no answer to somebody who is logged in.
+#[must_use]
+pub fn why(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::LogIn => t("다시 로그인해 주세요.", "Log in again, please.").to_owned(),
+        Trouble::Rejected(failure) | Trouble::Stopped(failure) => failure.message,
+        Trouble::Unreachable | Trouble::Later(_) | Trouble::Expired => Refused::Away.text(),
+    }
 }
 
 /// Books of the catalogue and of what the server asks outside.

@@ -16,8 +16,14 @@ use crate::screens::door::{Door, Reset};
 use crate::screens::find::Find;
 use crate::screens::me::Me;
 use crate::screens::shelf::Shelf;
+use crate::screens::shop::cart::CartScreen;
+use crate::screens::shop::coupons::Coupons;
+use crate::screens::shop::orders::{OrderScreen, Orders};
+use crate::screens::shop::products::Products;
+use crate::screens::shop::wallet::WalletScreen;
 use crate::screens::sync::SyncCentre;
 use crate::screens::today::Today;
+use crate::shopping::Shopping;
 use crate::ui::state::Sign;
 use crate::ui::toasts::{ToastList, Toasts};
 use crate::words::{self, count, t};
@@ -103,6 +109,7 @@ fn Closed(error: StoreError) -> impl IntoView {
 #[component]
 fn Inside(reader: Reader) -> impl IntoView {
     provide_context(reader);
+    provide_context(Shopping::open(reader, expect_context::<Toasts>()));
     let attention = Memo::new(move |_| reader.status().map_or(0, |status| status.failed));
     let waiting = Memo::new(move |_| {
         reader.status().map_or(0, |status| status.queued.saturating_sub(status.failed))
@@ -133,6 +140,7 @@ fn Inside(reader: Reader) -> impl IntoView {
                 <nav aria-label=t("주요 화면", "Main")>
                     <A href="/" exact=true>{t("서재", "Shelf")}</A>
                     <A href="/today">{t("오늘의 흐름", "Today")}</A>
+                    <A href="/shop">{t("서점", "Shop")}</A>
                     <A href="/sync">{sync_label}</A>
                     <A href="/me">{t("나", "You")}</A>
                 </nav>
@@ -144,6 +152,12 @@ fn Inside(reader: Reader) -> impl IntoView {
                     <Route path=path!("/find") view=Find/>
                     <Route path=path!("/book/:id") view=BookScreen/>
                     <Route path=path!("/today") view=Today/>
+                    <Route path=path!("/shop") view=Products/>
+                    <Route path=path!("/shop/cart") view=CartScreen/>
+                    <Route path=path!("/shop/orders") view=Orders/>
+                    <Route path=path!("/shop/orders/:id") view=OrderScreen/>
+                    <Route path=path!("/shop/wallet") view=WalletScreen/>
+                    <Route path=path!("/shop/coupons") view=Coupons/>
                     <Route path=path!("/sync") view=SyncCentre/>
                     <Route path=path!("/me") view=Me/>
                     <Route path=path!("/reset-password") view=Reset/>

@@ -13,6 +13,7 @@
 //! | [`reader`] | the reader who is logged in: records, edits, how it stands |
 //! | [`account`] | logging in and out, tokens |
 //! | [`api`] | requests that are no synchronization |
+//! | [`cart`], [`shopping`] | what is about to be ordered, and ordering it |
 //! | [`records`] | books and memos, as devices hold them |
 //! | [`days`] | days and times in the reader's time zone |
 //! | [`words`] | Korean and English |
@@ -32,6 +33,10 @@ pub mod reader;
 pub mod account;
 
 pub mod api;
+
+pub mod cart;
+
+pub mod shopping;
 
 pub mod records;
 

@@ -15,3 +15,5 @@ pub mod today;
 pub mod sync;
 
 pub mod me;
+
+pub mod shop;

@@ -57,6 +57,20 @@ pub fn count(count: usize, korean: &str, one: &str, many: &str) -> String {
     }
 }
 
+/// An amount of money, with its thousands apart.
+#[must_use]
+pub fn won(amount: i64) -> String {
+    let digits = amount.unsigned_abs().to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    let (sign, digits) = (if amount < 0 { "−" } else { "" }, groups.join(","));
+    t(format!("{sign}{digits}원"), format!("{sign}₩{digits}"))
+}
+
 /// Why what is on this device can't be read or written, in words.
 #[must_use]
 pub fn store(error: &StoreError) -> String {

@@ -4,6 +4,7 @@ mod edits;
 mod faults;
 mod front;
 mod shelf;
+mod shop;
 mod store;
 mod tour;
 mod update;
@@ -730,11 +731,33 @@ async fn every_screen_can_be_used_by_everybody() {
         }
         browser.touch("//button[@id='write']", "write a memo").await;
         looks(&browser, language, "book", &mut wrong).await;
-        for screen in ["find", "today", "sync", "me"] {
+        let screens = [
+            ("find", "h1"),
+            ("today", "h1"),
+            ("sync", "h1"),
+            ("me", "h1"),
+            ("shop", ".goods li"),
+            ("shop/coupons", ".goods li"),
+            ("shop/wallet", ".goods li"),
+            ("shop/orders", ":is(.empty, .goods li)"),
+        ];
+        for (screen, shows) in screens {
             browser.go(&place.url(&format!("/{screen}"))).await;
-            browser.until("it is there", "return document.querySelector('main h1') !== null").await;
-            looks(&browser, language, screen, &mut wrong).await;
+            let is_there = format!("return document.querySelector('main {shows}') !== null");
+            browser.until("it is there", &is_there).await;
+            looks(&browser, language, &screen.replace('/', "-"), &mut wrong).await;
         }
+        browser.go(&place.url("/shop")).await;
+        browser.touch("//ul[@class='goods']/li[1]//button", "the first book").await;
+        browser.touch("//a[@href='/shop/cart']", "the cart").await;
+        browser.touch("//button[@id='order']", "order").await;
+        browser.until("it is made", "return document.querySelector('.bill dd') !== null && location.pathname.startsWith('/shop/orders/')").await;
+        looks(&browser, language, "shop-order", &mut wrong).await;
+        browser.go(&place.url("/shop")).await;
+        browser.touch("//ul[@class='goods']/li[2]//button", "the second book").await;
+        browser.touch("//a[@href='/shop/cart']", "the cart").await;
+        browser.until("it is in", "return document.querySelector('.cart li') !== null").await;
+        looks(&browser, language, "shop-cart", &mut wrong).await;
         browser.close().await;
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

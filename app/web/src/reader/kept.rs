@@ -13,12 +13,15 @@ use sync_web::StoreError;
 
 use super::{Reader, UNDO};
 use crate::account::KEEP;
+use crate::cart::{Cart, Gift};
 
 /// Names begin so, with the account after it.
 const DRAFT: &str = "draft";
 const REVIEW: &str = "review";
 const GOING: &str = "going";
-const ALL: [&str; 3] = [DRAFT, REVIEW, GOING];
+const CART: &str = "cart";
+const GIFT: &str = "gift";
+const ALL: [&str; 5] = [DRAFT, REVIEW, GOING, CART, GIFT];
 
 /// What a memo was when it was last typed in, and not yet taken as an edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +98,54 @@ impl Reader {
     /// It has been taken.
     pub async fn drop_review(self, book: RecordId) {
         let _ = KEEP.remove(&self.name(REVIEW, book)).await;
+    }
+
+    fn only(self, what: &str) -> String {
+        format!("{what}/{}/0", self.account().id)
+    }
+
+    /// What is about to be ordered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn cart(self) -> Result<Cart, StoreError> {
+        Ok(KEEP.get(&self.only(CART)).await?.unwrap_or_default())
+    }
+
+    /// Changes what is about to be ordered, from what is there now, whichever tab put it
+    /// there. Returns the cart, on the disk by then, and what `change` returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was changed.
+    pub async fn change_cart<R>(
+        self,
+        change: impl FnOnce(&mut Cart) -> R,
+    ) -> Result<(Cart, R), StoreError> {
+        let name = self.only(CART);
+        let changed = KEEP.change(&name, |there: &mut Option<Cart>| {
+            let cart = there.get_or_insert_default();
+            let result = change(cart);
+            (true, (cart.clone(), result))
+        });
+        let changed = changed.await;
+        self.is_full.set(matches!(changed, Err(StoreError::Full)));
+        changed
+    }
+
+    /// Money that was given, and whose answer has not come.
+    pub async fn gift(self) -> Option<Gift> {
+        KEEP.get(&self.only(GIFT)).await.ok().flatten()
+    }
+
+    /// Keeps it until the answer is there.
+    pub async fn keep_gift(self, gift: &Gift) -> bool {
+        self.keep(&self.only(GIFT), gift).await
+    }
+
+    /// There was an answer.
+    pub async fn drop_gift(self) {
+        // One that stays is sent again, and is the same one.
+        let _ = KEEP.remove(&self.only(GIFT)).await;
     }
 
     pub(super) async fn keep_going(self, key: &RecordKey, written: UnixMicros) {

@@ -6,11 +6,9 @@ use endpaper_api::reading::ImportSummary;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
-use sync::engine::Trouble;
-use sync_web::http::Asked;
 
 use crate::account;
-use crate::api::Refused;
+use crate::api::{asked, why};
 use crate::browser;
 use crate::days;
 use crate::reader::{Backup, Reader, Restored, why as why_not};
@@ -185,20 +183,6 @@ fn EditProfile() -> impl IntoView {
                 <button>{t("저장", "Save")}</button>
             </form>
         </section>
-    }
-}
-
-/// A request that is answered in the language of the page.
-fn asked(method: &'static str, url: impl Into<String>) -> Asked {
-    Asked::new(method, url).header("accept-language", words::language().tag())
-}
-
-/// Why the server gave no answer to somebody who is logged in.
-fn why(trouble: Trouble) -> String {
-    match trouble {
-        Trouble::LogIn => t("다시 로그인해 주세요.", "Log in again, please.").to_owned(),
-        Trouble::Rejected(failure) | Trouble::Stopped(failure) => failure.message,
-        Trouble::Unreachable | Trouble::Later(_) | Trouble::Expired => Refused::Away.text(),
     }
 }
 
