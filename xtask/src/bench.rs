@@ -35,7 +35,7 @@ enum Name {
 impl Name {
     /// Whether it measures the server too.
     const fn needs_server(self) -> bool {
-        matches!(self, Self::Masters | Self::Sync | Self::Web)
+        matches!(self, Self::Masters | Self::Saga | Self::Sync | Self::Web)
     }
 
     fn binary(self) -> &'static str {

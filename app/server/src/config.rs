@@ -17,7 +17,7 @@ mod takes;
 
 pub(crate) use layers::{Flags, Resolved};
 pub(crate) use settings::{
-    AlertsSettings, BooksSettings, LogFormat, LogSettings, MailOutbox, OrdersAs, Settings,
+    AlertsSettings, BooksSettings, LockAt, LogFormat, LogSettings, MailOutbox, OrdersAs, Settings,
     ShopSettings,
 };
 

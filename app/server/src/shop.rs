@@ -29,7 +29,7 @@ use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, Random};
 
 use crate::app::App;
-use crate::config::{OrdersAs, Settings, ShopSettings};
+use crate::config::{LockAt, OrdersAs, Settings, ShopSettings};
 use crate::failure::{Failure, Result};
 
 /// What a process has of the shop, and the routes by which it is reached.
@@ -150,7 +150,18 @@ async fn open_orders(
             "`shop.time_zone` is {name}, which is no time zone; Asia/Seoul is one"
         ))
     })?;
-    let locks = Locks::local(lock::Config::default()).map_err(Failure::new)?;
+    // Nobody waits long for it: an order is made once by its id.
+    let config = lock::Config { request_max: LOCK_WITHIN, ..lock::Config::default() };
+    let locks = match &settings.lock {
+        LockAt::Process => Locks::local(config),
+        LockAt::Masters => Locks::masters(store.clone(), config),
+        LockAt::Redis(Some(url)) => Locks::redis(url, config),
+        LockAt::Redis(None) => {
+            let why = "`shop.lock` is redis: `shop.lock_redis` says where that is";
+            return Err(Failure::new(why));
+        }
+    };
+    let locks = locks.map_err(|error| Failure::new(format!("`shop.lock`: {error}")))?;
     let config = Config { time_zone, outside: outside(settings)?, ..Config::default() };
     let contacts = Arc::new(Readers(app.accounts.clone()));
     let orders = OrderService::open(store.clone(), form, locks, contacts, config).await;
@@ -218,6 +229,8 @@ pub(crate) async fn keep_adding_demo(shop: Shop) {
         tokio::time::sleep(DEMO_AGAIN).await;
     }
 }
+
+const LOCK_WITHIN: Duration = Duration::from_millis(250);
 
 const DEMO_AGAIN: Duration = Duration::from_secs(1);
 

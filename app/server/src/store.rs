@@ -84,9 +84,14 @@ pub(crate) async fn open_existing(
     MultiMaster::open(settings.store.clone(), &migrations()).await
 }
 
-/// Every domain's migrations. Their names begin with the domain's, so one list
+/// Every domain's migrations, and those of locks. Their names begin with the domain's, so one list
 /// never collides with another.
 pub(crate) fn migrations() -> Vec<Migration> {
-    [endpaper_accounts::MIGRATIONS, endpaper_reading::MIGRATIONS, endpaper_shop::MIGRATIONS]
-        .concat()
+    [
+        endpaper_accounts::MIGRATIONS,
+        endpaper_reading::MIGRATIONS,
+        endpaper_shop::MIGRATIONS,
+        lock::MIGRATIONS,
+    ]
+    .concat()
 }

@@ -16,6 +16,8 @@ mod wallet;
 
 mod coupons;
 
+mod locks;
+
 mod orders;
 
 pub mod saga;
@@ -52,6 +54,7 @@ use crate::apart::Role;
 use crate::choreography::{Stage, Takes};
 use crate::events::{DataPlatform, Notification, ORDERS, Outside, SalesOf};
 pub(crate) use base::Base;
+use locks::ReaderLocks;
 pub(crate) use saga::Desk;
 use sagas::OrderSagas;
 
@@ -140,7 +143,7 @@ struct Orders {
     outbox: Outbox,
     driver: Driver,
     /// `order:{reader}`: one order of a reader at a time.
-    locks: Locks,
+    locks: ReaderLocks,
     time_zone: TimeZone,
 }
 
@@ -197,6 +200,7 @@ impl OrderService {
                 Driver::Choreography(stage.await?)
             }
         };
+        let locks = ReaderLocks::new(locks, clock.clone());
         let base = Base::new(store, clock, ids);
         Ok(Self(Arc::new(Orders { base, outbox, driver, locks, time_zone })))
     }

@@ -315,6 +315,22 @@ pub(super) const KEYS: &[Key] = &[
             "How an order is made: in one transaction, as a saga, whose steps `endpaper saga` shows, or from part to part. The same in all processes. Without a role `transaction`, else `saga`.",
         )
     },
+    key(
+        "shop.lock",
+        Takes::OneOf(&["process", "masters", "redis"]),
+        "process",
+        "Where it is kept that an order of a reader is being made, so that a double click is one: several servers share it in the masters or in Redis. Without it an order is made all the same.",
+    ),
+    Key {
+        default: None,
+        secret: true,
+        ..key(
+            "shop.lock_redis",
+            Takes::Text,
+            "",
+            "The Redis server of `shop.lock`, as redis://[USER:PASSWORD@]HOST:PORT.",
+        )
+    },
     Key {
         default: None,
         ..key("shop.stock_url", Takes::WebAddress, "", "Where other processes find the stock.")

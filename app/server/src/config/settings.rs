@@ -98,6 +98,7 @@ pub(crate) struct ShopSettings {
     pub(crate) role: Option<Role>,
     /// Nothing where nobody says.
     pub(crate) orders: Option<OrdersAs>,
+    pub(crate) lock: LockAt,
     pub(crate) stock_url: Option<String>,
     pub(crate) wallet_url: Option<String>,
     pub(crate) coupon_url: Option<String>,
@@ -121,6 +122,15 @@ impl std::fmt::Debug for ShopSettings {
             .field("webhook_private", &self.webhook_private)
             .finish_non_exhaustive()
     }
+}
+
+/// Where it is kept that an order of a reader is being made.
+#[derive(Clone)]
+pub(crate) enum LockAt {
+    Process,
+    Masters,
+    /// At a URL, where one is given.
+    Redis(Option<String>),
 }
 
 /// How an order is made.
@@ -247,6 +257,13 @@ impl Settings {
                     "choreography" => OrdersAs::Choreography,
                     _ => OrdersAs::Transaction,
                 }),
+                lock: match values.text("shop.lock") {
+                    "masters" => LockAt::Masters,
+                    "redis" => {
+                        LockAt::Redis(values.text_or_none("shop.lock_redis").map(str::to_owned))
+                    }
+                    _ => LockAt::Process,
+                },
                 stock_url: values.text_or_none("shop.stock_url").map(str::to_owned),
                 wallet_url: values.text_or_none("shop.wallet_url").map(str::to_owned),
                 coupon_url: values.text_or_none("shop.coupon_url").map(str::to_owned),

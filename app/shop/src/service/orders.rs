@@ -57,16 +57,7 @@ impl OrderService {
             }
             (None, Some(key)) => rules::derived(reader.uuid(), key),
         };
-        // A reader's double click is one order. Where nobody can be asked who holds the lock,
-        // the order is made all the same: it is made once by its id.
-        let held = match self.0.locks.try_lock(&format!("order:{reader}")).await {
-            Ok(guard) => Some(guard),
-            Err(error) if error.is_busy() => return Err(ShopError::InProgress),
-            Err(error) => {
-                tracing::warn!(%error, "an order is made without its lock");
-                None
-            }
-        };
+        let held = self.0.locks.hold(reader).await?;
         let placed = self.place_locked(reader, id, cart).await;
         if let Some(guard) = held {
             guard.release().await;

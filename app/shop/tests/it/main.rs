@@ -10,6 +10,8 @@ mod document;
 
 mod events;
 
+mod locks;
+
 mod many;
 
 mod mariadb;

@@ -277,7 +277,8 @@ impl World {
             stores.push(open(config, &clock).await);
             directories.push(directory);
         }
-        Self::wired(how, &stores, clock, directories, Outside::default(), served).await
+        let locks = Locks::local(lock::Config::default()).unwrap();
+        Self::wired(how, &stores, clock, directories, Outside::default(), served, locks).await
     }
 
     /// Over other masters; `directories` live as long as the world.
@@ -298,7 +299,20 @@ impl World {
         directories: Vec<TempDir>,
         outside: Outside,
     ) -> Self {
-        Self::wired(how, stores, clock, directories, outside, Served::default()).await
+        let locks = Locks::local(lock::Config::default()).unwrap();
+        Self::locked(how, stores, clock, directories, outside, locks).await
+    }
+
+    /// With locks that others have too.
+    pub(crate) async fn locked(
+        how: How,
+        stores: &[MultiMaster],
+        clock: Clock,
+        directories: Vec<TempDir>,
+        outside: Outside,
+        locks: Locks,
+    ) -> Self {
+        Self::wired(how, stores, clock, directories, outside, Served::default(), locks).await
     }
 
     async fn wired(
@@ -308,6 +322,7 @@ impl World {
         directories: Vec<TempDir>,
         outside: Outside,
         mut served: Served,
+        locks: Locks,
     ) -> Self {
         let nth = |place: usize| stores[place % stores.len()].clone();
         let stores = Stores { orders: nth(0), stock: nth(1), coupons: nth(2), wallet: nth(3) };
@@ -372,7 +387,6 @@ impl World {
             How::ByEvents => Form::Choreography(HashMap::new()),
             How::ApartByEvents => Form::Choreography(onward(&peers, Role::Order)),
         };
-        let locks = Locks::local(lock::Config::default()).unwrap();
         let config = Config { clock: at(), ids: of(), outside, ..Config::default() };
         let orders =
             OrderService::open(stores.orders.clone(), form, locks, Arc::new(Readers), config);

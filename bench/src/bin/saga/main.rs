@@ -12,8 +12,9 @@
 //!
 //! The steps of Restate and of DBOS do nothing but be remembered, which favours them. The
 //! statements are the floor: the effects alone, each its own commit, by as many connections as
-//! callers. (Writes of `multi-master` that wait share a commit, which bare statements don't.)
+//! callers. Orders over HTTP are measured with third parties that answer, and that hang. (Writes of `multi-master` that wait share a commit, which bare statements don't.)
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bench::{Aim, Report, Row, Sample, median};
@@ -25,6 +26,8 @@ use tokio::runtime::Runtime;
 mod floors;
 
 mod ours;
+
+mod outside;
 
 mod peers;
 
@@ -46,6 +49,9 @@ const COMMITS_MAX: f64 = 6.0;
 #[derive(Debug, Parser)]
 #[command(name = "saga", about = "Durable orders, beside their rivals")]
 struct Arguments {
+    /// The server's binary; without it the part `outside` is left out
+    #[arg(long, value_name = "FILE")]
+    server: Option<PathBuf>,
     /// A minute or two, for a first look
     #[arg(long)]
     quick: bool,
@@ -60,7 +66,7 @@ struct Arguments {
     turn_ms: Option<u64>,
 }
 
-const PARTS: [&str; 4] = ["sqlite", "mariadb", "restate", "dbos"];
+const PARTS: [&str; 5] = ["sqlite", "mariadb", "restate", "dbos", "outside"];
 
 /// Who makes orders.
 enum Subject {
@@ -135,6 +141,13 @@ fn main() {
     }
     let names: Vec<&'static str> = subjects.iter().map(|(name, _)| *name).collect();
     compare(&mut report, &names);
+    drop(subjects);
+    if wanted("outside") {
+        match &arguments.server {
+            Some(server) => outside::measure(&mut report, &runtime, server, rounds, turn),
+            None => eprintln!("left out: orders over HTTP: needs --server FILE"),
+        }
+    }
     report.print();
 }
 
