@@ -11,9 +11,10 @@ struct Need {
     missing: fn() -> Option<String>,
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need { packages: &[lab::mariadb::PACKAGE], missing: lab::mariadb_missing },
     Need { packages: &[lab::redis::PACKAGE], missing: lab::redis_missing },
+    Need { packages: &[lab::nats::PACKAGE], missing: lab::nats_missing },
     Need { packages: &[lab::galera::PACKAGE], missing: lab::galera_missing },
     Need { packages: &["curl"], missing: curl_missing },
     Need { packages: &lab::chromium::PACKAGES, missing: lab::chromium::missing },

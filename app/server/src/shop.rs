@@ -24,6 +24,7 @@ use endpaper_shop::{
 };
 use lock::Locks;
 use multi_master::MultiMaster;
+use outbox::nats::{Nats, NatsConfig};
 use outbox::webhook::{Webhook, WebhookConfig};
 use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, Random};
@@ -162,7 +163,7 @@ async fn open_orders(
         }
     };
     let locks = locks.map_err(|error| Failure::new(format!("`shop.lock`: {error}")))?;
-    let config = Config { time_zone, outside: outside(settings)?, ..Config::default() };
+    let config = Config { time_zone, outside: outside(settings).await?, ..Config::default() };
     let contacts = Arc::new(Readers(app.accounts.clone()));
     let orders = OrderService::open(store.clone(), form, locks, contacts, config).await;
     orders.map_err(|error| Failure::new(format!("the shop: {error}")))
@@ -235,7 +236,7 @@ const LOCK_WITHIN: Duration = Duration::from_millis(250);
 const DEMO_AGAIN: Duration = Duration::from_secs(1);
 
 /// Who is told of orders.
-fn outside(settings: &ShopSettings) -> Result<Outside> {
+async fn outside(settings: &ShopSettings) -> Result<Outside> {
     let sink = |url: &Option<String>, name: &str| {
         let Some(url) = url else { return Ok(None) };
         let Some(secret) = &settings.webhook_key else {
@@ -252,7 +253,16 @@ fn outside(settings: &ShopSettings) -> Result<Outside> {
             Failure::new(format!("`{name}`: {error} (`shop.webhook_key`, `shop.webhook_private`)"))
         })
     };
+    let stream = match &settings.nats {
+        Some(url) => {
+            let sink = Nats::connect(NatsConfig::new(url, &settings.nats_subject)).await;
+            let wrong = "`shop.nats`, `shop.nats_subject`";
+            Some(sink.map_err(|error| Failure::new(format!("{wrong}: {error}")))?)
+        }
+        None => None,
+    };
     Ok(Outside {
+        stream,
         data_platform: sink(&settings.data_platform, "shop.data_platform")?,
         notification: sink(&settings.notification, "shop.notification")?,
     })

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sales` | what was sold, for the ranking |
 //! | `data-platform` | the order, as JSON, to the operator's data platform |
+//! | `stream` | the same, to a stream of NATS JetStream |
 //! | `notification` | a message for the reader, in the reader's language, to a message gateway |
 //!
 //! Each has its own workers and queue: one that hangs fills its own, and no order waits.
@@ -18,7 +19,7 @@ use endpaper_api::shop::OrderState;
 use serde::{Deserialize, Serialize};
 
 pub use outside::Outside;
-pub(crate) use outside::{DataPlatform, Notification};
+pub(crate) use outside::{Notification, OrdersTo};
 pub(crate) use sales::SalesOf;
 
 use crate::model::OrderId;

@@ -39,7 +39,7 @@ use ::saga::sagas::DecideError;
 use jiff::tz::TimeZone;
 use lock::Locks;
 use multi_master::{DbError, MultiMaster};
-use outbox::{Bounds, Outbox, TopicError, Topics, webhook};
+use outbox::{Bounds, Outbox, TopicError, Topics, nats, webhook};
 use stdx::{Clock, IdSource};
 
 pub use audit::{Audit, Rebuilt};
@@ -52,7 +52,7 @@ pub use wallet::WalletService;
 
 use crate::apart::Role;
 use crate::choreography::{Stage, Takes};
-use crate::events::{DataPlatform, Notification, ORDERS, Outside, SalesOf};
+use crate::events::{Notification, ORDERS, OrdersTo, Outside, SalesOf};
 pub(crate) use base::Base;
 use locks::ReaderLocks;
 pub(crate) use saga::Desk;
@@ -172,8 +172,12 @@ impl OrderService {
         let handler = SalesOf { store: store.clone(), time_zone: time_zone.clone() };
         topics.subscribe(ORDERS, "sales", sales, handler)?;
         if let Some(sink) = outside.data_platform {
-            let handler = DataPlatform { store: store.clone(), sink };
+            let handler = OrdersTo { store: store.clone(), sink };
             topics.subscribe(ORDERS, "data-platform", webhook::BOUNDS, handler)?;
+        }
+        if let Some(sink) = outside.stream {
+            let handler = OrdersTo { store: store.clone(), sink };
+            topics.subscribe(ORDERS, "stream", nats::BOUNDS, handler)?;
         }
         if let Some(sink) = outside.notification {
             let handler = Notification { store: store.clone(), contacts, sink };

@@ -45,6 +45,7 @@ pub mod program;
 
 pub mod mariadb;
 
+pub mod nats;
 pub mod redis;
 
 pub mod galera;
@@ -71,6 +72,7 @@ pub use error::LabError;
 pub use galera::{Galera, galera_missing, require_galera};
 pub use history::{History, Recorder};
 pub use mariadb::{MariaDb, Software, mariadb_missing, require_mariadb};
+pub use nats::{Nats, nats_missing, require_nats};
 pub use port::Port;
 pub use process::{Finished, Process, run};
 pub use program::Program;

@@ -6,6 +6,7 @@
 //! | [`Topics`], [`Bounds`] | who gets what, with how many workers and how long a queue |
 //! | [`Handler`], [`Delivery`] | who takes an event, and the event |
 //! | `webhook::Webhook` (feature `webhook`) | an event to somebody else's address, signed |
+//! | `nats::Nats` (feature `nats`) | an event to a stream of NATS JetStream |
 //! | [`inbox::first_time`] | each event once in effect, where the effect is in the same store |
 //!
 //! ```
@@ -82,13 +83,16 @@ pub mod outbox;
 pub mod schema;
 pub mod topics;
 
+#[cfg(feature = "nats")]
+pub mod nats;
+
 #[cfg(feature = "webhook")]
 pub mod webhook;
 
 mod lane;
 mod store;
 
-pub use self::model::{Delivery, DeliveryId, EventId, HandleError, Handler, Parked};
+pub use self::model::{Delivery, DeliveryId, EventId, HandleError, Handler, Parked, Sink};
 pub use self::outbox::{Backlog, Config, EmitError, Outbox, ReplayError};
 pub use self::schema::MIGRATIONS;
 pub use self::topics::{Bounds, TopicError, Topics};

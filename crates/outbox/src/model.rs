@@ -74,3 +74,16 @@ pub trait Handler: Send + Sync + 'static {
     /// Takes one. It may come again: see [`crate::inbox::first_time`].
     fn handle(&self, delivery: &Delivery) -> impl Future<Output = Result<(), HandleError>> + Send;
 }
+
+/// Somewhere that events go to, in a form of the caller's.
+pub trait Sink: Send + Sync + 'static {
+    /// Sends a body about an event.
+    ///
+    /// # Errors
+    /// [`HandleError::Again`] where it did not arrive, or was not taken.
+    fn send(
+        &self,
+        delivery: &Delivery,
+        body: String,
+    ) -> impl Future<Output = Result<(), HandleError>> + Send;
+}

@@ -36,7 +36,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{StatusCode, Url, header, redirect};
 use stdx::Clock;
 
-use crate::model::{Delivery, HandleError, Handler};
+use crate::model::{Delivery, HandleError, Handler, Sink};
 use crate::topics::Bounds;
 
 /// Bounds for who may be away for days: an event is tried a thousand times, in the end every
@@ -154,12 +154,10 @@ impl Webhook {
         let key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
         Ok(Self { client, url, key, clock })
     }
+}
 
-    /// Sends a body about an event.
-    ///
-    /// # Errors
-    /// [`HandleError::Again`] where it did not arrive, or was not taken.
-    pub async fn send(&self, delivery: &Delivery, body: String) -> Result<(), HandleError> {
+impl Sink for Webhook {
+    async fn send(&self, delivery: &Delivery, body: String) -> Result<(), HandleError> {
         let (id, at) = (delivery.event_id.to_string(), self.clock.now().as_secs());
         let signed = hmac::sign(&self.key, format!("{id}.{at}.{body}").as_bytes());
         let signature = format!("v1,{}", BASE64_STANDARD.encode(signed.as_ref()));

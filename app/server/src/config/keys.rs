@@ -392,6 +392,22 @@ pub(super) const KEYS: &[Key] = &[
         default: None,
         secret: true,
         ..key(
+            "shop.nats",
+            Takes::Text,
+            "",
+            "A NATS server whose JetStream gets the same orders, as nats://[USER:PASSWORD@]HOST:PORT; several with commas between.",
+        )
+    },
+    key(
+        "shop.nats_subject",
+        Takes::Text,
+        "endpaper.orders",
+        "The subject of a stream there that takes them.",
+    ),
+    Key {
+        default: None,
+        secret: true,
+        ..key(
             "shop.webhook_key",
             Takes::Text,
             "",

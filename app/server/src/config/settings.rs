@@ -108,6 +108,8 @@ pub(crate) struct ShopSettings {
     pub(crate) time_zone: String,
     pub(crate) data_platform: Option<String>,
     pub(crate) notification: Option<String>,
+    pub(crate) nats: Option<String>,
+    pub(crate) nats_subject: String,
     pub(crate) webhook_key: Option<String>,
     pub(crate) webhook_private: bool,
 }
@@ -272,6 +274,8 @@ impl Settings {
                 time_zone: values.text("shop.time_zone").to_owned(),
                 data_platform: values.text_or_none("shop.data_platform").map(str::to_owned),
                 notification: values.text_or_none("shop.notification").map(str::to_owned),
+                nats: values.text_or_none("shop.nats").map(str::to_owned),
+                nats_subject: values.text("shop.nats_subject").to_owned(),
                 webhook_key: values.text_or_none("shop.webhook_key").map(str::to_owned),
                 webhook_private: values.truth("shop.webhook_private"),
             },

@@ -1,12 +1,13 @@
-//! Who outside is told of orders, by signed webhooks.
+//! Who outside is told of orders, by signed webhooks or a stream.
 
 use std::sync::Arc;
 
 use endpaper_api::Instant;
 use endpaper_api::shop::OrderState;
 use multi_master::{Db, MultiMaster};
+use outbox::nats::Nats;
 use outbox::webhook::Webhook;
-use outbox::{Delivery, HandleError, Handler};
+use outbox::{Delivery, HandleError, Handler, Sink};
 use serde::Serialize;
 use serde_json::json;
 use stdx::UnixMicros;
@@ -25,13 +26,15 @@ use crate::store::orders;
 pub struct Outside {
     /// Where orders are analysed: gets them as JSON.
     pub data_platform: Option<Webhook>,
+    /// A stream of NATS JetStream that gets the same.
+    pub stream: Option<Nats>,
     /// A gateway for messages, in the form that those of Korea have: `message` with `to`,
     /// `subject`, `text`, `type` `LMS`, and `customFields`. There are no telephone numbers
     /// here: `to` is a mail address.
     pub notification: Option<Webhook>,
 }
 
-/// What the data platform gets. The same event has the same body each time.
+/// What the data platform and the stream get. The same event has the same body each time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OrderBody {
@@ -77,13 +80,13 @@ impl OrderBody {
     }
 }
 
-/// Tells the data platform.
-pub(crate) struct DataPlatform {
+/// Tells who wants orders as JSON.
+pub(crate) struct OrdersTo<S> {
     pub(crate) store: MultiMaster,
-    pub(crate) sink: Webhook,
+    pub(crate) sink: S,
 }
 
-impl Handler for DataPlatform {
+impl<S: Sink> Handler for OrdersTo<S> {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandleError> {
         let OrderTold { order, state } = delivery.read()?;
         let (order, at) = told(&self.store, order, state).await?;

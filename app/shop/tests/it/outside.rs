@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use endpaper_shop::events::Outside;
 use multi_master::Policy;
+use outbox::nats::{Nats, NatsConfig};
 use outbox::webhook::{Webhook, WebhookConfig};
 use serde_json::Value;
 use stdx::Clock;
@@ -78,7 +79,11 @@ async fn orders_go_on_while_third_parties_hang_and_everything_is_told_afterwards
     for how in [How::AtOnce, How::AsSaga, How::ByEvents] {
         let ((platform, to_platform), (gateway, to_gateway)) =
             (Party::start().await, Party::start().await);
-        let outside = Outside { data_platform: Some(to_platform), notification: Some(to_gateway) };
+        let outside = Outside {
+            data_platform: Some(to_platform),
+            notification: Some(to_gateway),
+            ..Outside::default()
+        };
         // What failed is tried again when the clock of the store says so.
         let clock = Clock::real();
         let directory = tempfile::tempdir().unwrap();
@@ -130,4 +135,42 @@ async fn orders_go_on_while_third_parties_hang_and_everything_is_told_afterwards
         }
         world.close().await;
     }
+}
+
+/// A stream gets the same as a data platform.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_told_of_orders() {
+    if !lab::require_nats("a_stream_is_told_of_orders") {
+        return;
+    }
+    let scratch = lab::Scratch::new("shop-nats").unwrap();
+    let server = lab::Nats::start(&scratch.path().join("nats")).unwrap();
+    let url = format!("nats://{}", server.address());
+    let client = async_nats::connect(&url).await.unwrap();
+    let config = async_nats::jetstream::stream::Config {
+        name: "ORDERS".to_owned(),
+        subjects: vec!["endpaper.orders".to_owned()],
+        ..async_nats::jetstream::stream::Config::default()
+    };
+    let mut stream = async_nats::jetstream::new(client).create_stream(config).await.unwrap();
+    let sink = Nats::connect(NatsConfig::new(&url, "endpaper.orders")).await.unwrap();
+    let outside = Outside { stream: Some(sink), ..Outside::default() };
+    let clock = Clock::real();
+    let directory = tempfile::tempdir().unwrap();
+    let config = multi_master::Config::embedded(directory.path(), Policy::Available);
+    let store = open(config, &clock).await;
+    let world = World::telling(How::AtOnce, &[store], clock, vec![directory], outside).await;
+    world.sells(1, 1_000, 100).await;
+    world.charge(1, 10_000).await;
+    let order = world.place(1, "a", &wanted(&[(1, 2)], None)).await.unwrap();
+    world.orders.cancel(reader(1), order.id).await.unwrap();
+    world.told().await;
+    assert_eq!(stream.info().await.unwrap().state.messages, 2);
+    for (at, state) in [(1, "COMPLETED"), (2, "CANCELLED")] {
+        let message = stream.get_raw_message(at).await.unwrap();
+        let told: Value = serde_json::from_slice(&message.payload).unwrap();
+        assert_eq!(told["orderId"], order.id.to_string());
+        assert_eq!((&told["state"], &told["paid"]), (&state.into(), &2_000.into()));
+    }
+    world.close().await;
 }

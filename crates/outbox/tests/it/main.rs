@@ -417,9 +417,10 @@ async fn what_can_not_be_is_refused() {
     };
     assert_eq!(try_emit("v", "a".into(), String::new()).await, "there is no topic `v`");
     assert!(try_emit("t", String::new(), String::new()).await.contains("1 to 200 characters"));
-    assert!(try_emit("t", "a".into(), "x".repeat(20_000)).await.contains("at most 16384"));
+    assert!(try_emit("t", "a".into(), "x".repeat(70_000)).await.contains("at most 65536"));
     outbox.close().await;
     store.close().await;
 }
 
+mod nats;
 mod webhook;
