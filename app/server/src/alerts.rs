@@ -90,6 +90,9 @@ fn carry_out(order: Order, monitor: &Monitor) {
 /// How often it is asked what of the shop waits for an operator.
 const LOOK_AT_SHOP: Duration = Duration::from_secs(5);
 
+/// Parts take milliseconds.
+const LATE_AFTER: Duration = Duration::from_mins(2);
+
 /// Raises and resolves alerts about the shop, for as long as it is polled.
 pub(crate) async fn watch_shop(shop: &Shop, monitor: &Monitor) {
     let mut waiting = Waiting::default();
@@ -104,8 +107,9 @@ pub(crate) async fn watch_shop(shop: &Shop, monitor: &Monitor) {
             Some(outbox) => outbox.parked(1).await,
             None => Ok(Vec::new()),
         };
-        if let (Ok(stuck), Ok(parked)) = (stuck, parked) {
-            for order in waiting.look(stuck, !parked.is_empty()) {
+        let late = shop.is_late(LATE_AFTER).await;
+        if let (Ok(stuck), Ok(parked), Ok(late)) = (stuck, parked, late) {
+            for order in waiting.look(stuck, !parked.is_empty(), late) {
                 carry_out(order, monitor);
             }
         }

@@ -67,15 +67,15 @@ pub(crate) async fn open(store: &MultiMaster, settings: &Settings) -> Result<(Op
         }
     }
     let here = Here::new(store.clone(), Clock::real());
-    let mut routes = endpaper_shop::router(&shop).merge(apart::asks(role, here));
+    let mut internal = apart::asks(role, here);
     if settings.shop.orders == Some(OrdersAs::Choreography) {
         let elsewhere = onward(&peers(role, &settings.shop, &token)?);
         let stage = Stage::of_part(role, store.clone(), &elsewhere, at(), of()).await;
         let stage = stage.map_err(|error| Failure::new(format!("the shop: {error}")))?;
-        routes = routes.merge(apart::batons(Arc::new(stage.clone())));
+        internal = internal.merge(apart::batons(Arc::new(stage.clone())));
         shop.stage = Some(stage);
     }
-    let internal = apart::trusting(routes, token);
+    let internal = apart::trusting(internal, endpaper_shop::router(&shop), &token);
     Ok((None, Wired { shop, routes: Router::new(), internal }))
 }
 
@@ -129,13 +129,13 @@ async fn orders(
     };
     let orders = open_orders(app, store, &settings.shop, form).await?;
     let shop = Shop { orders: Some(orders), ..Shop::default() };
-    let relays = peers.into_values().map(apart::relay);
+    let relays = peers.values().map(apart::relay);
     let routes = relays.fold(endpaper_shop::router(&shop), Router::merge);
     let mut internal = apart::readers(Arc::new(Readers(app.accounts.clone())));
     if let Some(stage) = shop.orders.as_ref().and_then(OrderService::stage) {
         internal = internal.merge(apart::batons(Arc::new(stage.clone())));
     }
-    Ok(Wired { shop, routes, internal: apart::trusting(internal, token) })
+    Ok(Wired { shop, routes, internal: apart::trusting(internal, Router::new(), &token) })
 }
 
 /// From here on this process tells what happens there.
@@ -152,7 +152,8 @@ async fn open_orders(
         ))
     })?;
     // Nobody waits long for it: an order is made once by its id.
-    let config = lock::Config { request_max: LOCK_WITHIN, ..lock::Config::default() };
+    let config =
+        lock::Config { request_max: LOCK_WITHIN, ttl: LOCK_TTL, ..lock::Config::default() };
     let locks = match &settings.lock {
         LockAt::Process => Locks::local(config),
         LockAt::Masters => Locks::masters(store.clone(), config),
@@ -232,6 +233,8 @@ pub(crate) async fn keep_adding_demo(shop: Shop) {
 }
 
 const LOCK_WITHIN: Duration = Duration::from_millis(250);
+/// A reader waits no longer for a lock whose holder is gone.
+const LOCK_TTL: Duration = Duration::from_secs(5);
 
 const DEMO_AGAIN: Duration = Duration::from_secs(1);
 

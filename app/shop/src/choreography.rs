@@ -28,7 +28,7 @@ use std::time::Duration;
 use multi_master::{MultiMaster, Tx};
 use outbox::{Bounds, Delivery, EventId, HandleError, Handler, Outbox, Topics, inbox};
 use serde::{Deserialize, Serialize};
-use stdx::{Clock, IdSource};
+use stdx::{Clock, IdSource, UnixMicros};
 use tokio::sync::Notify;
 
 use crate::apart::Role;
@@ -39,6 +39,8 @@ use crate::service::{Base, Bill, Desk, OpenError, SAGAS_KEPT, ShopError};
 /// A part takes some milliseconds. What a dead process was about to do another one does after
 /// twice as long.
 const DEADLINE: Duration = Duration::from_millis(2_500);
+/// A part that is elsewhere has less, so that it is known that it did not answer.
+pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(2);
 
 /// Who is away is asked again every five seconds at the least, for days.
 const BOUNDS: Bounds = Bounds {
@@ -245,6 +247,10 @@ impl Stage {
         self.0.outbox.get().expect("it is open")
     }
 
+    pub(crate) fn now(&self) -> UnixMicros {
+        self.0.base.now()
+    }
+
     /// Gives a baton to a part, as a part of a write: the last one of it.
     pub(crate) async fn pass(&self, tx: &mut Tx, to: Role, baton: &Baton) -> Result<(), ShopError> {
         // Between the opening of the outbox and its being known there are some instructions.
@@ -342,9 +348,15 @@ impl Takes for Stage {
                 let why = format!("the {role} service is not here: look at `shop.{role}_url`");
                 return Err(NotTaken::Again(why));
             }
-            self.take_here(role, event, baton).await.map_err(|error| match error {
+            self.take_here(role, event, baton).await.map_err(|error| match &error {
                 // What gives something back can't be refused.
-                ShopError::Refused(_) | ShopError::Invalid(_) | ShopError::Event(_) => {
+                ShopError::Refused(_)
+                | ShopError::Invalid(_)
+                | ShopError::Event(_)
+                | ShopError::IdTaken
+                | ShopError::KeyReused => NotTaken::Never(error.to_string()),
+                // A mistake, or an order that is not in this store.
+                ShopError::Db(why) if !why.is_retryable() && !error.is_meeting() => {
                     NotTaken::Never(error.to_string())
                 }
                 error => NotTaken::Again(error.to_string()),

@@ -30,10 +30,6 @@ pub fn router(shop: &Shop) -> Router {
     [stock, wallet, coupons, orders].into_iter().flatten().fold(Router::new(), Router::merge)
 }
 
-pub(crate) use coupons::PATHS as COUPON_PATHS;
-pub(crate) use products::PATHS as STOCK_PATHS;
-pub(crate) use wallet::PATHS as WALLET_PATHS;
-
 /// The OpenAPI document of these routes. 🔒 refers to a security scheme `bearer`, which
 /// whoever puts the documents together defines.
 pub fn openapi() -> utoipa::openapi::OpenApi {

@@ -286,14 +286,28 @@ impl Shop {
         }
     }
 
+    /// Whether an order has been on its way from here to another part for longer than this.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn is_late(&self, after: Duration) -> Result<bool, DbError> {
+        let Some(stage) = self.stage_here() else { return Ok(false) };
+        let backlog = stage.outbox().backlog().await?;
+        let since = stage.now().before(after);
+        Ok(backlog.iter().any(|waiting| waiting.oldest.is_some_and(|oldest| oldest < since)))
+    }
+
+    fn stage_here(&self) -> Option<&Stage> {
+        let of_orders = self.orders.as_ref().and_then(OrderService::stage);
+        self.stage.as_ref().or(of_orders)
+    }
+
     /// What waits to be told or to go on in this process, and what was put aside: several over
     /// one store.
     #[must_use]
     pub fn outboxes(&self) -> Vec<&Outbox> {
-        let orders = self.orders.as_ref();
-        let of_orders = orders.map(OrderService::outbox);
-        let stage = self.stage.as_ref().or_else(|| orders.and_then(OrderService::stage));
-        of_orders.into_iter().chain(stage.map(Stage::outbox)).collect()
+        let of_orders = self.orders.as_ref().map(OrderService::outbox);
+        of_orders.into_iter().chain(self.stage_here().map(Stage::outbox)).collect()
     }
 
     /// Forgets how orders went that were over a month ago, and twice as long ago what its parts

@@ -99,6 +99,13 @@ impl Cart {
         Ok(())
     }
 
+    /// Forgets a coupon that is not among these, unless it was sent.
+    pub fn use_only(&mut self, usable: &[Uuid]) {
+        if self.sent.is_none() {
+            self.coupon = self.coupon.filter(|coupon| usable.contains(coupon));
+        }
+    }
+
     const fn must_be_open(&self) -> Result<(), Unchanged> {
         if self.sent.is_some() { Err(Unchanged::Sent) } else { Ok(()) }
     }
@@ -183,12 +190,16 @@ mod tests {
         assert_eq!(cart.remove(Uuid::from_u128(1)), Err(Unchanged::Sent));
         assert_eq!(cart.set(Uuid::from_u128(1), 5), Err(Unchanged::Sent));
         assert_eq!(cart.choose(None), Err(Unchanged::Sent));
+        cart.coupon = Some(Uuid::from_u128(5));
+        cart.use_only(&[]);
+        assert_eq!(cart.coupon, Some(Uuid::from_u128(5)), "it was sent with it");
         // The answer of another order changes nothing.
         cart.made(Uuid::from_u128(7));
         cart.refused(Uuid::from_u128(7));
         assert_eq!(cart.sent, Some(id));
         cart.refused(id);
-        assert_eq!(cart.copies(), 3);
+        cart.use_only(&[]);
+        assert_eq!((cart.copies(), cart.coupon), (3, None));
         cart.remove(Uuid::from_u128(1)).unwrap();
         let (other, _) = cart.send(|| Uuid::from_u128(11)).unwrap();
         assert_ne!(other, id);

@@ -150,6 +150,11 @@ impl Shopping {
         Some(sent.filter(|_| is_sending))
     }
 
+    /// Forgets the coupon that was chosen where it can't be used any more.
+    pub async fn use_only(self, usable: &[Uuid]) {
+        self.settle(|cart| cart.use_only(usable)).await;
+    }
+
     /// The id under which it was sent, while there is no answer.
     #[must_use]
     pub fn sent(self) -> Option<Uuid> {

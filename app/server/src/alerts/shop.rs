@@ -9,11 +9,13 @@ use super::masters::Order;
 pub(super) struct Waiting {
     stuck: u64,
     parked: bool,
+    late: bool,
 }
 
 impl Waiting {
-    /// What there is to tell where so many sagas are stuck, and events were put aside.
-    pub(super) fn look(&mut self, stuck: u64, parked: bool) -> Vec<Order> {
+    /// What there is to tell where so many sagas are stuck, events were put aside, and orders
+    /// have been on their way to another part for long.
+    pub(super) fn look(&mut self, stuck: u64, parked: bool, late: bool) -> Vec<Order> {
         let mut orders = Vec::new();
         if stuck != self.stuck {
             let key = AlertKey::new("shop/sagas/stuck");
@@ -35,7 +37,17 @@ impl Waiting {
                 Order::Resolve(key)
             });
         }
-        *self = Self { stuck, parked };
+        if late != self.late {
+            let key = AlertKey::new("shop/orders/late");
+            orders.push(if late {
+                let summary = "orders have been on their way to another part of the shop for \
+                               minutes: `endpaper shop events` says to which";
+                Order::Raise(Alert::new(Severity::Warning, key, summary))
+            } else {
+                Order::Resolve(key)
+            });
+        }
+        *self = Self { stuck, parked, late };
         orders
     }
 }
@@ -47,13 +59,16 @@ mod tests {
     #[test]
     fn it_is_told_when_it_begins_changes_and_is_over() {
         let mut waiting = Waiting::default();
-        assert_eq!(waiting.look(0, false), []);
-        let raised = waiting.look(2, false);
+        assert_eq!(waiting.look(0, false, false), []);
+        let raised = waiting.look(2, false, false);
         let [Order::Raise(alert)] = raised.as_slice() else { panic!("{raised:?}") };
         assert_eq!(alert.severity(), Severity::Critical);
-        assert_eq!(waiting.look(2, false), []);
-        assert_eq!(waiting.look(3, true).len(), 2);
-        let over = ["shop/sagas/stuck", "shop/events/parked"];
-        assert_eq!(waiting.look(0, false), over.map(|key| Order::Resolve(AlertKey::new(key))));
+        assert_eq!(waiting.look(2, false, false), []);
+        assert_eq!(waiting.look(3, true, true).len(), 3);
+        let over = ["shop/sagas/stuck", "shop/events/parked", "shop/orders/late"];
+        assert_eq!(
+            waiting.look(0, false, false),
+            over.map(|key| Order::Resolve(AlertKey::new(key)))
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use endpaper_shop::Shop;
+use endpaper_shop::apart::Role;
 use stdx::{Clock, IdSource, Random};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -198,7 +199,11 @@ fn bounds(settings: &Settings) -> Bounds {
     }
     Bounds {
         connections_max,
-        connections_per_client_max: settings.server.connections_per_client_max,
+        // A part of the shop has few clients: the other processes.
+        connections_per_client_max: match settings.shop.role {
+            None | Some(Role::Order) => settings.server.connections_per_client_max,
+            Some(Role::Stock | Role::Wallet | Role::Coupon) => connections_max,
+        },
         proxies: settings.server.trusted_proxies.as_slice().into(),
         write: settings.server.write,
         header: settings.server.header,

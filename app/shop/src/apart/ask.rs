@@ -75,14 +75,23 @@ impl There {
         headers.insert(FENCE, HeaderValue::from(fence.0));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = serde_json::to_vec(ask).expect("what is asked is JSON");
-        let answered = self.0.ask(Method::POST, path, headers, None, body).await;
+        let answered = self.0.ask(Method::POST, path, headers, body).await;
         let answered = answered.map_err(|error| match error {
+            CallError::Path => StepError::Failed(error.to_string()),
             CallError::Away(why) => StepError::Failed(why),
             CallError::Unknown(why) => StepError::Unknown(why),
         })?;
         let outcome: Option<Outcome<T>> = serde_json::from_slice(&answered.body).ok();
         match outcome.filter(|_| answered.status.is_success()) {
             Some(outcome) => outcome.into(),
+            // It was not even looked at.
+            None if matches!(answered.status.as_u16(), 401 | 404) => {
+                Err(StepError::Failed(format!(
+                    "the {0} service answered {1}: look at `shop.{0}_url` and `shop.service_token`",
+                    self.0.role(),
+                    answered.status
+                )))
+            }
             None => Err(StepError::Unknown(format!(
                 "the {} service answered {}",
                 self.0.role(),

@@ -35,6 +35,9 @@ pub enum CallError {
     /// It was certainly not done.
     #[error("{0}")]
     Away(String),
+    /// The path leads elsewhere: nothing was asked.
+    #[error("the path is none of that service")]
+    Path,
     /// Nobody knows whether it was done.
     #[error("{0}")]
     Unknown(String),
@@ -91,12 +94,9 @@ impl Peer {
         let client = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .timeout(DEADLINE)
             .build()
             .map_err(|error| PeerError::Client(error.to_string()))?;
-        // Orders wait for it, and for what is given back: it is tried again soon.
-        let open_max = DEADLINE;
-        let breaker = SharedBreaker::new(BreakerConfig { open_max, ..BreakerConfig::default() });
+        let breaker = breaker();
         Ok(Self(Arc::new(Inner { role, client, base, token, breaker, clock, random })))
     }
 
@@ -106,8 +106,49 @@ impl Peer {
         self.0.role
     }
 
-    /// Asks, for a reader where there is one.
+    /// The same process with a breaker of its own, for other requests: how those fare says
+    /// nothing about these.
+    #[must_use]
+    pub(super) fn beside(&self) -> Self {
+        let Inner { role, client, base, token, breaker: _, clock, random } = &*self.0;
+        Self(Arc::new(Inner {
+            role: *role,
+            client: client.clone(),
+            base: base.clone(),
+            token: token.clone(),
+            breaker: breaker(),
+            clock: clock.clone(),
+            random: random.clone(),
+        }))
+    }
+
+    /// Asks for this process itself.
     pub(super) async fn ask(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        mut headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answered, CallError> {
+        self.0.token.sign(&mut headers);
+        self.send(method, path_and_query, headers, body, DEADLINE).await
+    }
+
+    /// The same, for who has less time.
+    pub(super) async fn ask_within(
+        &self,
+        limit: Duration,
+        method: Method,
+        path_and_query: &str,
+        mut headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answered, CallError> {
+        self.0.token.sign(&mut headers);
+        self.send(method, path_and_query, headers, body, limit).await
+    }
+
+    /// Passes on what a reader asks, or somebody who is none.
+    pub(super) async fn relay(
         &self,
         method: Method,
         path_and_query: &str,
@@ -115,17 +156,30 @@ impl Peer {
         caller: Option<&Principal>,
         body: Vec<u8>,
     ) -> Result<Answered, CallError> {
-        let Inner { role, client, base, token, breaker, clock, random } = &*self.0;
+        self.0.token.sign_relayed(&mut headers, caller);
+        self.send(method, path_and_query, headers, body, DEADLINE).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Answered, CallError> {
+        let Inner { role, client, base, breaker, clock, random, .. } = &*self.0;
+        let url = base.join(path_and_query).map_err(|error| CallError::Away(error.to_string()))?;
+        // What is joined could name another host, or with `..` another path.
+        let path = path_and_query.split(['?', '#']).next().unwrap_or_default();
+        if url.origin() != base.origin() || url.path() != path {
+            return Err(CallError::Path);
+        }
         let permit = breaker.permit(clock.now()).map_err(|_| {
             CallError::Away(format!("the {role} service did not answer, and is asked again soon"))
         })?;
-        let url = base.join(path_and_query).map_err(|error| CallError::Away(error.to_string()))?;
-        // What is joined could name another host.
-        if url.origin() != base.origin() {
-            return Err(CallError::Away("a path that is none".to_owned()));
-        }
-        token.sign(&mut headers, caller);
-        let answered = answered(client.request(method, url).headers(headers).body(body)).await;
+        let request = client.request(method, url).headers(headers).timeout(limit).body(body);
+        let answered = answered(request).await;
         let now = clock.now();
         let is_sick = |status| {
             use StatusCode as Of;
@@ -148,6 +202,11 @@ impl Peer {
             }
         })
     }
+}
+
+/// Orders wait for it, and for what is given back: it is tried again soon.
+fn breaker() -> SharedBreaker {
+    SharedBreaker::new(BreakerConfig { open_max: DEADLINE, ..BreakerConfig::default() })
 }
 
 enum Failed {

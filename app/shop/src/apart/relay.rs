@@ -36,15 +36,18 @@ const ANSWERED: [HeaderName; 7] = [
 
 /// The routes of a part that another process has: each request goes there, with who calls in
 /// place of the access token. They need the extension [`Authenticator`] around them.
-pub fn relay(peer: Peer) -> Router {
+pub fn relay(peer: &Peer) -> Router {
+    // With all that is below them: which there are, and for what methods, the part knows.
     let paths: &[&str] = match peer.role() {
         Role::Order => &[],
-        Role::Stock => &crate::http::STOCK_PATHS,
-        Role::Wallet => &crate::http::WALLET_PATHS,
-        Role::Coupon => &crate::http::COUPON_PATHS,
+        Role::Stock => &["/api/v1/shop/products"],
+        Role::Wallet => &["/api/v1/shop/wallet", "/api/v1/shop/charges"],
+        Role::Coupon => &["/api/v1/shop/coupons"],
     };
-    let routes = paths.iter().fold(Router::new(), |routes, path| routes.route(path, any(pass)));
-    routes.with_state(peer)
+    let routes = paths.iter().fold(Router::new(), |routes, path| {
+        routes.route(path, any(pass)).route(&format!("{path}/{{*below}}"), any(pass))
+    });
+    routes.with_state(peer.beside())
 }
 
 async fn pass(
@@ -62,7 +65,14 @@ async fn pass(
         // What is for everybody is answered without a caller; else the reason is known here.
         Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => match caller {
             Some(Err(problem)) => problem.into_response(),
-            _ => answer,
+            Some(Ok(_)) => {
+                let role = peer.role();
+                tracing::error!(
+                    "the {role} service does not know us: look at `shop.service_token`"
+                );
+                Problem::new(ErrorCode::StoreUnavailable).into_response()
+            }
+            None => answer,
         },
         Ok(answer) => answer,
         Err(problem) => problem.into_response(),
@@ -78,10 +88,11 @@ async fn passed(
     let body = read(body, JSON_BODY_BYTES_MAX).await?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let headers = only(&parts.headers, &ASKED);
-    let answered = peer.ask(parts.method.clone(), path, headers, caller, body).await;
+    let answered = peer.relay(parts.method.clone(), path, headers, caller, body).await;
     let answered = answered.map_err(|error| {
         tracing::warn!(%error, "a request can't be passed on");
         match error {
+            CallError::Path => Problem::new(ErrorCode::NotFound),
             CallError::Unknown(_) if !parts.method.is_safe() => {
                 Problem::new(ErrorCode::OutcomeUnknown)
             }

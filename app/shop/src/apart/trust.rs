@@ -18,6 +18,10 @@ use sha2::{Digest as _, Sha256};
 /// The shortest token that processes know each other by, in bytes.
 pub const TOKEN_BYTES_MIN: usize = 16;
 
+/// A request of a reader that is passed on says so: it is let to the routes for readers alone,
+/// whatever its path is made to look like.
+const RELAYED: HeaderName = HeaderName::from_static("endpaper-relayed");
+
 /// For whom a process asks that is trusted.
 const CALLER: HeaderName = HeaderName::from_static("endpaper-caller");
 
@@ -41,12 +45,18 @@ impl ServiceToken {
         if fits && visible { Ok(Self(token.into())) } else { Err(TokenTooShort) }
     }
 
-    /// Says who asks: this shop, and for whom.
-    pub(super) fn sign(&self, headers: &mut HeaderMap, caller: Option<&Principal>) {
+    /// Says who asks: this shop.
+    pub(super) fn sign(&self, headers: &mut HeaderMap) {
         let bearer = HeaderValue::from_str(&format!("Bearer {}", self.0));
         let mut bearer = bearer.expect("visible ASCII");
         bearer.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, bearer);
+    }
+
+    /// Says who asks, and that it is for a reader, or somebody who is none.
+    pub(super) fn sign_relayed(&self, headers: &mut HeaderMap, caller: Option<&Principal>) {
+        self.sign(headers);
+        headers.insert(RELAYED, HeaderValue::from_static("1"));
         if let Some(caller) = caller {
             let json = serde_json::to_string(&For::of(caller)).expect("it is JSON");
             // A time zone is an IANA name, which is ASCII; without a caller it is refused.
@@ -89,17 +99,26 @@ impl For {
     }
 }
 
-/// Puts around `routes` that only processes with the token are listened to, and are believed
-/// for whom they ask.
-pub fn trusting(routes: Router, token: ServiceToken) -> Router {
-    routes
+/// Routes that only processes with the token are listened to by: `internal` ones for
+/// themselves, and those of `readers`, whom they are believed to ask for.
+pub fn trusting(internal: Router, readers: Router, token: &ServiceToken) -> Router {
+    let admitting = |is_relayed| Admitting { token: token.clone(), is_relayed };
+    let internal = internal.layer(middleware::from_fn_with_state(admitting(false), admit));
+    let readers = readers
         .layer(Extension(Authenticator(Arc::new(Believing))))
-        .layer(middleware::from_fn_with_state(token, admit))
+        .layer(middleware::from_fn_with_state(admitting(true), admit));
+    internal.merge(readers)
 }
 
-async fn admit(State(token): State<ServiceToken>, mut request: Request, next: Next) -> Response {
+#[derive(Clone)]
+struct Admitting {
+    token: ServiceToken,
+    is_relayed: bool,
+}
+
+async fn admit(State(of): State<Admitting>, mut request: Request, next: Next) -> Response {
     let headers = request.headers_mut();
-    if !token.has_signed(headers) {
+    if !of.token.has_signed(headers) || headers.remove(RELAYED).is_some() != of.is_relayed {
         return Problem::new(ErrorCode::Unauthorized).into_response();
     }
     headers.remove(header::AUTHORIZATION);

@@ -13,12 +13,10 @@ use super::reader;
 use crate::model::{self, CouponId, Piece};
 use crate::service::CouponService;
 
-/// The paths of these routes.
-pub(crate) const PATHS: [&str; 2] = ["/api/v1/shop/coupons", "/api/v1/shop/coupons/{id}/claim"];
-
 pub(super) fn routes() -> Router<CouponService> {
-    let [at_all, at_claims] = PATHS;
-    Router::new().route(at_all, get(list).post(add)).route(at_claims, post(claim))
+    Router::new()
+        .route("/api/v1/shop/coupons", get(list).post(add))
+        .route("/api/v1/shop/coupons/{id}/claim", post(claim))
 }
 
 #[derive(OpenApi)]

@@ -13,16 +13,11 @@ use utoipa::{IntoParams, OpenApi};
 use crate::model::{self, ProductId};
 use crate::service::StockService;
 
-/// The paths of these routes.
-pub(crate) const PATHS: [&str; 3] =
-    ["/api/v1/shop/products", "/api/v1/shop/products/{id}", "/api/v1/shop/products/{id}/stock"];
-
 pub(super) fn routes() -> Router<StockService> {
-    let [at_all, at_one, at_stock] = PATHS;
     Router::new()
-        .route(at_all, get(list).post(add))
-        .route(at_one, get(one))
-        .route(at_stock, post(change_stock))
+        .route("/api/v1/shop/products", get(list).post(add))
+        .route("/api/v1/shop/products/{id}", get(one))
+        .route("/api/v1/shop/products/{id}/stock", post(change_stock))
 }
 
 #[derive(OpenApi)]

@@ -13,16 +13,11 @@ use super::reader;
 use crate::model::Entry;
 use crate::service::WalletService;
 
-/// The paths of these routes.
-pub(crate) const PATHS: [&str; 3] =
-    ["/api/v1/shop/wallet", "/api/v1/shop/wallet/transfers", "/api/v1/shop/charges"];
-
 pub(super) fn routes() -> Router<WalletService> {
-    let [at_wallet, at_transfers, at_charges] = PATHS;
     Router::new()
-        .route(at_wallet, get(wallet))
-        .route(at_transfers, post(transfer))
-        .route(at_charges, post(charge))
+        .route("/api/v1/shop/wallet", get(wallet))
+        .route("/api/v1/shop/wallet/transfers", post(transfer))
+        .route("/api/v1/shop/charges", post(charge))
 }
 
 #[derive(OpenApi)]

@@ -11,6 +11,9 @@ use stdx::{Clock, IdSource, UnixMicros};
 
 use super::{SAGAS_KEPT, ShopError};
 
+/// The version of the UUIDs that we derive.
+const DERIVED: usize = 8;
+
 /// How often a write is run again when it met another one, and a key decided. The second run
 /// sees the other's rows.
 const MEETINGS_MAX: u32 = 3;
@@ -38,10 +41,15 @@ impl Base {
         self.clock.now()
     }
 
-    /// The id that a client gave, or a new one.
+    /// The id that a client gave, or a new one. Those that we derive from others
+    /// ([`crate::rules::derived`]) no client may take before us.
     pub(crate) fn id_of<I: Id + FromStr>(&self, given: Option<&Text>) -> Result<I, FieldProblem> {
         match given {
-            Some(given) => given.parse().map_err(|_| FieldProblem::NotAnId),
+            Some(given) => given
+                .parse()
+                .ok()
+                .filter(|id: &I| id.uuid().get_version_num() != DERIVED)
+                .ok_or(FieldProblem::NotAnId),
             None => Ok(I::from_uuid(self.ids.next_uuid())),
         }
     }

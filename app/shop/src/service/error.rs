@@ -69,7 +69,7 @@ impl ShopError {
 
     /// Whether two writes met and the later one, when it is run again, sees what the earlier
     /// one did.
-    pub(super) const fn is_meeting(&self) -> bool {
+    pub(crate) const fn is_meeting(&self) -> bool {
         matches!(self, Self::Db(DbError::Duplicate { .. }))
     }
 }

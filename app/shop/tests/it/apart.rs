@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
@@ -164,25 +165,55 @@ async fn only_processes_of_the_shop_are_listened_to() {
 
     // Past it.
     let here = Here::new(world.stores.stock.clone(), world.clock.clone());
-    let routes = trusting(asks(Role::Stock, here), token());
-    let ask = async |authorization: Option<&str>, caller: Option<&str>| {
+    let routes = trusting(asks(Role::Stock, here), Router::new(), &token());
+    let ask = async |authorization: Option<&str>, relayed: Option<&str>| {
         let mut request = axum::http::Request::post("/internal/v1/asks");
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
-        if let Some(caller) = caller {
-            request = request.header("endpaper-caller", caller);
+        if let Some(relayed) = relayed {
+            request = request.header("endpaper-relayed", relayed);
         }
         let request = request.body(axum::body::Body::empty()).unwrap();
         routes.clone().oneshot(request).await.unwrap().status()
     };
     let wrong = [None, Some("Bearer "), Some("Bearer of-one-shop-4d1"), Some("of-one-shop-4d1b")];
     for authorization in wrong {
-        assert_eq!(ask(authorization, Some("{}")).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(ask(authorization, None).await, StatusCode::UNAUTHORIZED);
     }
     let known = Some("Bearer of-one-shop-4d1b");
+    assert_eq!(ask(known, Some("1")).await, StatusCode::UNAUTHORIZED, "for a reader");
     assert_eq!(ask(known, None).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "it was let in");
     world.close().await;
+}
+
+/// A path can't lead out of what is passed on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_leads_nowhere_else() {
+    let asked = watch::Sender::new(Vec::<String>::new());
+    let notes = asked.clone();
+    let world = World::apart(How::Apart, move |routes| {
+        routes.layer(middleware::from_fn_with_state(notes.clone(), note))
+    })
+    .await;
+    let internal = r"/products/..\..\..\..\internal\v1\batons";
+    for path in ["/products/%2e%2e", "/products/%2E%2E/stock", "/products/.%2e", internal] {
+        let got = world.ask(0, "GET", path, None).await;
+        assert_eq!(got.code(), "NOT_FOUND", "{path}: {got:?}");
+    }
+    assert_eq!(*asked.borrow(), [""; 0], "it was passed on");
+    world.ask(0, "GET", "/products/..%2f..%2finternal", None).await;
+    assert_eq!(*asked.borrow(), ["/api/v1/shop/products/..%2f..%2finternal"]);
+    world.close().await;
+}
+
+async fn note(
+    State(asked): State<watch::Sender<Vec<String>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    asked.send_modify(|asked| asked.push(request.uri().path().to_owned()));
+    next.run(request).await
 }
 
 /// An address that belongs to another part: nothing is done there.

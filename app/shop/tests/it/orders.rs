@@ -1,9 +1,11 @@
 //! Orders, one after the other.
 
-use endpaper_api::shop::{EntryKind, NewProduct, OrderState};
+use endpaper_api::shop::{EntryKind, NewProduct, OrderState, PlaceOrder, Transfer};
 use endpaper_shop::ShopError;
-use endpaper_shop::model::{Refusal, Won};
+use endpaper_shop::model::{OrderId, Refusal, TransferId, Won};
+use endpaper_shop::rules;
 use serde_json::{Value, json};
+use stdx::ids::Id as _;
 
 use crate::world::{World, coupon, in_all_forms, product, reader, text, wanted};
 
@@ -68,6 +70,24 @@ async fn an_order_says_how_far_what_it_needs_is(world: World) {
     world.close().await;
 }
 
+/// The id of an order's payment follows from the order's: nobody can take it before.
+async fn the_id_of_a_payment_can_not_be_taken_before(world: World) {
+    world.sells(1, 12_000, 10).await;
+    world.charge(1, 50_000).await;
+    let id: OrderId = "0190163d-8694-739b-aea5-966c26f8ad90".parse().unwrap();
+    for what in ["payment", "refund"] {
+        let derived: TransferId = rules::derived(id.uuid(), what);
+        let gift = Transfer { id: Some(text(derived)), to: text("reader-2"), amount: 1 };
+        let given = world.wallet.transfer(reader(1), &gift).await;
+        assert!(matches!(given, Err(ShopError::Invalid(_))), "{given:?}");
+    }
+    let order = PlaceOrder { id: Some(text(id)), ..wanted(&[(1, 1)], None) };
+    world.place(1, "a", &order).await.unwrap();
+    world.orders.cancel(reader(1), id).await.unwrap();
+    world.check_sums().await;
+    world.close().await;
+}
+
 /// Of as many products as there may be, of titles as long as they may be.
 async fn the_largest_order_is_made(world: World) {
     let longest: String = "책".repeat(200);
@@ -121,9 +141,11 @@ async fn the_same_again_gets_the_answer_of_the_first_time(world: World) {
     world.charge(2, 20_000).await;
     let other = world.place(2, "a", &request).await.unwrap();
     assert_ne!(other.id, first.id);
-    let mut stolen = request.clone();
-    stolen.id = Some(text(first.id));
-    assert_eq!(world.place(2, "x", &stolen).await, Err(ShopError::IdTaken));
+    world.charge(1, 20_000).await;
+    let mut named = request.clone();
+    named.id = Some(text("0190163d-8694-739b-aea5-966c26f8ad90"));
+    world.place(1, "x", &named).await.unwrap();
+    assert_eq!(world.place(2, "x", &named).await, Err(ShopError::IdTaken));
     assert_eq!(world.orders.order(reader(2), first.id).await, Err(ShopError::OrderNotFound));
     assert_eq!(world.orders.cancel(reader(2), first.id).await, Err(ShopError::OrderNotFound));
     world.check_sums().await;
@@ -297,6 +319,7 @@ in_all_forms! {
     an_order_takes_everything_and_gives_everything_back,
     an_order_says_how_far_what_it_needs_is,
     the_largest_order_is_made,
+    the_id_of_a_payment_can_not_be_taken_before,
     the_same_again_gets_the_answer_of_the_first_time,
     what_can_not_be_made_takes_nothing,
     a_coupon_is_worth_no_more_than_the_order,

@@ -181,14 +181,15 @@ impl Default for Served {
 
 impl Served {
     /// Serves to those alone who have the token, and says where.
-    pub(crate) async fn serve(&mut self, role: Role, routes: Router) -> String {
+    pub(crate) async fn serve(&mut self, role: Role, internal: Router) -> String {
         let (listener, address) = bind().await;
-        self.serve_at(listener, role, routes);
+        self.serve_at(listener, role, internal, Router::new());
         address
     }
 
-    fn serve_at(&mut self, listener: TcpListener, role: Role, routes: Router) {
-        let routes = endpaper_http::finish(apart::trusting((self.around)(routes), token()));
+    fn serve_at(&mut self, listener: TcpListener, role: Role, internal: Router, readers: Router) {
+        let trusting = apart::trusting((self.around)(internal), (self.around)(readers), &token());
+        let routes = endpaper_http::finish(trusting);
         let server =
             self.servers.spawn(async move { axum::serve(listener, routes).await.unwrap() });
         self.of.insert(role, server);
@@ -359,16 +360,16 @@ impl World {
                 listeners.push((listener, role, store));
             }
             for (listener, role, store) in listeners {
-                let mut routes = router(&only(role)).merge(apart::asks(role, here(store)));
+                let mut internal = apart::asks(role, here(store));
                 if how == How::ApartByEvents {
                     let elsewhere = onward(&peers, role);
                     let stage = Stage::of_part(role, store.clone(), &elsewhere, at(), of());
                     let stage = stage.await.unwrap();
-                    routes = routes.merge(apart::batons(Arc::new(stage.clone())));
+                    internal = internal.merge(apart::batons(Arc::new(stage.clone())));
                     stages.push(stage);
                 }
-                served.serve_at(listener, role, routes);
-                relays = relays.merge(apart::relay(peers[&role].clone()));
+                served.serve_at(listener, role, internal, router(&only(role)));
+                relays = relays.merge(apart::relay(&peers[&role]));
             }
         }
         let there = |role| Arc::new(There(peers[&role].clone()));
@@ -395,7 +396,7 @@ impl World {
         if let Some(stage) = orders.stage() {
             internal = internal.merge(apart::batons(Arc::new(stage.clone())));
         }
-        served.serve_at(at_order, Role::Order, internal);
+        served.serve_at(at_order, Role::Order, internal, Router::new());
         let shop = Shop {
             stage: None,
             stock: Some(stock.clone()),

@@ -137,15 +137,30 @@ impl Reader {
         KEEP.get(&self.only(GIFT)).await.ok().flatten()
     }
 
-    /// Keeps it until the answer is there.
-    pub async fn keep_gift(self, gift: &Gift) -> bool {
-        self.keep(&self.only(GIFT), gift).await
+    /// Keeps one until the answer is there: the one that waits already, where there is one.
+    pub async fn keep_gift(self, gift: Gift) -> Option<Gift> {
+        let name = self.only(GIFT);
+        let kept = KEEP.change(&name, |there: &mut Option<Gift>| {
+            let is_free = there.is_none();
+            (is_free, there.get_or_insert(gift).clone())
+        });
+        let kept = kept.await;
+        self.is_full.set(matches!(kept, Err(StoreError::Full)));
+        kept.ok()
     }
 
-    /// There was an answer.
-    pub async fn drop_gift(self) {
+    /// There was an answer to this one.
+    pub async fn drop_gift(self, gift: &Gift) {
         // One that stays is sent again, and is the same one.
-        let _ = KEEP.remove(&self.only(GIFT)).await;
+        let _ = KEEP
+            .change(&self.only(GIFT), |there: &mut Option<Gift>| {
+                let is_it = there.as_ref().is_some_and(|there| there.id == gift.id);
+                if is_it {
+                    *there = None;
+                }
+                (is_it, ())
+            })
+            .await;
     }
 
     pub(super) async fn keep_going(self, key: &RecordKey, written: UnixMicros) {

@@ -44,6 +44,9 @@ impl Default for Opens {
     }
 }
 
+/// How often a field is filled that the page changes.
+const FILLS_MAX: u32 = 5;
+
 impl Browser {
     /// Opens one that keeps what it keeps in `profile`.
     ///
@@ -199,11 +202,18 @@ impl Browser {
         assert!(until(is_so).await, "{what}: not within {WITHIN:?}: {}", self.says().await);
     }
 
-    /// Types into the field of this label, or that a person hears called so.
+    /// Types into the field of this label, or that a person hears called so; and again where
+    /// the page has put something there meanwhile, as a person would.
     pub async fn fill(&self, label: &str, text: &str) {
-        let field = self.field(label).await;
-        field.clear().await.unwrap();
-        field.send_keys(text).await.unwrap();
+        for _ in 0..FILLS_MAX {
+            let field = self.field(label).await;
+            field.clear().await.unwrap();
+            field.send_keys(text).await.unwrap();
+            if field.prop("value").await.ok().flatten().is_none_or(|value| value == text) {
+                return;
+            }
+        }
+        panic!("`{label}` does not take {text:?} on {}", self.says().await);
     }
 
     /// Types on in a field.

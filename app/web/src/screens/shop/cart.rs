@@ -123,10 +123,11 @@ pub fn CartScreen() -> impl IntoView {
 fn InCart(line: Line) -> impl IntoView {
     let shopping = expect_context::<Shopping>();
     let (product, title, price) = (line.product, line.title.clone(), line.price);
-    let copies = move || {
+    // What is being typed stays where something else of the cart changes.
+    let copies = Memo::new(move |_| {
         let cart = shopping.cart();
         cart.lines.iter().find(|line| line.product == product).map_or(0, |line| line.copies)
-    };
+    });
     let change = move |event| {
         let Ok(copies) = event_target_value(&event).parse() else { return };
         spawn_local(async move {
@@ -141,7 +142,7 @@ fn InCart(line: Line) -> impl IntoView {
     let is_sent = move || shopping.sent().is_some();
     let of = t(format!("{title} 권수"), format!("Copies of {title}"));
     let away = t(format!("{title} 빼기"), format!("Remove {title}"));
-    let cost = move || price.checked_mul(copies()).map(won).unwrap_or_default();
+    let cost = move || price.checked_mul(copies.get()).map(won).unwrap_or_default();
     view! {
         <li>
             <div>
@@ -150,7 +151,7 @@ fn InCart(line: Line) -> impl IntoView {
             </div>
             <input type="number" inputmode="numeric" min="1" max=COPIES_MAX.to_string()
                 aria-label=of disabled=is_sent
-                prop:value=move || copies().to_string() on:change=change/>
+                prop:value=move || copies.get().to_string() on:change=change/>
             <div class="price"><strong>{cost}</strong></div>
             <button type="button" class="quiet" aria-label=away disabled=is_sent on:click=remove>
                 {t("빼기", "Remove")}
@@ -169,7 +170,11 @@ fn Checkout() -> impl IntoView {
         let server = reader.server();
         if let Ok(all) = server.ask::<Vec<Coupon>>(&asked("GET", "/api/v1/shop/coupons")).await {
             let usable = all.into_iter().filter(|coupon| coupon.mine && coupon.used_for.is_none());
-            coupons.try_set(usable.collect());
+            let usable: Vec<Coupon> = usable.collect();
+            // Another device may have used the one that was chosen.
+            let ids: Vec<Uuid> = usable.iter().map(|coupon| coupon.id).collect();
+            shopping.use_only(&ids).await;
+            coupons.try_set(usable);
         }
         if let Ok(wallet) = server.ask::<Wallet>(&asked("GET", "/api/v1/shop/wallet")).await {
             balance.try_set(Some(wallet.balance));

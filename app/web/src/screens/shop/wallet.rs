@@ -95,7 +95,7 @@ fn Give(
         let asked = asked("POST", "/api/v1/shop/wallet/transfers").json(&request);
         match reader.server().ask::<i64>(&asked).await {
             Ok(_) => {
-                reader.drop_gift().await;
+                reader.drop_gift(&gift).await;
                 toasts.say(t(
                     format!("{} 님에게 {}을 보냈습니다.", gift.to, won(gift.amount)),
                     format!("{} was given to {}.", won(gift.amount), gift.to),
@@ -103,19 +103,21 @@ fn Give(
                 given();
             }
             Err(Trouble::Rejected(failure) | Trouble::Stopped(failure)) => {
-                reader.drop_gift().await;
+                reader.drop_gift(&gift).await;
                 said.try_set(Some(failure.message));
             }
             Err(trouble) => drop(said.try_set(Some(why(trouble)))),
         }
     };
     // Whose answer was not seen is sent again.
+    busy.set(true);
     spawn_local(async move {
         if let Some(gift) = reader.gift().await {
             to.try_set(gift.to.clone());
             amount.try_set(gift.amount.to_string());
             send(gift).await;
         }
+        busy.try_set(false);
     });
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -127,19 +129,15 @@ fn Give(
         busy.set(true);
         said.set(None);
         spawn_local(async move {
-            // The same as what waits for its answer is that; another one waits for it.
-            let gift = match reader.gift().await {
-                Some(gift) if gift.to == whom && gift.amount == won => gift,
-                Some(gift) => {
+            // One that waits for its answer comes first.
+            let wanted = Gift { id, to: whom, amount: won };
+            if let Some(gift) = reader.keep_gift(wanted.clone()).await {
+                if (&gift.to, gift.amount) != (&wanted.to, wanted.amount) {
                     said.try_set(Some(t(
                         format!("{} 님에게 보낸 돈의 답을 먼저 기다립니다.", gift.to),
                         format!("The answer to what was given to {} comes first.", gift.to),
                     )));
-                    gift
                 }
-                None => Gift { id, to: whom, amount: won },
-            };
-            if reader.keep_gift(&gift).await {
                 send(gift).await;
             }
             busy.try_set(false);
