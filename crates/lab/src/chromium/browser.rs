@@ -209,7 +209,13 @@ impl Browser {
             let field = self.field(label).await;
             field.clear().await.unwrap();
             field.send_keys(text).await.unwrap();
-            if field.prop("value").await.ok().flatten().is_none_or(|value| value == text) {
+            if field
+                .prop("value")
+                .await
+                .ok()
+                .flatten()
+                .is_none_or(|value| value.trim() == text.trim())
+            {
                 return;
             }
         }
