@@ -76,9 +76,9 @@
 //! // The id is made by who asks: asked again, it is the same order.
 //! let id: SagaId = "0190163d-8694-739b-aea5-966c26f8ad91".parse()?;
 //! sagas.start(&order, id, &12).await?;
-//! let ended = sagas.wait(id).await?.expect("it was started");
-//! assert_eq!(ended.state, SagaState::Compensated);
-//! assert_eq!(ended.cause.expect("it was refused").code.as_deref(), Some("NO_MONEY"));
+//! assert_eq!(sagas.wait(id).await?, Some(SagaState::Compensated));
+//! let saga = sagas.view(id).await?.expect("it was started");
+//! assert_eq!(saga.cause.expect("it was refused").code.as_deref(), Some("NO_MONEY"));
 //! # sagas.close().await;
 //! # store.close().await;
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;

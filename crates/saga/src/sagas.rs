@@ -262,8 +262,8 @@ impl Core {
             Err(Halt::Lost) => tracing::warn!(%saga, "another process took a saga over"),
             Err(Halt::Unreadable(why)) => tracing::error!(%saga, why, "a saga can't be read"),
         }
-        if let Some(live) = live {
-            live.ended.send_replace(ended.ok());
+        if let (Some(live), Ok(state)) = (live, ended) {
+            live.ended.send_replace(Some(state));
         }
     }
 }
@@ -383,23 +383,26 @@ impl Sagas {
         }
     }
 
-    /// Waits until a saga is over, or stuck, whichever process drives it. `None` where there
-    /// is none of this id.
+    /// Waits until a saga is over, or stuck, whichever process drives it, and says which. `None`
+    /// where there is none of this id. What it did [`Sagas::view`] tells.
     ///
     /// # Errors
-    /// Those of the store.
-    pub async fn wait(&self, saga: SagaId) -> Result<Option<SagaView>, DbError> {
+    /// Those of the store, which is asked where another process drives the saga.
+    pub async fn wait(&self, saga: SagaId) -> Result<Option<SagaState>, DbError> {
         loop {
             let ended = self.0.core.live().get(&saga).map(|live| live.ended.subscribe());
             if let Some(mut ended) = ended {
                 // Where it ended without a state another process may go on.
-                let _ = ended.changed().await;
+                let ended = ended.wait_for(Option::is_some).await.map_or(None, |state| *state);
+                if let Some(state) = ended {
+                    return Ok(Some(state));
+                }
             }
-            let view = self.view(saga).await?;
-            if view.as_ref().is_none_or(|view| !view.state.is_active()) {
-                return Ok(view);
+            let row = self.0.core.store.read(async move |db| store::saga(db, saga).await).await?;
+            match row.map(|row| row.state) {
+                Some(state) if state.is_active() => tokio::time::sleep(WATCH_EVERY).await,
+                ended => return Ok(ended),
             }
-            tokio::time::sleep(WATCH_EVERY).await;
         }
     }
 

@@ -1,16 +1,15 @@
 //! What was put off, and the statements that it becomes.
 //!
 //! Parsing a statement costs a server more than a row does, and so does an answer.
-//! Rows that are inserted into one table one after the other become one `insert`;
-//! rows of which the same columns are set, one `update` that is joined with what
-//! is set. And where many statements are left, MariaDB gets them as one compound
-//! statement (`begin not atomic`), which checks itself what each must have met,
-//! and sends one answer.
+//! Rows that are inserted into one table become one `insert`; rows of which the same
+//! columns are set, one `update` that is joined with what is set. And where many
+//! statements are left, MariaDB gets them as one compound statement (`begin not atomic`),
+//! which checks itself what each must have met, and sends one answer.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::render::{Dialect, Rows, Sql, Statement, inline, inlined_bytes};
@@ -65,30 +64,56 @@ impl PutOff {
     }
 }
 
-/// In the same order, those that can be one as one.
+/// Those that can be one as one. Each table's are in the same order; those of different tables
+/// change places, as what is done to a row says nothing of another table's.
 pub(super) fn join(put_off: &[PutOff], dialect: Dialect) -> Vec<Ready> {
     let mut all = Vec::new();
-    let mut rest = put_off.iter().peekable();
-    while let Some(next) = rest.next() {
-        let first = match next {
+    let mut runs = Runs::default();
+    for next in put_off {
+        match next {
             PutOff::Text(sql, expect) => {
+                runs.end(dialect, &mut all);
                 all.push(Ready { sql: sql.clone(), expect: *expect });
-                continue;
             }
-            PutOff::Rows(statement) => statement,
-        };
-        let mut run = Run::of(first);
-        while let Some(PutOff::Rows(next)) = rest.peek()
-            && run.takes(next)
-        {
-            rest.next();
+            PutOff::Rows(statement) if statement.rows.must().is_none() => {
+                runs.end(dialect, &mut all);
+                Run::of(statement).end(dialect, &mut all);
+            }
+            PutOff::Rows(statement) => runs.add(statement),
         }
-        run.end(dialect, &mut all);
     }
+    runs.end(dialect, &mut all);
     all
 }
 
-/// Statements one after the other that are about one table.
+/// Statements of which each is about one row of one table.
+#[derive(Default)]
+struct Runs<'a> {
+    all: Vec<Run<'a>>,
+    /// The last one of each table.
+    last: BTreeMap<&'static str, usize>,
+}
+
+impl<'a> Runs<'a> {
+    fn add(&mut self, next: &'a Statement) {
+        if let Some(&last) = self.last.get(next.table)
+            && self.all[last].takes(next)
+        {
+            return;
+        }
+        self.last.insert(next.table, self.all.len());
+        self.all.push(Run::of(next));
+    }
+
+    fn end(&mut self, dialect: Dialect, all: &mut Vec<Ready>) {
+        let Self { all: runs, .. } = std::mem::take(self);
+        for run in runs {
+            run.end(dialect, all);
+        }
+    }
+}
+
+/// Statements that are about one table, one after the other.
 struct Run<'a> {
     statements: Vec<&'a Statement>,
     rows: u64,

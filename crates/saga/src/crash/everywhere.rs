@@ -209,7 +209,8 @@ impl<W: World> Run<'_, W> {
             );
             tokio::task::yield_now().await;
         }
-        let saga = sagas.wait(self.id).await.expect("the store can be read");
+        sagas.wait(self.id).await.expect("the store can be read");
+        let saga = sagas.view(self.id).await.expect("the store can be read");
         saga.expect("it was started")
     }
 }

@@ -5,7 +5,7 @@ use multi_master::{Config, MasterConfig, MasterName, Policy};
 use saga::{Definitions, SagaId, SagaState, Sagas, Started};
 use stdx::{Clock, IdSource};
 
-use crate::shop::{Order, Shop};
+use crate::shop::{Order, Shop, ended};
 
 /// Orders come from many at the same time, and in the middle of them a master is killed and
 /// started again, and the orchestrator too: each order is complete or undone, and both
@@ -60,7 +60,7 @@ async fn orders_go_on_while_a_master_dies_and_their_process_is_followed_by_anoth
     b.restart().unwrap();
     ask(&second, &wanted[half..]).await;
     for (id, answer) in &wanted {
-        let saga = second.wait(*id).await.unwrap().expect("it was started");
+        let saga = ended(&second, *id).await;
         let taken = shop.taken(*id).await;
         if *answer == "yes" {
             assert_eq!(saga.state, SagaState::Completed, "{saga:?}");

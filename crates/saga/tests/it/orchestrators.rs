@@ -14,7 +14,7 @@ use saga::{
 use stdx::{Clock, IdSource, UnixMicros};
 use tokio::sync::Semaphore;
 
-use crate::shop::{Confirm, DeductStock, MONEY, Order, Pay, STOCK, Shop};
+use crate::shop::{Confirm, DeductStock, MONEY, Order, Pay, STOCK, Shop, ended};
 
 fn config(clock: &Clock) -> Config {
     Config { clock: clock.clone(), ..Config::default() }
@@ -46,7 +46,7 @@ async fn the_same_id_is_the_same_saga() {
     let (id, order) = (new_id(), Order::new(3, "yes", "yes"));
     let before = shop.store.counts().saved;
     assert_eq!(sagas.start(&orders, id, &order).await, Ok(Started::New));
-    let saga = sagas.wait(id).await.unwrap().unwrap();
+    let saga = ended(&sagas, id).await;
     assert_eq!(saga.state, SagaState::Completed);
     // Three local steps, and that two calls begin: what came of those is in the next one.
     assert_eq!(shop.store.counts().saved - before, 4, "commits");
@@ -71,7 +71,7 @@ async fn many_at_the_same_time_leave_sums_that_are_right() {
             let courier = ["yes", "no", "away", "lost"][usize::try_from(at % 4).unwrap()];
             let id = new_id();
             sagas.start(orders, id, &Order::new(1 + at, "yes", courier)).await.unwrap();
-            let state = sagas.wait(id).await.unwrap().unwrap().state;
+            let state = sagas.wait(id).await.unwrap().unwrap();
             assert_eq!(state == SagaState::Completed, courier == "yes");
         }
     });
@@ -159,7 +159,7 @@ async fn an_owner_that_stood_still_past_its_lease_changes_nothing() {
     clock.advance(Duration::from_secs(31));
     // It looks at its start too, and then this one finds nothing.
     other.recover_now().await.unwrap();
-    let saga = other.wait(id).await.unwrap().unwrap();
+    let saga = ended(&other, id).await;
     assert_eq!((saga.state, saga.fence), (SagaState::Completed, Fence(2)));
     assert_eq!(*fences.lock().unwrap(), [Fence(1), Fence(2)], "who is asked can tell them apart");
 
@@ -199,7 +199,7 @@ async fn a_process_that_stops_lets_its_sagas_go() {
     // No lease has to end first.
     let (second, _) = open(&shop.store, &clock, held()).await;
     second.recover_now().await.unwrap();
-    assert_eq!(second.wait(id).await.unwrap().unwrap().state, SagaState::Completed);
+    assert_eq!(second.wait(id).await, Ok(Some(SagaState::Completed)));
     assert_eq!(shop.count("shop").await, 1);
     second.close().await;
 }
@@ -265,7 +265,7 @@ async fn what_can_not_be_undone_waits_for_an_operator() {
     let stuck = async || {
         let id = new_id();
         sagas.start(&kind, id, &Order::new(1, "", "")).await.unwrap();
-        let saga = sagas.wait(id).await.unwrap().unwrap();
+        let saga = ended(&sagas, id).await;
         assert_eq!((saga.state, saga.is_forward), (SagaState::Stuck, false));
         assert_eq!(saga.steps[0].record.undo_attempts, 3);
         assert_eq!(saga.steps[0].record.error.as_deref(), Some("in a bad mood"));
@@ -280,7 +280,7 @@ async fn what_can_not_be_undone_waits_for_an_operator() {
     let no = sagas.skip(skipped, "moody", " ").await.unwrap_err();
     assert_eq!(no, DecideError::Operator(OperatorError::NoReason));
     sagas.skip(skipped, "moody", "called them, it is undone").await.unwrap();
-    let saga = sagas.wait(skipped).await.unwrap().unwrap();
+    let saga = ended(&sagas, skipped).await;
     assert_eq!(
         (saga.state, saga.steps[0].record.state),
         (SagaState::Compensated, StepState::Skipped)
@@ -288,11 +288,11 @@ async fn what_can_not_be_undone_waits_for_an_operator() {
     assert_eq!(saga.steps[0].record.error.as_deref(), Some("called them, it is undone"));
 
     sagas.retry(retried).await.unwrap();
-    let saga = sagas.wait(retried).await.unwrap().unwrap();
+    let saga = ended(&sagas, retried).await;
     assert_eq!(saga.state, SagaState::Stuck, "it still can't be undone");
     *mood.0.lock().unwrap() = Mood::Good;
     sagas.retry(retried).await.unwrap();
-    let saga = sagas.wait(retried).await.unwrap().unwrap();
+    let saga = ended(&sagas, retried).await;
     assert_eq!(
         (saga.state, saga.steps[0].record.state),
         (SagaState::Compensated, StepState::Undone)
@@ -314,7 +314,7 @@ async fn a_step_that_panics_is_undone_and_spoils_no_other() {
         open(&shop.store, &clock, Definition::<Order>::new("moody", 1).call(mood.clone())).await;
     let (id, order) = (new_id(), Order::new(1, "", ""));
     sagas.start(&kind, id, &order).await.unwrap();
-    let saga = sagas.wait(id).await.unwrap().unwrap();
+    let saga = ended(&sagas, id).await;
     assert_eq!(
         (saga.state, saga.steps[0].record.state),
         (SagaState::Compensated, StepState::Undone)
@@ -323,7 +323,7 @@ async fn a_step_that_panics_is_undone_and_spoils_no_other() {
     *mood.0.lock().unwrap() = Mood::Good;
     let id = new_id();
     sagas.start(&kind, id, &order).await.unwrap();
-    assert_eq!(sagas.wait(id).await.unwrap().unwrap().state, SagaState::Completed);
+    assert_eq!(sagas.wait(id).await, Ok(Some(SagaState::Completed)));
     sagas.close().await;
 }
 
@@ -366,7 +366,7 @@ async fn old_sagas_end_under_their_old_definition() {
     assert_eq!(both.of_others().await, Ok(Vec::new()));
     gate.add_permits(9);
     both.recover_now().await.unwrap();
-    let saga = both.wait(id).await.unwrap().unwrap();
+    let saga = ended(&both, id).await;
     assert_eq!((saga.state, saga.version), (SagaState::Completed, 1));
     assert_eq!(saga.steps.len(), 2, "the steps of the old one");
     first.close().await;
@@ -483,12 +483,12 @@ async fn a_saga_that_ends_every_process_is_left_to_an_operator() {
         }
     }
     let last = processes.last().unwrap();
-    let saga = last.wait(id).await.unwrap().unwrap();
+    let saga = ended(last, id).await;
     assert_eq!((saga.state, saga.is_forward), (SagaState::Stuck, true));
     assert!(saga.steps[0].record.error.as_deref().unwrap().contains("ended 11 times"), "{saga:?}");
     gate.add_permits(1_000);
     last.retry(id).await.unwrap();
-    let saga = last.wait(id).await.unwrap().unwrap();
+    let saga = ended(last, id).await;
     assert_eq!(saga.state, SagaState::Completed);
     for process in processes {
         process.close().await;
@@ -513,7 +513,7 @@ async fn a_step_that_has_a_row_already_is_not_done_again() {
     });
     paid.await.into_result().unwrap();
     sagas.start(&orders, id, &Order::new(2, "yes", "yes")).await.unwrap();
-    let saga = sagas.wait(id).await.unwrap().unwrap();
+    let saga = ended(&sagas, id).await;
     assert_eq!(saga.state, SagaState::Completed, "{saga:?}");
     assert_eq!((shop.count("stock").await, shop.count("wallet").await), (STOCK - 2, MONEY));
     sagas.close().await;
@@ -526,7 +526,7 @@ async fn what_is_paid_for_is_what_was_taken() {
     let (sagas, orders) = open(&shop.store, &clock, shop.order()).await;
     let id = new_id();
     sagas.start(&orders, id, &Order::new(STOCK + 1, "yes", "yes")).await.unwrap();
-    let saga = sagas.wait(id).await.unwrap().unwrap();
+    let saga = ended(&sagas, id).await;
     assert_eq!(saga.state, SagaState::Compensated);
     assert_eq!(saga.cause.unwrap().code.as_deref(), Some("OUT_OF_STOCK"));
     assert_eq!((shop.count("stock").await, shop.count("wallet").await), (STOCK, MONEY));

@@ -8,13 +8,20 @@ use multi_master::{
 };
 use saga::ledger::{self, Ledger};
 use saga::{
-    CallStep, CallUndo, Context, Definition, LocalStep, LocalUndo, SagaId, Step, StepError,
+    CallStep, CallUndo, Context, Definition, LocalStep, LocalUndo, SagaId, SagaView, Sagas, Step,
+    StepError,
 };
 use serde::{Deserialize, Serialize};
 use stdx::Clock;
 
 pub(crate) const STOCK: i64 = 1_000_000;
 pub(crate) const MONEY: i64 = 1_000_000_000;
+
+/// A saga, once it is over or stuck.
+pub(crate) async fn ended(sagas: &Sagas, id: SagaId) -> SagaView {
+    sagas.wait(id).await.unwrap().expect("it was started");
+    sagas.view(id).await.unwrap().expect("it was started")
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::schema::{Column, Kind, Table, TableInfo};
 
@@ -19,19 +21,29 @@ const WORDS: Table = Table {
     indexes: &[],
 };
 
-fn statement(sql: impl Into<Sql>, rows: Rows, params: Vec<Value>) -> PutOff {
-    PutOff::Rows(Statement { sql: sql.into(), params, rows, table: "t" })
+fn statement(table: &'static str, sql: impl Into<Sql>, rows: Rows, params: Vec<Value>) -> PutOff {
+    PutOff::Rows(Statement { sql: sql.into(), params, rows, table })
 }
 
 fn insert(value: i64) -> PutOff {
-    statement("insert into t (a) values (?)", Rows::One, vec![value.into()])
+    statement("t", "insert into t (a) values (?)", Rows::One, vec![value.into()])
+}
+
+fn delete(value: i64) -> PutOff {
+    statement("t", "delete from t where a = ?", Rows::One, vec![value.into()])
+}
+
+fn marker(id: i64) -> PutOff {
+    let sql = "insert into mm_log (txid, aborted) values (?, 0)";
+    statement("mm_log", sql, Rows::One, vec![id.into()])
 }
 
 /// Sets the content of a row that is at version 1.
 fn set(table: &Table, key: Value, content: Value) -> PutOff {
     let info = TableInfo::of(table).unwrap();
     let sql = Sql::Update(info.update_sql(&[1]).into());
-    statement(sql, Rows::One, vec![content, 2i64.into(), 77i64.into(), key, 1i64.into()])
+    let params = vec![content, 2i64.into(), 77i64.into(), key, 1i64.into()];
+    statement(table.name, sql, Rows::One, params)
 }
 
 fn memo(id: u8, content: impl Into<Value>) -> PutOff {
@@ -52,11 +64,7 @@ fn runs(put_off: &[PutOff]) -> Vec<u64> {
 }
 
 #[test]
-fn rows_that_are_inserted_one_after_the_other_are_one_statement() {
-    let marker = |id: i64| {
-        statement("insert into mm_log (txid, aborted) values (?, 0)", Rows::One, vec![id.into()])
-    };
-    let delete = || statement("delete from t where a = ?", Rows::One, vec![6i64.into()]);
+fn rows_that_are_inserted_into_a_table_are_one_statement() {
     let all = joined(&[
         PutOff::Text("start transaction".to_owned(), Expect::Anything),
         insert(1),
@@ -64,8 +72,9 @@ fn rows_that_are_inserted_one_after_the_other_are_one_statement() {
         marker(3),
         marker(4),
         insert(5),
-        delete(),
-        delete(),
+        delete(6),
+        marker(8),
+        delete(6),
         insert(7),
     ]);
     let all: Vec<(&str, u64)> = all.iter().map(|(sql, rows)| (sql.as_str(), *rows)).collect();
@@ -73,9 +82,8 @@ fn rows_that_are_inserted_one_after_the_other_are_one_statement() {
         all,
         [
             ("start transaction", 0),
-            ("insert into t (a) values (1), (2)", 2),
-            ("insert into mm_log (txid, aborted) values (3, 0), (4, 0)", 2),
-            ("insert into t (a) values (5)", 1),
+            ("insert into t (a) values (1), (2), (5)", 3),
+            ("insert into mm_log (txid, aborted) values (3, 0), (4, 0), (8, 0)", 3),
             ("delete from t where a = 6", 1),
             ("delete from t where a = 6", 1),
             ("insert into t (a) values (7)", 1),
@@ -83,6 +91,59 @@ fn rows_that_are_inserted_one_after_the_other_are_one_statement() {
     );
     let many: Vec<PutOff> = (0..450).map(insert).collect();
     assert_eq!(runs(&many), [200, 200, 50]);
+}
+
+/// A write that has a row in each of two tables is one of many in a group.
+#[test]
+fn rows_of_two_tables_that_take_turns_are_two_statements() {
+    let rows = |id: u8| [insert(id.into()), memo(id, "a"), marker(id.into())];
+    let put_off: Vec<PutOff> = (0..32).flat_map(rows).collect();
+    assert_eq!(runs(&put_off), [32; 3]);
+}
+
+/// What is about any number of rows may read other tables.
+#[test]
+fn nothing_changes_places_with_what_may_be_about_all_tables() {
+    let any = || statement("mm_log", "delete from mm_log where seq < 9", Rows::Any, Vec::new());
+    let text = || PutOff::Text("savepoint s".to_owned(), Expect::Anything);
+    let put_off = [insert(1), marker(2), any(), insert(3), marker(4), text(), insert(5)];
+    assert_eq!(runs(&put_off), [1, 1, 0, 1, 1, 0, 1]);
+}
+
+proptest! {
+    #[test]
+    fn what_is_done_to_a_table_keeps_its_order(
+        all in prop::collection::vec((0..3u8, any::<bool>()), 0..60),
+    ) {
+        let names = ["a", "b", "c"];
+        let put_off: Vec<PutOff> = (100i64..)
+            .zip(&all)
+            .map(|(value, (table, is_new))| {
+                let table = names[usize::from(*table)];
+                let sql = if *is_new {
+                    format!("insert into {table} (n) values (?)")
+                } else {
+                    format!("delete from {table} where n = ?")
+                };
+                statement(table, Sql::Made(sql.into()), Rows::One, vec![value.into()])
+            })
+            .collect();
+        let joined = joined(&put_off);
+        prop_assert_eq!(joined.iter().map(|(_, rows)| rows).sum::<u64>(), all.len() as u64);
+        for table in 0..3u8 {
+            let name = format!(" {} ", names[usize::from(table)]);
+            let of_table = joined.iter().filter(|(sql, _)| sql.contains(&name));
+            let done: Vec<i64> = of_table
+                .flat_map(|(sql, _)| sql.split(|c: char| !c.is_ascii_digit()))
+                .filter_map(|word| word.parse().ok())
+                .collect();
+            let wanted: Vec<i64> = (100i64..)
+                .zip(&all)
+                .filter_map(|(value, (of, _))| (*of == table).then_some(value))
+                .collect();
+            prop_assert_eq!(done, wanted);
+        }
+    }
 }
 
 #[test]
@@ -133,7 +194,7 @@ fn a_compound_statement_checks_itself_what_was_met() {
         PutOff::Text(epoch.to_owned(), Expect::Epoch(7)),
         insert(1),
         insert(2),
-        statement("delete from t where a = ?", Rows::One, vec![3i64.into()]),
+        delete(3),
     ];
     let statements = join(&put_off, Dialect::MariaDb);
     assert_eq!(
