@@ -97,7 +97,7 @@ const LATE_AFTER: Duration = Duration::from_mins(2);
 pub(crate) async fn watch_shop(shop: &Shop, monitor: &Monitor) {
     let mut waiting = Waiting::default();
     loop {
-        let stuck = match shop.orders.as_ref().and_then(OrderService::sagas) {
+        let stuck = match shop.orders.as_ref().map(OrderService::sagas) {
             Some(sagas) => sagas.count(SagaState::Stuck).await,
             None => Ok(0),
         };

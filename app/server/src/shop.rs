@@ -15,12 +15,12 @@ use endpaper_shop::apart::{
 use endpaper_shop::choreography::{Stage, Takes};
 use endpaper_shop::events::Outside;
 use endpaper_shop::model::ReaderId;
-use endpaper_shop::parts::{Here, Part};
+use endpaper_shop::parts::Here;
 use endpaper_shop::service::{
     Contact, ContactReader, Contacting, FindReader, Finding, Parts, ReadersAway,
 };
 use endpaper_shop::{
-    Config, CouponService, Form, OrderService, Shop, ShopError, StockService, WalletService,
+    Config, CouponService, Making, OrderService, Shop, ShopError, StockService, WalletService, Way,
 };
 use lock::Locks;
 use multi_master::MultiMaster;
@@ -67,14 +67,11 @@ pub(crate) async fn open(store: &MultiMaster, settings: &Settings) -> Result<(Op
         }
     }
     let here = Here::new(store.clone(), Clock::real());
-    let mut internal = apart::asks(role, here);
-    if settings.shop.orders == Some(OrdersAs::Choreography) {
-        let elsewhere = onward(&peers(role, &settings.shop, &token)?);
-        let stage = Stage::of_part(role, store.clone(), &elsewhere, at(), of()).await;
-        let stage = stage.map_err(|error| Failure::new(format!("the shop: {error}")))?;
-        internal = internal.merge(apart::batons(Arc::new(stage.clone())));
-        shop.stage = Some(stage);
-    }
+    let elsewhere = onward(&peers(role, &settings.shop, &token)?);
+    let stage = Stage::of_part(role, store.clone(), &elsewhere, at(), of()).await;
+    let stage = stage.map_err(|error| Failure::new(format!("the shop: {error}")))?;
+    let internal = apart::asks(role, here).merge(apart::batons(Arc::new(stage.clone())));
+    shop.stage = Some(stage);
     let internal = apart::trusting(internal, endpaper_shop::router(&shop), &token);
     Ok((None, Wired { shop, routes: Router::new(), internal }))
 }
@@ -84,20 +81,13 @@ async fn whole(app: &App, store: &MultiMaster, settings: &Settings) -> Result<Wi
     let (clock, ids) = (Clock::real(), IdSource::system());
     let readers = Arc::new(Readers(app.accounts.clone()));
     let (at, of) = (|| clock.clone(), || ids.clone());
-    let form = match settings.shop.orders {
-        None | Some(OrdersAs::Transaction) => Form::Transaction,
-        Some(OrdersAs::Saga) => {
-            let here: Arc<dyn Part> = Arc::new(Here::new(store.clone(), at()));
-            let (stock, coupons) = (Arc::clone(&here), Arc::clone(&here));
-            Form::Saga(Parts { stock, coupons, wallet: here })
-        }
-        Some(OrdersAs::Choreography) => Form::Choreography(HashMap::new()),
-    };
+    let way = way(settings.shop.orders.unwrap_or(OrdersAs::Transaction));
+    let making = Making::here(way, store, &clock);
     let shop = Shop {
         stock: Some(StockService::new(store.clone(), at(), of())),
         wallet: Some(WalletService::new(store.clone(), readers, at(), of())),
         coupons: Some(CouponService::new(store.clone(), at(), of())),
-        orders: Some(open_orders(app, store, &settings.shop, form).await?),
+        orders: Some(open_orders(app, store, &settings.shop, making).await?),
         stage: None,
     };
     let routes = endpaper_shop::router(&shop);
@@ -113,29 +103,35 @@ async fn orders(
 ) -> Result<Wired> {
     let peers = peers(Role::Order, &settings.shop, &token)?;
     let there = |role| Arc::new(There(peers[&role].clone()));
-    let form = match settings.shop.orders {
-        None | Some(OrdersAs::Saga) => Form::Saga(Parts {
-            stock: there(Role::Stock),
-            wallet: there(Role::Wallet),
-            coupons: there(Role::Coupon),
-        }),
-        Some(OrdersAs::Choreography) => Form::Choreography(onward(&peers)),
-        Some(OrdersAs::Transaction) => {
-            return Err(Failure::new(
-                "`shop.orders` is transaction, which needs all of the shop in one store: with \
-                 `--role order` it is saga or choreography",
-            ));
-        }
+    let way = way(settings.shop.orders.unwrap_or(OrdersAs::Saga));
+    if way == Way::Transaction {
+        return Err(Failure::new(
+            "`shop.orders` is transaction, which needs all of the shop in one store: with \
+             `--role order` it is saga or choreography",
+        ));
+    }
+    let parts = Parts {
+        stock: there(Role::Stock),
+        wallet: there(Role::Wallet),
+        coupons: there(Role::Coupon),
     };
-    let orders = open_orders(app, store, &settings.shop, form).await?;
+    let making = Making { way, parts, elsewhere: onward(&peers) };
+    let orders = open_orders(app, store, &settings.shop, making).await?;
+    let stage = Arc::new(orders.stage().clone());
     let shop = Shop { orders: Some(orders), ..Shop::default() };
     let relays = peers.values().map(apart::relay);
     let routes = relays.fold(endpaper_shop::router(&shop), Router::merge);
-    let mut internal = apart::readers(Arc::new(Readers(app.accounts.clone())));
-    if let Some(stage) = shop.orders.as_ref().and_then(OrderService::stage) {
-        internal = internal.merge(apart::batons(Arc::new(stage.clone())));
-    }
+    let readers = apart::readers(Arc::new(Readers(app.accounts.clone())));
+    let internal = readers.merge(apart::batons(stage));
     Ok(Wired { shop, routes, internal: apart::trusting(internal, Router::new(), &token) })
+}
+
+const fn way(of: OrdersAs) -> Way {
+    match of {
+        OrdersAs::Transaction => Way::Transaction,
+        OrdersAs::Saga => Way::Saga,
+        OrdersAs::Choreography => Way::Choreography,
+    }
 }
 
 /// From here on this process tells what happens there.
@@ -143,7 +139,7 @@ async fn open_orders(
     app: &App,
     store: &MultiMaster,
     settings: &ShopSettings,
-    form: Form,
+    making: Making,
 ) -> Result<OrderService> {
     let name = &settings.time_zone;
     let time_zone = endpaper_http::headers::time_zone(name).ok_or_else(|| {
@@ -166,7 +162,7 @@ async fn open_orders(
     let locks = locks.map_err(|error| Failure::new(format!("`shop.lock`: {error}")))?;
     let config = Config { time_zone, outside: outside(settings).await?, ..Config::default() };
     let contacts = Arc::new(Readers(app.accounts.clone()));
-    let orders = OrderService::open(store.clone(), form, locks, contacts, config).await;
+    let orders = OrderService::open(store.clone(), making, locks, contacts, config).await;
     orders.map_err(|error| Failure::new(format!("the shop: {error}")))
 }
 

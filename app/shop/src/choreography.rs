@@ -197,14 +197,12 @@ impl Stage {
     /// # Errors
     /// [`OpenError`].
     pub(crate) async fn open(
-        store: MultiMaster,
+        base: Base,
         roles: &[Role],
         desk: Option<Desk>,
         elsewhere: &HashMap<Role, Arc<dyn Takes>>,
-        clock: Clock,
-        ids: IdSource,
     ) -> Result<Self, OpenError> {
-        let base = Base::new(store.clone(), clock.clone(), ids);
+        let (store, clock) = (base.store.clone(), base.clock.clone());
         let (roles, outbox, waiting) = (roles.to_vec(), OnceLock::new(), Waiting::default());
         let stage = Self(Arc::new(Inner { base, roles, desk, outbox, waiting }));
         let mut topics = Topics::default();
@@ -235,7 +233,7 @@ impl Stage {
         clock: Clock,
         ids: IdSource,
     ) -> Result<Self, OpenError> {
-        Self::open(store, &[role], None, elsewhere, clock, ids).await
+        Self::open(Base::new(store, clock, ids), &[role], None, elsewhere).await
     }
 
     /// What goes on from here, and what was put aside.

@@ -57,7 +57,7 @@ pub mod choreography;
 
 pub use http::{openapi, router};
 pub use service::{
-    Config, CouponService, Form, OpenError, OrderService, Shop, ShopError, StockService,
-    WalletService,
+    Config, CouponService, Making, OpenError, OrderService, Shop, ShopError, StockService,
+    WalletService, Way,
 };
 pub use store::schema::MIGRATIONS;

@@ -53,6 +53,7 @@ pub use wallet::WalletService;
 use crate::apart::Role;
 use crate::choreography::{Stage, Takes};
 use crate::events::{Notification, ORDERS, OrdersTo, Outside, SalesOf};
+use crate::parts::{Here, Part};
 pub(crate) use base::Base;
 use locks::ReaderLocks;
 pub(crate) use saga::Desk;
@@ -101,16 +102,38 @@ impl Default for Config {
 }
 
 /// How an order is made. The answers are the same.
-#[derive(Clone)]
-pub enum Form {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
     /// In one transaction: everything has to be in one store.
     Transaction,
     /// As a saga: each part takes what it has in a transaction of its own, and gives it back
     /// where another one says no.
-    Saga(Parts),
-    /// From part to part, led by nobody: those that are elsewhere, and the others over the
-    /// store of orders.
-    Choreography(HashMap<Role, Arc<dyn Takes>>),
+    Saga,
+    /// From part to part, led by nobody.
+    Choreography,
+}
+
+/// What makes orders. What was begun in one way goes on in it, whichever is chosen for those
+/// that are new.
+#[derive(Clone)]
+pub struct Making {
+    /// How those that are new are made.
+    pub way: Way,
+    /// Whom sagas ask.
+    pub parts: Parts,
+    /// Who takes batons; parts that are not among them take theirs over the store of orders.
+    pub elsewhere: HashMap<Role, Arc<dyn Takes>>,
+}
+
+impl Making {
+    /// Where everything is in one store.
+    #[must_use]
+    pub fn here(way: Way, store: &MultiMaster, clock: &Clock) -> Self {
+        let here: Arc<dyn Part> = Arc::new(Here::new(store.clone(), clock.clone()));
+        let (stock, coupons) = (Arc::clone(&here), Arc::clone(&here));
+        let parts = Parts { stock, coupons, wallet: here };
+        Self { way, parts, elsewhere: HashMap::new() }
+    }
 }
 
 /// The shop could not be opened.
@@ -127,13 +150,6 @@ pub enum OpenError {
     Sagas(#[from] ::saga::sagas::OpenError),
 }
 
-/// What makes orders.
-enum Driver {
-    Transaction,
-    Sagas(OrderSagas),
-    Choreography(Stage),
-}
-
 /// Orders. Cheap to clone.
 #[derive(Clone)]
 pub struct OrderService(Arc<Orders>);
@@ -141,7 +157,9 @@ pub struct OrderService(Arc<Orders>);
 struct Orders {
     base: Base,
     outbox: Outbox,
-    driver: Driver,
+    way: Way,
+    sagas: OrderSagas,
+    stage: Stage,
     /// `order:{reader}`: one order of a reader at a time.
     locks: ReaderLocks,
     time_zone: TimeZone,
@@ -162,7 +180,7 @@ impl OrderService {
     /// [`OpenError`].
     pub async fn open(
         store: MultiMaster,
-        form: Form,
+        making: Making,
         locks: Locks,
         contacts: Arc<dyn ContactReader>,
         config: Config,
@@ -190,23 +208,15 @@ impl OrderService {
         };
         let outbox = Outbox::open(store.clone(), topics, events).await?;
         let desk = Desk { outbox: outbox.clone(), clock: clock.clone() };
-        let driver = match form {
-            Form::Transaction => Driver::Transaction,
-            Form::Saga(parts) => {
-                Driver::Sagas(OrderSagas::open(store.clone(), desk, &parts).await?)
-            }
-            Form::Choreography(elsewhere) => {
-                let all = [Role::Order, Role::Stock, Role::Coupon, Role::Wallet];
-                let here = all.into_iter().filter(|role| !elsewhere.contains_key(role));
-                let here: Vec<Role> = here.collect();
-                let (store, clock, ids) = (store.clone(), clock.clone(), ids.clone());
-                let stage = Stage::open(store, &here, Some(desk), &elsewhere, clock, ids);
-                Driver::Choreography(stage.await?)
-            }
-        };
-        let locks = ReaderLocks::new(locks, clock.clone());
-        let base = Base::new(store, clock, ids);
-        Ok(Self(Arc::new(Orders { base, outbox, driver, locks, time_zone })))
+        let Making { way, parts, elsewhere } = making;
+        let sagas = OrderSagas::open(store.clone(), desk.clone(), &parts).await?;
+        let all = [Role::Order, Role::Stock, Role::Coupon, Role::Wallet];
+        let here: Vec<Role> =
+            all.into_iter().filter(|role| !elsewhere.contains_key(role)).collect();
+        let base = Base::new(store, clock.clone(), ids);
+        let stage = Stage::open(base.clone(), &here, Some(desk), &elsewhere).await?;
+        let locks = ReaderLocks::new(locks, clock);
+        Ok(Self(Arc::new(Orders { base, outbox, way, sagas, stage, locks, time_zone })))
     }
 
     /// What waits to be told, and what was put aside.
@@ -215,42 +225,28 @@ impl OrderService {
         &self.0.outbox
     }
 
-    /// The sagas of orders, where they are made so.
+    /// The sagas of orders.
     #[must_use]
-    pub fn sagas(&self) -> Option<&::saga::Sagas> {
-        match &self.0.driver {
-            Driver::Sagas(sagas) => Some(sagas.all()),
-            Driver::Transaction | Driver::Choreography(_) => None,
-        }
+    pub fn sagas(&self) -> &::saga::Sagas {
+        self.0.sagas.all()
     }
 
-    /// What goes from part to part, where they are made so.
+    /// What goes from part to part.
     #[must_use]
-    pub fn stage(&self) -> Option<&Stage> {
-        match &self.0.driver {
-            Driver::Choreography(stage) => Some(stage),
-            Driver::Transaction | Driver::Sagas(_) => None,
-        }
+    pub fn stage(&self) -> &Stage {
+        &self.0.stage
     }
 
     async fn close(&self) {
-        match &self.0.driver {
-            Driver::Transaction => {}
-            Driver::Sagas(sagas) => sagas.all().close().await,
-            Driver::Choreography(stage) => stage.close().await,
-        }
+        self.sagas().close().await;
+        self.0.stage.close().await;
         self.0.outbox.close().await;
         self.0.locks.close().await;
     }
 
     async fn tidy(&self) -> Result<(), ShopError> {
-        let before = self.0.base.now().before(SAGAS_KEPT);
-        let sagas = match &self.0.driver {
-            Driver::Transaction => return Ok(()),
-            Driver::Sagas(sagas) => sagas,
-            Driver::Choreography(stage) => return stage.tidy().await,
-        };
-        let forgotten = sagas.all().forget(before).await;
+        self.0.stage.tidy().await?;
+        let forgotten = self.sagas().forget(self.0.base.now().before(SAGAS_KEPT)).await;
         forgotten.map(drop).map_err(|error| match error {
             DecideError::Db(error) => ShopError::Db(error),
             DecideError::InDoubt(txid) => ShopError::InDoubt(txid),
@@ -298,7 +294,7 @@ impl Shop {
     }
 
     fn stage_here(&self) -> Option<&Stage> {
-        let of_orders = self.orders.as_ref().and_then(OrderService::stage);
+        let of_orders = self.orders.as_ref().map(OrderService::stage);
         self.stage.as_ref().or(of_orders)
     }
 

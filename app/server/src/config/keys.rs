@@ -312,7 +312,7 @@ pub(super) const KEYS: &[Key] = &[
             "shop.orders",
             Takes::OneOf(&["transaction", "saga", "choreography"]),
             "",
-            "How an order is made: in one transaction, as a saga, whose steps `endpaper saga` shows, or from part to part. The same in all processes. Without a role `transaction`, else `saga`.",
+            "How an order is made: in one transaction, as a saga, whose steps `endpaper saga` shows, or from part to part. It is for the process that makes orders, and for those that are new: what was begun otherwise goes on as it began. Without a role `transaction`, else `saga`.",
         )
     },
     key(

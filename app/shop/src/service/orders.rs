@@ -11,7 +11,7 @@ use outbox::Outbox;
 use stdx::UnixMicros;
 use stdx::ids::Id as _;
 
-use super::{Driver, OrderService, ShopError};
+use super::{OrderService, Orders, ShopError, Way};
 use crate::apart::Role;
 use crate::choreography::{Baton, Stage};
 use crate::events::{ORDERS, OrderTold};
@@ -71,10 +71,11 @@ impl OrderService {
         id: OrderId,
         cart: Cart,
     ) -> Result<Order, ShopError> {
-        match &self.0.driver {
-            Driver::Transaction => self.place_at_once(reader, id, cart).await,
-            Driver::Sagas(sagas) => sagas.place(&self.0.base.store, reader, id, cart).await,
-            Driver::Choreography(stage) => self.place_on(stage, reader, id, cart).await,
+        let Orders { base, sagas, stage, .. } = &*self.0;
+        match self.0.way {
+            Way::Transaction => self.place_at_once(reader, id, cart).await,
+            Way::Saga => sagas.place(&base.store, reader, id, cart).await,
+            Way::Choreography => self.place_on(stage, reader, id, cart).await,
         }
     }
 
@@ -209,11 +210,7 @@ impl OrderService {
     /// # Errors
     /// Those of the store.
     pub async fn steps(&self, order: &Order) -> Result<Vec<OrderStep>, ShopError> {
-        let settled = rules::steps(order);
-        match &self.0.driver {
-            Driver::Sagas(sagas) => sagas.steps(order, settled).await,
-            Driver::Transaction | Driver::Choreography(_) => Ok(settled),
-        }
+        self.0.sagas.steps(order, rules::steps(order)).await
     }
 
     /// A reader's orders before one of them, the latest first; at most 100.
@@ -240,17 +237,22 @@ impl OrderService {
     /// # Errors
     /// [`ShopError::OrderNotFound`], [`ShopError::NotCancellable`].
     pub async fn cancel(&self, reader: ReaderId, id: OrderId) -> Result<Order, ShopError> {
-        if let Driver::Choreography(stage) = &self.0.driver {
-            return self.cancel_on(stage, reader, id).await;
+        let Orders { base, sagas, stage, .. } = &*self.0;
+        match self.0.way {
+            Way::Transaction => self.cancel_at_once(reader, id).await,
+            Way::Saga => {
+                let order = self.order(reader, id).await?;
+                if is_to_cancel(&order)? {
+                    sagas.cancel(&base.store, order).await
+                } else {
+                    Ok(order)
+                }
+            }
+            Way::Choreography => self.cancel_on(stage, reader, id).await,
         }
-        if let Driver::Sagas(sagas) = &self.0.driver {
-            let order = self.order(reader, id).await?;
-            return if is_to_cancel(&order)? {
-                sagas.cancel(&self.0.base.store, order).await
-            } else {
-                Ok(order)
-            };
-        }
+    }
+
+    async fn cancel_at_once(&self, reader: ReaderId, id: OrderId) -> Result<Order, ShopError> {
         let (outbox, now) = (self.0.outbox.clone(), self.0.base.now());
         self.0
             .base

@@ -14,7 +14,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use endpaper_api::shop::OrderNeed;
+use endpaper_api::shop::{OrderNeed, OrderState};
 use multi_master::{DbError, Tx};
 use outbox::Outbox;
 use saga::{
@@ -294,6 +294,11 @@ impl Step for Cancel {
 
 impl LocalStep<Cancelling> for Cancel {
     async fn run(&self, tx: &mut Tx, of: &Context<'_, Cancelling>) -> Result<(), StepError> {
+        let found = orders::get(tx, of.input.order).await?;
+        if found.is_some_and(|order| order.state == OrderState::Cancelled) {
+            // In another way: whoever did it gives everything back.
+            return Err(StepError::refused("CANCELLED", "the order was cancelled already"));
+        }
         Ok(self.0.add(tx, of.input.order, OrderEvent::Cancelled).await?)
     }
 }

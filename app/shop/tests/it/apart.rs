@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::world::{How, Served, World, coupon, peer, product, reader, token, wanted};
+use crate::world::{How, Served, World, coupon, peer, product, reader, token, until, wanted};
 
 /// Of what other processes answer, every third is lost on its way back.
 async fn answers_that_are_lost_take_nothing_twice(how: How) {
@@ -80,12 +80,6 @@ async fn lose_answers(
         return StatusCode::BAD_GATEWAY.into_response();
     }
     answer
-}
-
-async fn until(reached: impl AsyncFn() -> bool) {
-    while !reached().await {
-        tokio::task::yield_now().await;
-    }
 }
 
 /// From part to part an order waits for who is away: nothing is lost, and nothing is undone.

@@ -22,4 +22,6 @@ mod orders;
 
 mod outside;
 
+mod ways;
+
 mod world;

@@ -17,8 +17,8 @@ use endpaper_shop::model::{CouponId, Order, ProductId, ReaderId};
 use endpaper_shop::parts::Here;
 use endpaper_shop::service::{Contact, ContactReader, Contacting, FindReader, Finding, Parts};
 use endpaper_shop::{
-    Config, CouponService, Form, MIGRATIONS, OrderService, Shop, ShopError, StockService,
-    WalletService, router,
+    Config, CouponService, MIGRATIONS, Making, OrderService, Shop, ShopError, StockService,
+    WalletService, Way, router,
 };
 use http_body_util::BodyExt as _;
 use lock::Locks;
@@ -77,57 +77,42 @@ impl How {
     const fn is_apart(self) -> bool {
         matches!(self, Self::Apart | Self::ApartByEvents)
     }
+
+    const fn way(self) -> Way {
+        match self {
+            Self::AtOnce => Way::Transaction,
+            Self::AsSaga | Self::Apart => Way::Saga,
+            Self::ByEvents | Self::ApartByEvents => Way::Choreography,
+        }
+    }
 }
 
 /// Has tests run in all forms.
 macro_rules! in_all_forms {
     ($($test:ident),* $(,)?) => {
-        mod at_once {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                let how = crate::world::How::AtOnce;
-                Box::pin(super::$test(crate::world::World::new(how).await)).await;
-            })*
+        crate::world::in_all_forms! {
+            { $($test)* } at_once AtOnce, as_saga AsSaga, apart Apart, by_events ByEvents,
+            apart_by_events ApartByEvents
         }
-
-        mod apart {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                let how = crate::world::How::Apart;
-                Box::pin(super::$test(crate::world::World::new(how).await)).await;
-            })*
-        }
-
-        mod by_events {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                let how = crate::world::How::ByEvents;
-                Box::pin(super::$test(crate::world::World::new(how).await)).await;
-            })*
-        }
-
-        mod apart_by_events {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                let how = crate::world::How::ApartByEvents;
-                Box::pin(super::$test(crate::world::World::new(how).await)).await;
-            })*
-        }
-
-        mod as_saga {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                let how = crate::world::How::AsSaga;
-                Box::pin(super::$test(crate::world::World::new(how).await)).await;
-            })*
-        }
+    };
+    ($tests:tt $($form:ident $how:ident),*) => {
+        $(mod $form {
+            crate::world::in_all_forms! { $how $tests }
+        })*
+    };
+    ($how:ident { $($test:ident)* }) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            let how = crate::world::How::$how;
+            Box::pin(super::$test(crate::world::World::new(how).await)).await;
+        })*
     };
 }
 
 pub(crate) use in_all_forms;
 
 /// The token, and the log-in id, of a reader is `reader-` and a number; 0 is an administrator.
-struct Readers;
+pub(crate) struct Readers;
 
 fn number(name: &str) -> Option<u128> {
     name.strip_prefix("reader-").and_then(|number| number.parse().ok())
@@ -209,6 +194,13 @@ async fn bind() -> (TcpListener, String) {
 }
 
 /// What processes of the shop know each other by.
+/// Until something is so that nobody tells of.
+pub(crate) async fn until(reached: impl AsyncFn() -> bool) {
+    while !reached().await {
+        tokio::task::yield_now().await;
+    }
+}
+
 pub(crate) fn token() -> ServiceToken {
     ServiceToken::new("of-one-shop-4d1b").unwrap()
 }
@@ -360,42 +352,41 @@ impl World {
                 listeners.push((listener, role, store));
             }
             for (listener, role, store) in listeners {
-                let mut internal = apart::asks(role, here(store));
-                if how == How::ApartByEvents {
-                    let elsewhere = onward(&peers, role);
-                    let stage = Stage::of_part(role, store.clone(), &elsewhere, at(), of());
-                    let stage = stage.await.unwrap();
-                    internal = internal.merge(apart::batons(Arc::new(stage.clone())));
-                    stages.push(stage);
-                }
+                let elsewhere = onward(&peers, role);
+                let stage = Stage::of_part(role, store.clone(), &elsewhere, at(), of());
+                let stage = stage.await.unwrap();
+                let asks = apart::asks(role, here(store));
+                let internal = asks.merge(apart::batons(Arc::new(stage.clone())));
+                stages.push(stage);
                 served.serve_at(listener, role, internal, router(&only(role)));
                 relays = relays.merge(apart::relay(&peers[&role]));
             }
         }
-        let there = |role| Arc::new(There(peers[&role].clone()));
-        let form = match how {
-            How::AtOnce => Form::Transaction,
-            How::AsSaga => Form::Saga(Parts {
+        let making = if how.is_apart() {
+            let there = |role| Arc::new(There(peers[&role].clone()));
+            Making {
+                way: how.way(),
+                parts: Parts {
+                    stock: there(Role::Stock),
+                    coupons: there(Role::Coupon),
+                    wallet: there(Role::Wallet),
+                },
+                elsewhere: onward(&peers, Role::Order),
+            }
+        } else {
+            let parts = Parts {
                 stock: Arc::new(here(&stores.stock)),
                 coupons: Arc::new(here(&stores.coupons)),
                 wallet: Arc::new(here(&stores.wallet)),
-            }),
-            How::Apart => Form::Saga(Parts {
-                stock: there(Role::Stock),
-                coupons: there(Role::Coupon),
-                wallet: there(Role::Wallet),
-            }),
-            How::ByEvents => Form::Choreography(HashMap::new()),
-            How::ApartByEvents => Form::Choreography(onward(&peers, Role::Order)),
+            };
+            Making { way: how.way(), parts, elsewhere: HashMap::new() }
         };
         let config = Config { clock: at(), ids: of(), outside, ..Config::default() };
         let orders =
-            OrderService::open(stores.orders.clone(), form, locks, Arc::new(Readers), config);
+            OrderService::open(stores.orders.clone(), making, locks, Arc::new(Readers), config);
         let orders = orders.await.unwrap();
-        let mut internal = apart::readers(Arc::new(Readers));
-        if let Some(stage) = orders.stage() {
-            internal = internal.merge(apart::batons(Arc::new(stage.clone())));
-        }
+        let batons = apart::batons(Arc::new(orders.stage().clone()));
+        let internal = apart::readers(Arc::new(Readers)).merge(batons);
         served.serve_at(at_order, Role::Order, internal, Router::new());
         let shop = Shop {
             stage: None,
