@@ -9,6 +9,8 @@
 //! "p99_us", "cpu_us"}…], "ratios": {…}, "aims": [{"name", "value", "at_least" or "at_most",
 //! "met", "moot"}…]}`.
 
+use lab::{Software, Suite};
+
 pub mod measure;
 
 pub mod reader;
@@ -17,3 +19,18 @@ pub mod report;
 
 pub use measure::{Latencies, Sample, cpu_spent, median};
 pub use report::{Aim, Report, Row};
+
+/// The MariaDB of this machine. In the full suite a missing one is a failure; else what needs
+/// it is left out.
+#[must_use]
+pub fn mariadb_software() -> Option<Software> {
+    match Software::find() {
+        Ok(software) => Some(software),
+        Err(_) if Suite::current() == Suite::Full => lab::require_mariadb("the bench"),
+        Err(_) => {
+            let missing = lab::mariadb_missing().unwrap_or_default();
+            eprintln!("left out: everything on MariaDB servers: {missing}");
+            None
+        }
+    }
+}

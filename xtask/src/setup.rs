@@ -13,8 +13,8 @@ struct Need {
 
 const NEEDS: [Need; 7] = [
     Need { packages: &[lab::mariadb::PACKAGE], missing: lab::mariadb_missing },
-    Need { packages: &[lab::redis::PACKAGE], missing: lab::redis_missing },
-    Need { packages: &[lab::nats::PACKAGE], missing: lab::nats_missing },
+    Need { packages: &[lab::Redis::PACKAGE], missing: lab::Redis::missing },
+    Need { packages: &[lab::Nats::PACKAGE], missing: lab::Nats::missing },
     Need { packages: &[lab::galera::PACKAGE], missing: lab::galera_missing },
     Need { packages: &["curl"], missing: curl_missing },
     Need { packages: &lab::chromium::PACKAGES, missing: lab::chromium::missing },

@@ -7,6 +7,7 @@
 //! | [`process`] | [`Process`]: a child with bounded waits that never outlives its test |
 //! | [`program`] | [`Program`]: one of our own servers, started and listening |
 //! | [`mariadb`] | [`MariaDb`]: a MariaDB server with a data directory of its own |
+//! | [`daemon`] | [`Redis`], [`Nats`]: servers that are one program each |
 //! | [`galera`] | [`Galera`]: a cluster of them |
 //! | [`replication`] | MariaDB's own replication between two of them |
 //! | [`chromium`] | `Browser` (feature `browser`): a real Chromium, driven as a person would |
@@ -45,8 +46,7 @@ pub mod program;
 
 pub mod mariadb;
 
-pub mod nats;
-pub mod redis;
+pub mod daemon;
 
 pub mod galera;
 
@@ -67,16 +67,15 @@ mod port;
 mod error;
 
 pub use chromium::require_chromium;
+pub use daemon::{Nats, Redis};
 pub use disk::SmallDisk;
 pub use error::LabError;
 pub use galera::{Galera, galera_missing, require_galera};
 pub use history::{History, Recorder};
 pub use mariadb::{MariaDb, Software, mariadb_missing, require_mariadb};
-pub use nats::{Nats, nats_missing, require_nats};
 pub use port::Port;
 pub use process::{Finished, Process, run};
 pub use program::Program;
 pub use proxy::Proxy;
-pub use redis::{Redis, redis_missing, require_redis};
 pub use suite::{Scratch, Suite, has_program, target_dir};
 pub use taken_away::TakenAway;

@@ -15,7 +15,7 @@ use crate::world::{How, World, open, reader, wanted};
 /// away, orders are made all the same, and it is asked no more for a while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_order_at_a_time_and_none_waits_for_redis() {
-    if !lab::require_redis("one_order_at_a_time_and_none_waits_for_redis") {
+    if !lab::Redis::require("one_order_at_a_time_and_none_waits_for_redis") {
         return;
     }
     let scratch = Scratch::new("shop-locks").unwrap();

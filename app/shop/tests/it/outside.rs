@@ -140,7 +140,7 @@ async fn orders_go_on_while_third_parties_hang_and_everything_is_told_afterwards
 /// A stream gets the same as a data platform.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_is_told_of_orders() {
-    if !lab::require_nats("a_stream_is_told_of_orders") {
+    if !lab::Nats::require("a_stream_is_told_of_orders") {
         return;
     }
     let scratch = lab::Scratch::new("shop-nats").unwrap();

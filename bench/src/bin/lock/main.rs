@@ -124,7 +124,7 @@ async fn main() {
     let (rounds, turn_ms) = if arguments.quick { (3, 500) } else { (9, 1_500) };
     let rounds = arguments.rounds.unwrap_or(rounds).max(1);
     let turn = Duration::from_millis(arguments.turn_ms.unwrap_or(turn_ms));
-    if let Some(missing) = lab::redis_missing() {
+    if let Some(missing) = lab::Redis::missing() {
         eprintln!("left out: everything: {missing}");
         return;
     }

@@ -23,10 +23,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use bench::{Report, Row, Sample, median};
+use bench::{Report, Row, Sample, mariadb_software, median};
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, value_parser};
-use lab::{Scratch, Software, Suite};
+use lab::Scratch;
 
 mod mariadb;
 
@@ -116,20 +116,6 @@ fn main() {
 }
 
 const FAILOVER_ROUNDS_MAX: usize = 3;
-
-/// In the full suite a missing server is a failure; else what needs it is left
-/// out.
-fn mariadb_software() -> Option<Software> {
-    match Software::find() {
-        Ok(software) => Some(software),
-        Err(_) if Suite::current() == Suite::Full => lab::require_mariadb("the bench"),
-        Err(_) => {
-            let missing = lab::mariadb_missing().unwrap_or_default();
-            eprintln!("left out: everything on MariaDB servers: {missing}");
-            None
-        }
-    }
-}
 
 /// A subject: it opens its files in a directory, and then callers write rows
 /// until a moment.

@@ -12,15 +12,16 @@
 //!
 //! The steps of Restate and of DBOS do nothing but be remembered, which favours them. The
 //! statements are the floor: the effects alone, each its own commit, by as many connections as
-//! callers. Orders over HTTP are measured with third parties that answer, and that hang. (Writes of `multi-master` that wait share a commit, which bare statements don't.)
+//! callers. (Writes of `multi-master` that wait share a commit, which bare statements don't.)
+//! Orders over HTTP are measured while all is well, and while third parties hang, the Redis of
+//! the lock is away or hangs, or a master is away.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench::{Aim, Report, Row, Sample, median};
+use bench::{Aim, Report, Row, Sample, mariadb_software, median};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use lab::{Software, Suite};
 use tokio::runtime::Runtime;
 
 mod floors;
@@ -144,7 +145,11 @@ fn main() {
     drop(subjects);
     if wanted("outside") {
         match &arguments.server {
-            Some(server) => outside::measure(&mut report, &runtime, server, rounds, turn),
+            Some(server) => {
+                let software = mariadb_software();
+                let software = software.as_ref();
+                outside::measure(&mut report, &runtime, server, software, rounds, turn);
+            }
             None => eprintln!("left out: orders over HTTP: needs --server FILE"),
         }
     }
@@ -179,19 +184,6 @@ fn compare(report: &mut Report, names: &[&'static str]) {
                 let slower = p99(ours) / p99(rival);
                 report.aim(&format!("p99_{name}"), slower, Aim::AtMost(1.0));
             }
-        }
-    }
-}
-
-/// In the full suite a missing server is a failure; else what needs it is left out.
-fn mariadb_software() -> Option<Software> {
-    match Software::find() {
-        Ok(software) => Some(software),
-        Err(_) if Suite::current() == Suite::Full => lab::require_mariadb("the bench"),
-        Err(_) => {
-            let missing = lab::mariadb_missing().unwrap_or_default();
-            eprintln!("left out: everything on MariaDB servers: {missing}");
-            None
         }
     }
 }

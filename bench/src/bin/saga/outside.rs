@@ -1,54 +1,106 @@
-//! Orders over HTTP at the real server, whose data platform and message gateway answer at once,
-//! or never: how long an order takes must not depend on them.
+//! Orders over HTTP at the real server, while something that it uses is away or hangs: how long
+//! an order takes must not depend on that.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bench::{Aim, Latencies, Report, Row, Sample, median};
-use lab::{Program, Scratch};
+use lab::{MariaDb, Program, Redis, Scratch, Software};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 const WORK: &str = "order over HTTP";
-const HEALTHY: &str = "third parties answer";
-const HANGING: &str = "third parties hang";
 
 /// Readers who order at the same time.
 const READERS: usize = 4;
-/// What a turn of hanging may cost.
+/// What something that is away may cost.
 const SLOWER_MAX: f64 = 1.2;
 
 const ENDS_WITHIN: Duration = Duration::from_mins(1);
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    None,
+    PartiesHang,
+    RedisAway,
+    RedisHangs,
+    MasterAway,
+}
+
+/// Whose orders are timed: what it is called, where it keeps them, what is wrong there.
+struct Subject {
+    name: &'static str,
+    short: &'static str,
+    on_servers: bool,
+    trouble: Trouble,
+}
+
+const fn subject(
+    name: &'static str,
+    short: &'static str,
+    on_servers: bool,
+    trouble: Trouble,
+) -> Subject {
+    Subject { name, short, on_servers, trouble }
+}
+
+const SUBJECTS: [Subject; 6] = [
+    subject("two files, all is well", "files", false, Trouble::None),
+    subject("two files, third parties hang", "parties_hang", false, Trouble::PartiesHang),
+    subject("two files, Redis away", "redis_away", false, Trouble::RedisAway),
+    subject("two files, Redis hangs", "redis_hangs", false, Trouble::RedisHangs),
+    subject("two MariaDB, all is well", "mariadb", true, Trouble::None),
+    subject("two MariaDB, one away", "master_away", true, Trouble::MasterAway),
+];
 
 pub(crate) fn measure(
     report: &mut Report,
     runtime: &Runtime,
     server: &Path,
+    software: Option<&Software>,
     rounds: usize,
     turn: Duration,
 ) {
-    let subjects = [HEALTHY, HANGING]
-        .map(|name| (name, runtime.block_on(Shop::start(server, name == HANGING))));
-    let mut samples = [Vec::new(), Vec::new()];
+    let has_redis = lab::Redis::missing().is_none();
+    if !has_redis {
+        eprintln!("left out: orders without Redis: {}", Redis::missing().unwrap_or_default());
+    }
+    let can_be = |of: &&Subject| match of.trouble {
+        Trouble::RedisAway | Trouble::RedisHangs => has_redis,
+        _ => !of.on_servers || software.is_some(),
+    };
+    let mut shops: Vec<(&Subject, Shop)> = Vec::new();
+    for of in SUBJECTS.iter().filter(can_be) {
+        let software = software.filter(|_| of.on_servers);
+        shops.push((of, runtime.block_on(Shop::start(server, software, of.trouble))));
+    }
+    // A master that is away has been taken out, and who hangs is known to hang.
+    for (_, shop) in &shops {
+        runtime.block_on(shop.turn(turn));
+    }
+    let mut samples = vec![Vec::new(); shops.len()];
     for round in 0..rounds {
-        for step in 0..subjects.len() {
-            let at = (round + step) % subjects.len();
-            samples[at].push(runtime.block_on(subjects[at].1.turn(turn)));
+        for step in 0..shops.len() {
+            let at = (round + step) % shops.len();
+            samples[at].push(runtime.block_on(shops[at].1.turn(turn)));
         }
     }
-    for ((subject, _), samples) in subjects.iter().zip(&samples) {
-        report.row(Row { work: WORK, subject, callers: READERS, sample: median(samples) });
+    for ((of, _), samples) in shops.iter().zip(&samples) {
+        report.row(Row { work: WORK, subject: of.name, callers: READERS, sample: median(samples) });
     }
-    let [healthy, hanging] =
-        [HEALTHY, HANGING].map(|subject| report.sample(WORK, READERS, subject));
-    let slower = |hanging: u32, healthy: u32| f64::from(hanging) / f64::from(healthy);
-    let p50 = slower(hanging.p50_us, healthy.p50_us);
-    report.aim("p50_hanging_to_healthy", p50, Aim::AtMost(SLOWER_MAX));
-    let p99 = slower(hanging.p99_us, healthy.p99_us);
-    report.aim("p99_hanging_to_healthy", p99, Aim::AtMost(SLOWER_MAX));
+    let well = |on_servers| shops.iter().find(|(of, _)| of.on_servers == on_servers);
+    for (of, _) in shops.iter().filter(|(of, _)| of.trouble != Trouble::None) {
+        let Some((well, _)) = well(of.on_servers) else { continue };
+        let [well, ill] = [well.name, of.name].map(|name| report.sample(WORK, READERS, name));
+        let p50 = f64::from(ill.p50_us) / f64::from(well.p50_us);
+        report.aim(&format!("p50_{}_to_all_well", of.short), p50, Aim::AtMost(SLOWER_MAX));
+        let p99 = f64::from(ill.p99_us) / f64::from(well.p99_us);
+        report.aim(&format!("p99_{}_to_all_well", of.short), p99, Aim::AtMost(SLOWER_MAX));
+    }
 }
 
 /// A server with readers who have money.
@@ -58,21 +110,40 @@ struct Shop {
     readers: Vec<String>,
     product: String,
     _server: Program,
+    _redis: Option<Redis>,
+    _masters: Vec<MariaDb>,
     _scratch: Scratch,
 }
 
 impl Shop {
-    async fn start(server: &Path, hangs: bool) -> Self {
+    async fn start(server: &Path, software: Option<&Software>, trouble: Trouble) -> Self {
         let scratch = Scratch::new("bench-outside").expect("a directory under target/");
-        let data = scratch.path().join("data");
-        let party = party(hangs).await;
+        let party = party(trouble == Trouble::PartiesHang).await;
+        let mut redis = Redis::missing()
+            .is_none()
+            .then(|| Redis::start(&scratch.path().join("redis")).expect("the server starts"));
+        let mut masters: Vec<MariaDb> = software
+            .into_iter()
+            .flat_map(|software| {
+                ["a", "b"].map(|name| {
+                    let server = MariaDb::start(software, &scratch.path().join(name));
+                    let server = server.expect("the server starts");
+                    server.create_database("endpaper").expect("the database is made");
+                    server
+                })
+            })
+            .collect();
+        let config = config(&party, redis.as_ref(), &masters);
+        let file = scratch.path().join("endpaper.toml");
+        std::fs::write(&file, config).expect("a file can be written");
         // The demo's reader becomes an administrator, who books what readers pay in.
-        let first = serve(server, &data, &party);
+        let first = serve(server, scratch.path());
         assert_eq!(first.stop().expect("it stops").code, Some(0));
         let mut role = Command::new(server);
-        role.args(["accounts", "role", "demo", "admin", "--data"]).arg(&data);
+        role.args(["accounts", "role", "demo", "admin", "--data"]).arg(scratch.path().join("data"));
+        role.arg("--config").arg(&file);
         assert_eq!(lab::run(role, ENDS_WITHIN).expect("it ends").code, Some(0));
-        let program = serve(server, &data, &party);
+        let program = serve(server, scratch.path());
         let url = format!("{}/api/v1", program.url(""));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let mut shop = Self {
@@ -81,6 +152,8 @@ impl Shop {
             readers: Vec::new(),
             product: String::new(),
             _server: program,
+            _redis: None,
+            _masters: Vec::new(),
             _scratch: scratch,
         };
         let admin = shop.log_in("demo", "endpaper-demo").await;
@@ -98,7 +171,13 @@ impl Shop {
         let new = json!({"title": "A book of the bench", "price": 1_000, "copies": 1_000_000});
         let product = shop.ask("/shop/products", Some(&admin), None, &new).await;
         product["id"].as_str().expect("an id").clone_into(&mut shop.product);
-        shop
+        match (trouble, &mut redis, masters.last_mut()) {
+            (Trouble::RedisAway, Some(redis), _) => redis.kill().expect("it is killed"),
+            (Trouble::RedisHangs, Some(redis), _) => redis.freeze().expect("it is frozen"),
+            (Trouble::MasterAway, _, Some(master)) => master.kill().expect("it is killed"),
+            _ => {}
+        }
+        Self { _redis: redis, _masters: masters, ..shop }
     }
 
     async fn log_in(&self, name: &str, password: &str) -> String {
@@ -141,18 +220,28 @@ impl Shop {
     }
 }
 
-fn serve(server: &Path, data: &PathBuf, party: &str) -> Program {
+/// Orders as sagas, that third parties are told of, with the lock in Redis where that is here.
+fn config(party: &str, redis: Option<&Redis>, masters: &[MariaDb]) -> String {
+    let lock = redis.map_or_else(String::new, |redis| {
+        format!("lock = \"redis\"\nlock_redis = \"redis://{}\"\n", redis.address())
+    });
+    let masters = masters.iter().enumerate().map(|(number, master)| {
+        format!("[[masters]]\nname = \"m{number}\"\nurl = \"{}\"\n", master.url("endpaper"))
+    });
+    format!(
+        "[operator]\nlisten = \"off\"\n[books]\nopen_library = false\n\
+         [shop]\norders = \"saga\"\ndata_platform = \"{party}\"\nnotification = \"{party}\"\n\
+         webhook_key = \"a key of the bench\"\nwebhook_private = true\n{lock}{}",
+        masters.collect::<String>()
+    )
+}
+
+/// The server whose configuration and data are in a directory.
+fn serve(server: &Path, directory: &Path) -> Program {
     let mut command = Command::new(server);
-    command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--log-level", "error", "--data"]);
-    command
-        .arg(data)
-        .env("ENDPAPER_OPERATOR_LISTEN", "off")
-        .env("ENDPAPER_BOOKS_OPEN_LIBRARY", "false")
-        .env("ENDPAPER_SHOP_ORDERS", "saga")
-        .env("ENDPAPER_SHOP_DATA_PLATFORM", party)
-        .env("ENDPAPER_SHOP_NOTIFICATION", party)
-        .env("ENDPAPER_SHOP_WEBHOOK_KEY", "a key of the bench")
-        .env("ENDPAPER_SHOP_WEBHOOK_PRIVATE", "true");
+    command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--log-level", "error"]);
+    command.arg("--data").arg(directory.join("data"));
+    command.arg("--config").arg(directory.join("endpaper.toml"));
     Program::start_command(command).expect("the server starts")
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use lab::{Redis, Scratch, require_redis};
+use lab::{Redis, Scratch};
 use lock::{Config, LockError, Locks, Released};
 
 use crate::common;
 
 fn server(test: &str) -> Option<(Scratch, Redis)> {
-    if !require_redis(test) {
+    if !Redis::require(test) {
         return None;
     }
     let scratch = Scratch::new(&test.replace(' ', "-")).unwrap();

@@ -872,7 +872,7 @@ async fn without_the_witness_writes_go_on_until_who_serves_would_change() {
 #[tokio::test]
 async fn redis_is_a_witness_like_the_other() {
     let test = "redis";
-    if !lab::require_redis(test) {
+    if !lab::Redis::require(test) {
         return;
     }
     let Some(pair) = Pair::start(test) else { return };

@@ -17,7 +17,7 @@ const EACH: i64 = 30;
 /// has each event once, those of a key in their order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_has_each_event_once_and_in_order() {
-    if !lab::require_nats("a_stream_has_each_event_once_and_in_order") {
+    if !lab::Nats::require("a_stream_has_each_event_once_and_in_order") {
         return;
     }
     let scratch = Scratch::new("outbox-nats").unwrap();
