@@ -18,7 +18,7 @@ mod takes;
 pub(crate) use layers::{Flags, Resolved};
 pub(crate) use settings::{
     AlertsSettings, BooksSettings, LockAt, LogFormat, LogSettings, MailOutbox, OrdersAs, Settings,
-    ShopSettings,
+    ShopSettings, Workers,
 };
 
 use std::fmt;

@@ -24,13 +24,14 @@ use endpaper_shop::{
 };
 use lock::Locks;
 use multi_master::MultiMaster;
+use outbox::Bounds;
 use outbox::nats::{Nats, NatsConfig};
 use outbox::webhook::{Webhook, WebhookConfig};
 use stdx::ids::Id as _;
 use stdx::{Clock, IdSource, Random};
 
 use crate::app::App;
-use crate::config::{LockAt, OrdersAs, Settings, ShopSettings};
+use crate::config::{LockAt, OrdersAs, Settings, ShopSettings, Workers};
 use crate::failure::{Failure, Result};
 
 /// What a process has of the shop, and the routes by which it is reached.
@@ -126,6 +127,17 @@ async fn orders(
     Ok(Wired { shop, routes, internal: apart::trusting(internal, Router::new(), &token) })
 }
 
+fn bounds(name: &str, of: Workers, rest: Bounds) -> Result<Bounds> {
+    let Workers { min, max, queue } = of;
+    if min > max || max > queue {
+        return Err(Failure::new(format!(
+            "`shop.{name}_workers_min` ({min}) is at most `shop.{name}_workers_max` ({max}), and \
+             that is at most `shop.{name}_queue` ({queue})"
+        )));
+    }
+    Ok(Bounds { workers_min: min, workers_max: max, queue, ..rest })
+}
+
 const fn way(of: OrdersAs) -> Way {
     match of {
         OrdersAs::Transaction => Way::Transaction,
@@ -160,7 +172,14 @@ async fn open_orders(
         }
     };
     let locks = locks.map_err(|error| Failure::new(format!("`shop.lock`: {error}")))?;
-    let config = Config { time_zone, outside: outside(settings).await?, ..Config::default() };
+    let defaults = Config::default();
+    let config = Config {
+        time_zone,
+        sales: bounds("ranking", settings.ranking, defaults.sales)?,
+        outside: outside(settings).await?,
+        outside_bounds: bounds("outside", settings.outside, defaults.outside_bounds)?,
+        ..defaults
+    };
     let contacts = Arc::new(Readers(app.accounts.clone()));
     let orders = OrderService::open(store.clone(), making, locks, contacts, config).await;
     orders.map_err(|error| Failure::new(format!("the shop: {error}")))

@@ -39,7 +39,7 @@ use ::saga::sagas::DecideError;
 use jiff::tz::TimeZone;
 use lock::Locks;
 use multi_master::{DbError, MultiMaster};
-use outbox::{Bounds, Outbox, TopicError, Topics, nats, webhook};
+use outbox::{Bounds, Outbox, TopicError, Topics, webhook};
 use stdx::{Clock, IdSource};
 
 pub use audit::{Audit, Rebuilt};
@@ -77,6 +77,8 @@ pub struct Config {
     pub sales: Bounds,
     /// Who outside is told of orders. Default nobody.
     pub outside: Outside,
+    /// How each of them is told. Default [`webhook::BOUNDS`].
+    pub outside_bounds: Bounds,
     /// The machine's clock.
     pub clock: Clock,
     /// For ids that no client makes.
@@ -95,6 +97,7 @@ impl Default for Config {
                 ..Bounds::DEFAULT
             },
             outside: Outside::default(),
+            outside_bounds: webhook::BOUNDS,
             clock: Clock::real(),
             ids: IdSource::system(),
         }
@@ -185,21 +188,21 @@ impl OrderService {
         contacts: Arc<dyn ContactReader>,
         config: Config,
     ) -> Result<Self, OpenError> {
-        let Config { time_zone, sales, outside, clock, ids } = config;
+        let Config { time_zone, sales, outside, outside_bounds, clock, ids } = config;
         let mut topics = Topics::default();
         let handler = SalesOf { store: store.clone(), time_zone: time_zone.clone() };
         topics.subscribe(ORDERS, "sales", sales, handler)?;
         if let Some(sink) = outside.data_platform {
             let handler = OrdersTo { store: store.clone(), sink };
-            topics.subscribe(ORDERS, "data-platform", webhook::BOUNDS, handler)?;
+            topics.subscribe(ORDERS, "data-platform", outside_bounds, handler)?;
         }
         if let Some(sink) = outside.stream {
             let handler = OrdersTo { store: store.clone(), sink };
-            topics.subscribe(ORDERS, "stream", nats::BOUNDS, handler)?;
+            topics.subscribe(ORDERS, "stream", outside_bounds, handler)?;
         }
         if let Some(sink) = outside.notification {
             let handler = Notification { store: store.clone(), contacts, sink };
-            topics.subscribe(ORDERS, "notification", webhook::BOUNDS, handler)?;
+            topics.subscribe(ORDERS, "notification", outside_bounds, handler)?;
         }
         let events = outbox::Config {
             lease: 2 * SALES_DEADLINE,

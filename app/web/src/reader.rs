@@ -479,7 +479,7 @@ impl Reader {
     }
 
     /// What would be lost if everything of this account were deleted here: edits that are not
-    /// on the server, and what was typed and not taken.
+    /// on the server, what was typed and not taken, and orders and gifts without an answer.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -404,6 +404,42 @@ pub(super) const KEYS: &[Key] = &[
         "endpaper.orders",
         "The subject of a stream there that takes them.",
     ),
+    key(
+        "shop.ranking_workers_min",
+        Takes::Number { min: 1, max: 1_000 },
+        "3",
+        "Workers that tell the ranking of orders while there is little to do; each takes one order at a time, and one connection to the store.",
+    ),
+    key(
+        "shop.ranking_workers_max",
+        Takes::Number { min: 1, max: 1_000 },
+        "10",
+        "And while there is much.",
+    ),
+    key(
+        "shop.ranking_queue",
+        Takes::Number { min: 1, max: 10_000 },
+        "50",
+        "Orders that they take from the store at most before they are told: at least as many as there are workers. The others wait in the store.",
+    ),
+    key(
+        "shop.outside_workers_min",
+        Takes::Number { min: 1, max: 1_000 },
+        "2",
+        "Workers that tell each of those outside of orders while there is little to do; each takes one order at a time, and one connection to the store.",
+    ),
+    key(
+        "shop.outside_workers_max",
+        Takes::Number { min: 1, max: 1_000 },
+        "8",
+        "And while there is much.",
+    ),
+    key(
+        "shop.outside_queue",
+        Takes::Number { min: 1, max: 10_000 },
+        "30",
+        "Orders that they take from the store at most before they are told: at least as many as there are workers. The others wait in the store.",
+    ),
     Key {
         default: None,
         secret: true,

@@ -110,8 +110,18 @@ pub(crate) struct ShopSettings {
     pub(crate) notification: Option<String>,
     pub(crate) nats: Option<String>,
     pub(crate) nats_subject: String,
+    pub(crate) ranking: Workers,
+    pub(crate) outside: Workers,
     pub(crate) webhook_key: Option<String>,
     pub(crate) webhook_private: bool,
+}
+
+/// How many tell somebody of orders.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Workers {
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+    pub(crate) queue: usize,
 }
 
 impl std::fmt::Debug for ShopSettings {
@@ -276,6 +286,16 @@ impl Settings {
                 notification: values.text_or_none("shop.notification").map(str::to_owned),
                 nats: values.text_or_none("shop.nats").map(str::to_owned),
                 nats_subject: values.text("shop.nats_subject").to_owned(),
+                ranking: values.workers([
+                    "shop.ranking_workers_min",
+                    "shop.ranking_workers_max",
+                    "shop.ranking_queue",
+                ]),
+                outside: values.workers([
+                    "shop.outside_workers_min",
+                    "shop.outside_workers_max",
+                    "shop.outside_queue",
+                ]),
                 webhook_key: values.text_or_none("shop.webhook_key").map(str::to_owned),
                 webhook_private: values.truth("shop.webhook_private"),
             },
@@ -384,6 +404,10 @@ impl<'a> Values<'a> {
 
     fn count(&self, name: &str) -> usize {
         usize::try_from(self.number(name)).expect("bounds of keys fit")
+    }
+
+    fn workers(&self, [min, max, queue]: [&str; 3]) -> Workers {
+        Workers { min: self.count(min), max: self.count(max), queue: self.count(queue) }
     }
 
     fn truth(&self, name: &str) -> bool {

@@ -430,9 +430,9 @@ async fn another_account_sees_nothing_of_the_first() {
     browser.touch("//a[contains(., 'Persuasion')]", "Persuasion").await;
     write_memo(&browser, "nor is this").await;
     browser.look_at(&asked).await;
-    browser.sees("1 edit is not on the server yet").await;
+    browser.sees("1 thing is not on the server yet").await;
     browser.click("Leave without it").await;
-    browser.sees("2 edits are not on the server yet").await;
+    browser.sees("2 things are not on the server yet").await;
     browser.click("Stay").await;
     place.begin();
     browser.click("Shelf").await;

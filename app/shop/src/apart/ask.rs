@@ -15,6 +15,7 @@ use saga::{Fence, Refusal, StepError, StepKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::peer::DEADLINE;
 use super::{CallError, Peer, Role};
 use crate::parts::{Ask, Asked, Gave, Here, Part};
 
@@ -75,7 +76,7 @@ impl There {
         headers.insert(FENCE, HeaderValue::from(fence.0));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = serde_json::to_vec(ask).expect("what is asked is JSON");
-        let answered = self.0.ask(Method::POST, path, headers, body).await;
+        let answered = self.0.ask(DEADLINE, Method::POST, path, headers, body).await;
         let answered = answered.map_err(|error| match error {
             CallError::Path => StepError::Failed(error.to_string()),
             CallError::Away(why) => StepError::Failed(why),

@@ -36,8 +36,7 @@ impl Takes for Onward {
             headers.insert(KEY, HeaderValue::from_str(&event.to_string()).expect("a UUID"));
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             let body = serde_json::to_vec(&Carried { to, baton }).expect("a baton is JSON");
-            let answered =
-                self.0.ask_within(CALL_WITHIN, Method::POST, BATONS, headers, body).await;
+            let answered = self.0.ask(CALL_WITHIN, Method::POST, BATONS, headers, body).await;
             let answered = answered.map_err(|error| NotTaken::Again(error.to_string()))?;
             let taken: Option<Result<(), NotTaken>> = serde_json::from_slice(&answered.body).ok();
             taken.filter(|_| answered.status.is_success()).unwrap_or_else(|| {

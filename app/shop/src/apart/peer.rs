@@ -14,7 +14,7 @@ use stdx::{Clock, Random};
 use super::{Role, ServiceToken};
 
 /// How long a request may take, from connecting to the end of the answer.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
@@ -125,18 +125,6 @@ impl Peer {
     /// Asks for this process itself.
     pub(super) async fn ask(
         &self,
-        method: Method,
-        path_and_query: &str,
-        mut headers: HeaderMap,
-        body: Vec<u8>,
-    ) -> Result<Answered, CallError> {
-        self.0.token.sign(&mut headers);
-        self.send(method, path_and_query, headers, body, DEADLINE).await
-    }
-
-    /// The same, for who has less time.
-    pub(super) async fn ask_within(
-        &self,
         limit: Duration,
         method: Method,
         path_and_query: &str,
@@ -232,9 +220,7 @@ fn why(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it did not answer in time".to_owned();
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+    let first: &dyn std::error::Error = error;
+    let causes = std::iter::successors(Some(first), |error| error.source());
+    causes.last().unwrap_or(first).to_string()
 }

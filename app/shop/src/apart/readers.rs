@@ -11,6 +11,7 @@ use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 
 use super::Peer;
+use super::peer::DEADLINE;
 use crate::model::ReaderId;
 use crate::service::{FindReader, Finding, ReadersAway};
 
@@ -31,7 +32,8 @@ impl FindReader for RemoteReaders {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let path = format!("{READERS}?{}", query.append_pair("loginId", login_id).finish());
         Box::pin(async move {
-            let answered = self.0.ask(Method::GET, &path, HeaderMap::new(), Vec::new()).await;
+            let answered =
+                self.0.ask(DEADLINE, Method::GET, &path, HeaderMap::new(), Vec::new()).await;
             let answered = answered.map_err(|error| {
                 tracing::warn!(%error, "readers can't be looked up");
                 ReadersAway

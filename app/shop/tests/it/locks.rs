@@ -11,8 +11,8 @@ use endpaper_shop::events::Outside;
 
 use crate::world::{How, World, open, reader, wanted};
 
-/// Another process makes an order of the reader: this one says so. Where the lock's place is
-/// away, orders are made all the same, and it is asked no more for a while.
+/// Another process makes an order of the reader: this one says so. Where the lock's place
+/// hangs or is away, orders are made all the same, and it is asked no more for a while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_order_at_a_time_and_none_waits_for_redis() {
     if !lab::Redis::require("one_order_at_a_time_and_none_waits_for_redis") {
@@ -28,8 +28,8 @@ async fn one_order_at_a_time_and_none_waits_for_redis() {
     let store = open(config, &clock).await;
     let (stores, outside) = ([store], Outside::default());
     let world = World::locked(How::AtOnce, &stores, clock, vec![directory], outside, locks()).await;
-    world.sells(1, 1_000, 100).await;
-    world.charge(1, 100_000).await;
+    world.sells(1, 1_000, 1_000).await;
+    world.charge(1, 1_000_000).await;
     let order = wanted(&[(1, 1)], None);
     let other = locks();
     let held = other.try_lock(&format!("order:{}", reader(1))).await.unwrap();
@@ -38,11 +38,18 @@ async fn one_order_at_a_time_and_none_waits_for_redis() {
     held.release().await;
     world.orders.place(reader(1), Some("a"), &order).await.unwrap();
 
+    let orders_go_on = async |why: &str| {
+        for number in 0..50 {
+            let key = format!("{why}-{number}");
+            let placed = world.orders.place(reader(1), Some(&key), &order).await;
+            assert_eq!(placed.unwrap().state, OrderState::Completed);
+        }
+    };
+    redis.freeze().unwrap();
+    orders_go_on("hangs").await;
+    redis.thaw().unwrap();
     redis.kill().unwrap();
-    for number in 0..50 {
-        let placed = world.orders.place(reader(1), Some(&format!("away-{number}")), &order).await;
-        assert_eq!(placed.unwrap().state, OrderState::Completed);
-    }
+    orders_go_on("away").await;
     redis.restart().unwrap();
     // It is asked again.
     loop {

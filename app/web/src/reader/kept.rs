@@ -200,12 +200,16 @@ impl Reader {
     }
 }
 
-/// What was typed of an account and not taken: how many.
+/// What was typed of an account and not taken, and orders and gifts that may not have come to
+/// the server: how many.
 pub(super) async fn count(account: AccountId) -> Result<usize, StoreError> {
     let mut so_many = 0;
     for what in [DRAFT, REVIEW] {
         so_many += KEEP.all::<serde_json::Value>(&format!("{what}/{account}/")).await?.len();
     }
+    let carts = KEEP.all::<Cart>(&format!("{CART}/{account}/")).await?;
+    so_many += carts.iter().filter(|(_, cart)| cart.sent.is_some()).count();
+    so_many += KEEP.all::<Gift>(&format!("{GIFT}/{account}/")).await?.len();
     Ok(so_many)
 }
 

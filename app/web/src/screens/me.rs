@@ -377,8 +377,8 @@ fn LogOut() -> impl IntoView {
             {move || asks.get().map(|waiting| view! {
                 <div class="asks" role="alertdialog" aria-label=t("아직 보내지 못했습니다", "Not sent yet")>
                     <p>{t(
-                        format!("{waiting}개가 아직 서버에 없습니다. 지금 나가면 그것은 사라집니다."),
-                        format!("{} not on the server yet. If you leave now, that is lost.", count(waiting, "", "edit is", "edits are")),
+                        format!("{waiting}개가 아직 서버에 없거나 답이 없습니다. 지금 나가면 그것은 사라집니다."),
+                        format!("{} not on the server yet, or without an answer. If you leave now, that is lost.", count(waiting, "", "thing is", "things are")),
                     )}</p>
                     <button type="button" class="primary" on:click=move |_| asks.set(None)>
                         {t("남아 있기", "Stay")}

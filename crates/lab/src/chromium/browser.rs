@@ -44,9 +44,6 @@ impl Default for Opens {
     }
 }
 
-/// How often a field is filled that the page changes.
-const FILLS_MAX: u32 = 5;
-
 impl Browser {
     /// Opens one that keeps what it keeps in `profile`.
     ///
@@ -205,21 +202,22 @@ impl Browser {
     /// Types into the field of this label, or that a person hears called so; and again where
     /// the page has put something there meanwhile, as a person would.
     pub async fn fill(&self, label: &str, text: &str) {
-        for _ in 0..FILLS_MAX {
-            let field = self.field(label).await;
-            field.clear().await.unwrap();
-            field.send_keys(text).await.unwrap();
-            if field
-                .prop("value")
-                .await
-                .ok()
-                .flatten()
-                .is_none_or(|value| value.trim() == text.trim())
-            {
-                return;
+        let filled = tokio::time::timeout(WITHIN, async {
+            while !self.fills(label, text).await {
+                tokio::time::sleep(AGAIN).await;
             }
+        });
+        assert!(filled.await.is_ok(), "`{label}` does not take {text:?} on {}", self.says().await);
+    }
+
+    /// Whether a field takes it; it may be drawn anew meanwhile.
+    async fn fills(&self, label: &str, text: &str) -> bool {
+        let field = self.field(label).await;
+        if field.clear().await.is_err() || field.send_keys(text).await.is_err() {
+            return false;
         }
-        panic!("`{label}` does not take {text:?} on {}", self.says().await);
+        let value = field.prop("value").await.ok().flatten();
+        value.is_none_or(|value| value.trim() == text.trim())
     }
 
     /// Types on in a field.

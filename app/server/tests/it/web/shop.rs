@@ -139,6 +139,10 @@ async fn an_order_whose_answer_is_lost_is_one_order() {
     place.freeze();
     browser.click("Order").await;
     browser.sees("Sent again it is still one order").await;
+    open(&browser, "/me").await;
+    browser.touch("//button[@id='log-out']", "log out").await;
+    browser.sees("1 thing is not on the server yet, or without an answer.").await;
+    browser.click("Stay").await;
     browser.close().await;
     place.thaw();
     let browser = place.browser("reader", &Opens::default()).await;
