@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -34,6 +35,9 @@ use uuid::Uuid;
 
 /// 2026-05-01T12:00:00+09:00.
 pub(crate) const NOW: UnixMicros = UnixMicros::from_secs(1_777_604_400);
+
+/// What takes longer never comes.
+const WITHIN: Duration = Duration::from_mins(1);
 
 pub(crate) struct World {
     pub(crate) shop: Shop,
@@ -196,9 +200,12 @@ async fn bind() -> (TcpListener, String) {
 /// What processes of the shop know each other by.
 /// Until something is so that nobody tells of.
 pub(crate) async fn until(reached: impl AsyncFn() -> bool) {
-    while !reached().await {
-        tokio::task::yield_now().await;
-    }
+    let reached = async {
+        while !reached().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(WITHIN, reached).await.expect("it is so within a minute");
 }
 
 pub(crate) fn token() -> ServiceToken {
@@ -495,9 +502,7 @@ impl World {
                 let backlog = outbox.backlog().await.unwrap();
                 backlog.iter().all(|waiting| waiting.waiting == 0)
             };
-            while !is_empty().await {
-                tokio::task::yield_now().await;
-            }
+            until(is_empty).await;
         }
     }
 
