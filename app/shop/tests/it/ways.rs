@@ -6,12 +6,13 @@ use std::sync::Arc;
 use endpaper_api::shop::OrderState;
 use endpaper_shop::apart::Role;
 use endpaper_shop::choreography::{Baton, NotTaken, Takes, Taking};
+use endpaper_shop::model::Order;
 use endpaper_shop::parts::{Ask, Asked, Gave, Part};
 use endpaper_shop::{Config, Making, OrderService, Shop, Way};
 use lock::Locks;
 use multi_master::Policy;
 use outbox::EventId;
-use saga::{Fence, StepError, StepKey};
+use saga::{Fence, Listing, SagaState, StepError, StepKey};
 use stdx::Clock;
 use tokio::sync::Semaphore;
 
@@ -107,5 +108,43 @@ async fn sagas_end_where_orders_are_made_otherwise() {
 async fn batons_arrive_where_orders_are_made_otherwise() {
     for to in [How::AtOnce, How::AsSaga] {
         Box::pin(what_was_begun_ends(Way::Choreography, to)).await;
+    }
+}
+
+/// Two processes over one store that make orders in different ways.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_is_cancelled_in_two_ways_at_once_is_given_back_once() {
+    let ways = [How::AtOnce, How::AsSaga, How::ByEvents];
+    for (one, other) in [(0, 1), (1, 2), (0, 2)] {
+        let (clock, directory) = (Clock::real(), tempfile::tempdir().unwrap());
+        let config = multi_master::Config::embedded(directory.path(), Policy::Available);
+        let stores = [open(config, &clock).await];
+        let over = async |how| Box::pin(World::over(how, &stores, clock.clone(), Vec::new())).await;
+        let (one, other) = (over(ways[one]).await, over(ways[other]).await);
+        one.sells(1, 1_000, 100).await;
+        one.charge(1, 100_000).await;
+        for number in 0..20 {
+            let key = number.to_string();
+            let order = wanted(&[(1, 1)], None);
+            let placed = one.place(1, &key, &order).await.unwrap();
+            assert_eq!(other.place(1, &key, &order).await.unwrap().id, placed.id);
+            let (here, there) = tokio::join!(
+                one.orders.cancel(reader(1), placed.id),
+                other.orders.cancel(reader(1), placed.id)
+            );
+            let state = |cancelled: Result<_, _>| cancelled.map(|order: Order| order.state);
+            assert_eq!(state(here), Ok(OrderState::Cancelled));
+            assert_eq!(state(there), Ok(OrderState::Cancelled));
+        }
+        until(async || (one.balance(1).await, one.on_hand(1).await) == (100_000, 100)).await;
+        one.check_sums().await;
+        // Who came second was told so, and tried no more.
+        for saga in one.orders.sagas().list(Listing::default()).await.unwrap() {
+            let why = saga.cause.and_then(|cause| cause.code);
+            let was_second = matches!(why.as_deref(), Some("CANCELLED" | "ID_TAKEN"));
+            assert!(saga.state == SagaState::Completed || was_second, "{:?} {why:?}", saga.state);
+        }
+        other.shop.close().await;
+        one.close().await;
     }
 }
